@@ -1,0 +1,76 @@
+"""Run the plugin over a corpus that is not part of this project, when it is there.
+
+    python .ci/corpora.py realleaks [arguments of its run.py]
+    python .ci/corpora.py suites    [arguments of its run.py]
+
+The corpora are looked for in `../shared/corpora` beside the clone, or where LEAKGUARD_CORPORA says. When
+there are none, that is said and the exit status is 0: nothing was checked and nothing failed. Environments
+and checkouts go to LEAKGUARD_CORPORA_WORK, or a folder of the user's in the temp folder, never into the
+clone; they are reused. Python 3.11 and newer, standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def corpora_folder(environ: Mapping[str, str]) -> Path:
+    """Where the corpora would be, there or not."""
+    named = environ.get("LEAKGUARD_CORPORA")
+    return Path(named) if named else ROOT.parent / "shared" / "corpora"
+
+
+def work_folder(environ: Mapping[str, str]) -> Path:
+    """Where the environments of the corpora are kept between runs."""
+    named = environ.get("LEAKGUARD_CORPORA_WORK")
+    # one folder a user: the temp folder is shared, and these hold programs that are run
+    return Path(named) if named else Path(tempfile.gettempdir()) / f"leakguard-corpora-{os.getuid()}"
+
+
+def command(name: str, folder: Path, work: Path, extra: list[str]) -> list[str]:
+    """The command line of one corpus' own runner.
+
+    Args:
+        name: `realleaks` or `suites`.
+        folder: the corpora.
+        work: where its environments go.
+        extra: further arguments, put last so that they win.
+    """
+    runner = [sys.executable, str(folder / name / "run.py")]
+    if name == "realleaks":
+        return [*runner, "--venvs", str(work), "--install", str(ROOT), "--pytest-args", "--leakguard", *extra]
+    # this runner installs with --no-deps, so the dependencies are named; an old copy of us must not be reused
+    installs = [part for what in (str(ROOT), "psutil", "objgraph") for part in ("--install", what)]
+    plugin = ["--label", "leakguard", "--reinstall", *installs, "--pytest-args", "--leakguard"]
+    return [*runner, "--work", str(work), "--ab", *plugin, *extra]
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] not in ("realleaks", "suites"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    name, folder = argv[0], corpora_folder(os.environ)
+    if not (folder / name / "run.py").is_file():
+        print(f"{name}: skipped, there is no corpus of that name in {folder}")
+        return 0
+    if sys.version_info < (3, 11):
+        print(
+            f"{name}: its runner needs Python 3.11 or newer, this is {sys.version.split()[0]}",
+            file=sys.stderr,
+        )
+        return 2
+    work = work_folder(os.environ) / name
+    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    print(f"{name}: from {folder}, environments in {work}", flush=True)
+    return subprocess.run(command(name, folder, work, argv[1:]), check=False).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""The suites that are measured, written into a folder: plain tests, all green, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MODULES = 20
+
+_TRIVIAL = """
+def test_{n}():
+    assert {n} + 1 == 1 + {n}
+"""
+
+_FILE = """
+def test_file_{n}(tmp_path):
+    path = tmp_path / "data.txt"
+    with path.open("w") as file:
+        file.write("{n}")
+    with path.open() as file:
+        assert file.read() == "{n}"
+"""
+
+_SOCKET = """
+def test_socket_{n}():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as client, server.accept()[0] as peer:
+            client.sendall(b"{n}")
+            client.shutdown(socket.SHUT_WR)
+            assert peer.recv(16) == b"{n}"
+"""
+
+_THREAD = """
+def test_thread_{n}():
+    done = threading.Event()
+    thread = threading.Thread(target=done.set)
+    thread.start()
+    thread.join()
+    assert done.is_set()
+"""
+
+_HEAP = """
+HEAP = [[number] for number in range(1_000_000)]  # lists: the collector tracks each
+"""
+
+
+def _write(folder: Path, templates: tuple[str, ...], count: int) -> int:
+    """Spread `count` tests, the templates in turn, over MODULES files."""
+    folder.mkdir(parents=True)
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    for module in range(MODULES):
+        tests = (templates[n % len(templates)].format(n=n) for n in range(module, count, MODULES))
+        text = "import socket\nimport threading\n\n" + "\n".join(tests)
+        (folder / f"test_{module:02}.py").write_text(text, encoding="utf-8")
+    return count
+
+
+def one(folder: Path) -> int:
+    """One trivial test, for what happens before the loop."""
+    return _write(folder, (_TRIVIAL,), 1)
+
+
+def short(folder: Path) -> int:
+    """1,000 tests that do nothing: the tightest budget needs many pairs rather than long ones."""
+    return _write(folder, (_TRIVIAL,), 1000)
+
+
+def trivial(folder: Path) -> int:
+    """2,000 tests that do nothing: what is left is pytest's own time, the hardest to be small against."""
+    return _write(folder, (_TRIVIAL,), 2000)
+
+
+def resources(folder: Path) -> int:
+    """1,500 tests; of three, one opens files, one sockets, one a thread, and all close what they opened."""
+    return _write(folder, (_FILE, _SOCKET, _THREAD), 1500)
+
+
+def heap(folder: Path) -> int:
+    """2,000 trivial tests with 1,000,000 objects of the suite's own alive."""
+    count = _write(folder, (_TRIVIAL,), 2000)
+    (folder / "conftest.py").write_text(_HEAP, encoding="utf-8")
+    return count

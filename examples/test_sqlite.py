@@ -1,0 +1,17 @@
+"""sqlite3: a connection is a descriptor (kind fd) with the database's path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app import archive
+
+
+def test_leaky_archive(tmp_path: Path) -> None:
+    """The connection sits in a functools.cache."""
+    assert archive.store(archive.shared_archive(tmp_path / "readings.db"), 3.5) == 1
+
+
+def test_clean_archive(tmp_path: Path) -> None:
+    with archive.archive(tmp_path / "readings.db") as connection:
+        assert archive.store(connection, 3.5) == 1

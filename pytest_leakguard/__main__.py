@@ -1,0 +1,21 @@
+"""``python -m pytest_leakguard COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command. Returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_leakguard")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("doctor", help="leak one of each kind on purpose and say which are seen on this machine")
+    parser.parse_args(argv)
+    from pytest_leakguard.doctor import main as doctor
+
+    return doctor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

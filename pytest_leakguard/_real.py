@@ -1,0 +1,49 @@
+"""Our own references to the functions we depend on, taken before a test can patch them.
+
+Tests mock `os`, `time` and `gc` freely; a check that reads the process through
+a mock would see what the test wants it to see.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+import sys
+import threading
+import time
+
+close = os.close
+environ_get = os.environ.get
+fstat = os.fstat
+getcwd = os.getcwd
+getpid = os.getpid
+kill = os.kill
+listdir = os.listdir
+lstat = os.lstat
+os_open = os.open
+readlink = os.readlink
+os_stat = os.stat
+waitid = getattr(os, "waitid", None)
+waitpid = os.waitpid if hasattr(os, "waitpid") else None
+abspath = os.path.abspath
+join = os.path.join
+
+S_ISSOCK = stat.S_ISSOCK
+
+gc_collect = gc.collect
+gc_get_objects = gc.get_objects
+gc_get_referents = gc.get_referents
+gc_is_tracked = gc.is_tracked
+
+getframe = sys._getframe
+current_frames = sys._current_frames
+
+active_count = threading.active_count
+enumerate_threads = threading.enumerate
+get_ident = threading.get_ident
+main_thread = threading.main_thread
+
+monotonic = time.monotonic
+perf_counter = time.perf_counter
+sleep = time.sleep

@@ -1,0 +1,81 @@
+"""Allow rules: read, match, and tell which were never of use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from pytest_leakguard.core.model import Finding
+
+
+class BadRule(ValueError):
+    """A rule that can't be read; the text says why and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowRule:
+    """Lets leaks of one kind pass whose subject matches a glob.
+
+    Attributes:
+        kind: of the leak, or ``*``.
+        pattern: shell-style, over the subject of the leak, letter case counts.
+        reason: why this leak is accepted; required.
+        source: where the rule stands, for messages: a file, a test id, a plugin.
+    """
+
+    kind: str
+    pattern: str
+    reason: str
+    source: str
+
+    def matches(self, finding: Finding) -> bool:
+        """Whether the finding is one this rule lets pass."""
+        return self.kind in ("*", finding.kind) and fnmatchcase(finding.subject, self.pattern)
+
+    @property
+    def text(self) -> str:
+        """The rule as it is written."""
+        return f"{self.kind}:{self.pattern}"
+
+
+def near(word: str, known: Collection[str]) -> str:
+    """The start of a sentence that offers a near match, or nothing."""
+    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def parse_rule(text: object, *, reason: str | None, kinds: Collection[str], source: str) -> AllowRule:
+    """Read ``KIND:GLOB``.
+
+    Raises:
+        BadRule: no kind, an unknown kind, an empty pattern, or no reason.
+    """
+    if not isinstance(text, str) or ":" not in text:
+        raise BadRule(
+            f"{source}: bad leak pattern {text!r}. "
+            "Allowed: 'KIND:GLOB', the glob matched against the leak's subject, e.g. 'fd:data/*.csv'."
+        )
+    kind, _, pattern = text.partition(":")
+    kind, pattern = kind.strip(), pattern.strip()
+    if kind != "*" and kind not in kinds:
+        raise BadRule(
+            f"{source}: unknown kind {kind!r} in {text!r}{near(kind, kinds)}\nKnown: {', '.join(sorted(kinds))}."
+        )
+    if not pattern:
+        raise BadRule(f"{source}: empty pattern in {text!r}. Allowed: a glob; '{kind}:*' allows every {kind} leak.")
+    if not reason or not reason.strip():
+        raise BadRule(f"{source}: the rule {text!r} has no reason. Every allowed leak says why it is accepted.")
+    return AllowRule(kind=kind, pattern=pattern, reason=reason.strip(), source=source)
+
+
+def parse_line(line: str, *, kinds: Collection[str], source: str) -> AllowRule:
+    """Read ``KIND:GLOB -- reason``, the form of the ini setting. Raises BadRule."""
+    text, _, reason = line.partition(" -- ")
+    return parse_rule(text.strip(), reason=reason, kinds=kinds, source=source)
+
+
+def first_match(finding: Finding, rules: Iterable[AllowRule]) -> AllowRule | None:
+    """The first rule that lets the finding pass."""
+    return next((rule for rule in rules if rule.matches(finding)), None)

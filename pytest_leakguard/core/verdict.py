@@ -1,0 +1,180 @@
+"""Resources, origins and rules -> findings, folded and grouped by fingerprint. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_leakguard.core.allow import AllowRule, first_match
+from pytest_leakguard.core.model import KINDS, Acquisition, Disposition, Finding, Key, Origin, Owner, Resource, Verdict
+
+_PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
+_PORT = re.compile(r":\d+$")
+_RANDOM_NAME = re.compile(r"[a-z0-9_]{8}(?=(\.[^/]*)?$)")
+_NAMES_AT_RANDOM = frozenset({"mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemporaryFile"})
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
+
+Fold = Callable[["Case", "Case"], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A resource past due, before it is put in words.
+
+    Attributes:
+        awaited: the wider scope that might have released it, where the verdict waited for one.
+        looks, seconds: how patiently it was looked for.
+        mark: what tells compound resources apart: equal marks come from one call.
+    """
+
+    resource: Resource
+    acquisition: Acquisition
+    verdict: Verdict
+    awaited: Owner | None = None
+    looks: int = 1
+    seconds: float = 0.0
+    mark: Key = None
+
+
+def fingerprint(case: Case) -> str:
+    """Kind and qualified origin; no line, number or address, so that it survives edits.
+
+    Without an origin: kind, owner and subject, numbers and parameters left out.
+    """
+    origin = case.acquisition.origin
+    if origin.file is not None:
+        return f"{case.resource.kind}:{origin.file}:{origin.function}"
+    owner = _PARAMETERS.sub("", case.acquisition.owner.name)
+    return f"{case.resource.kind}:{owner}:{_NUMBERS.sub('N', case.resource.subject)}"
+
+
+def judge(
+    cases: Iterable[Case],
+    rules: Sequence[AllowRule],
+    *,
+    normal: Disposition,
+    used: Callable[[AllowRule], object],
+) -> list[Finding]:
+    """Put cases in words: one finding for each fingerprint, owner and verdict, with a count.
+
+    Args:
+        cases: past due, already folded.
+        rules: those that hold for these cases.
+        normal: what becomes of a finding that no rule lets pass.
+        used: told of each rule that let something pass.
+    """
+    found: dict[tuple[str, str, Verdict], Finding] = {}
+    for case in sorted(cases, key=_order):
+        finding = in_words(case, normal)
+        rule = first_match(finding, rules)
+        if rule is not None:
+            used(rule)
+            finding = replace(finding, disposition="allowed", notes=(*finding.notes, f"allowed: {rule.reason}"))
+        elif finding.verdict == "late":
+            finding = replace(finding, disposition="late")
+        key = (finding.fingerprint, f"{finding.owner.kind}:{finding.owner.name}:{finding.disposition}", finding.verdict)
+        known = found.get(key)
+        found[key] = finding if known is None else replace(known, count=known.count + 1)
+    return list(found.values())
+
+
+def fold(cases: Sequence[Case], is_part: Fold) -> list[Case]:
+    """One resource, one finding: leave out what is only a part of another.
+
+    Args:
+        is_part: whether the first is a part of the second.
+    """
+    return [
+        case for case in cases if not any(other is not case and is_part(case, other) for other in cases)
+    ]
+
+
+def is_part(case: Case, whole: Case) -> bool:
+    """The general rules of folding.
+
+    A file with a leaked descriptor on it, and a pipe of a leaked child made by
+    the same call. (An event loop's selector, pipes and sockets share a mark.)
+    """
+    kind, other = case.resource.kind, whole.resource.kind
+    if kind == "temp" and other == "fd":
+        return any(clue == ("path", case.resource.key) for clue in whole.resource.clues)
+    if case.mark is not None and case.mark == whole.mark:
+        order = ("process", "socket", "fd", "unclosed")
+        if kind in order and other in order:
+            return order.index(kind) > order.index(other)
+    return False
+
+
+def in_words(case: Case, disposition: Disposition) -> Finding:
+    """The finding for one case."""
+    resource, acquisition = case.resource, case.acquisition
+    owner = acquisition.owner
+    return Finding(
+        kind=resource.kind,
+        verdict=case.verdict,
+        test=acquisition.test,
+        phase=acquisition.phase,
+        owner=owner,
+        what=resource.what,
+        subject=resource.subject,
+        origin=acquisition.origin,
+        due=_due(case),
+        fix=_fix(case),
+        allow=_allow(owner, resource, acquisition.origin),
+        fingerprint=fingerprint(case),
+        disposition=disposition,
+    )
+
+
+def _order(case: Case) -> tuple[int, str]:
+    kind = case.resource.kind
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS), case.resource.subject)
+
+
+def _due(case: Case) -> str:
+    owner = case.acquisition.owner
+    looks = f"{case.looks} look{'s' if case.looks != 1 else ''} in {case.seconds:.2g} s"
+    if owner.kind == "test":
+        scope, end = f"end of {owner.scope} scope", "teardown"
+    else:
+        scope, end = f"end of {owner.scope} scope", f"the {owner.kind}'s teardown"
+    if case.verdict == "unclosed":
+        return f"{scope}; nothing closed it, the garbage collector did"
+    if case.verdict == "late":
+        return f"{scope}; gone only after {case.seconds:.2g} s, {case.looks} looks"
+    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
+    if case.awaited is not None:
+        kind = "fixture" if case.awaited.kind == "fixture" else "set-up"
+        name = f"{kind} {case.awaited.name!r} ({case.awaited.scope} scope)"
+        return f"{scope}; {name} might have released it, still {state} after its teardown, {looks}"
+    return f"{scope}; still {state} after {end}, {looks}"
+
+
+def _fix(case: Case) -> str:
+    owner, fix = case.acquisition.owner, case.resource.fix
+    if owner.kind == "fixture":
+        return f"after the `yield` of fixture {owner.name!r}: {fix}; the tests that use it are not at fault"
+    return fix
+
+
+def _allow(owner: Owner, resource: Resource, origin: Origin) -> str:
+    pattern = f"{resource.kind}:{_steady(_escape(resource.subject), resource.kind, origin)}"
+    if owner.kind == "test":
+        return f'@pytest.mark.allow_leaks("{pattern}", reason="...")'
+    return f"in the ini file: leakguard_allow = {pattern} -- <reason>"
+
+
+def _steady(pattern: str, kind: str, origin: Origin) -> str:
+    """A pattern that holds for the next run too: ephemeral ports and random names become ``*``."""
+    if kind == "socket":
+        return _PORT.sub(":*", pattern)
+    if any(name in _NAMES_AT_RANDOM for name in origin.within):
+        return _RANDOM_NAME.sub("*", pattern)
+    return pattern
+
+
+def _escape(subject: str) -> str:
+    # a subject is matched as a glob; quotes would end the string of the suggested mark
+    escaped = re.sub(r"([\[*?])", r"[\1]", subject)
+    return escaped.replace("\\", "?").replace('"', "?")

@@ -1,0 +1,58 @@
+"""``python -m pytest_leakguard doctor``: leaks one of each kind on purpose and prints which probes see it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from pytest_leakguard import __version__
+from pytest_leakguard.origins.wrap import THREAD_START_HAS_EVENT
+from pytest_leakguard.plugin.canary import CANARIES, sees
+from pytest_leakguard.watch import Watch
+
+_ORIGINS = {
+    "fd": "audit events open, os.scandir, sqlite3.connect; pipe, dup and epoll raise none (--leakguard-trace)",
+    "socket": "audit event socket.__new__",
+    "thread": "audit event of the thread's start" if THREAD_START_HAS_EVENT else "wrapper of the thread's start",
+    "process": "audit events subprocess.Popen, os.fork, os.posix_spawn",
+    "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
+    "unclosed": "matched with the acquisition by path, descriptor, pid or address",
+    "object": "the line that called leak_check.track",
+}
+_LIMITS = (
+    "a test's own catch_warnings, pytest.warns or recwarn hides ResourceWarnings raised inside it",
+    "threads of C libraries without Python state are not judged",
+)
+
+
+def main() -> int:
+    """Print the table. Returns 0 when every kind is seen here, else 1."""
+    watch = Watch(root=os.getcwd())
+    watch.start()
+    try:
+        print(
+            f"pytest-leakguard {__version__}, {platform.python_implementation()} {platform.python_version()} "
+            f"on {sys.platform}"
+        )
+        good = True
+        for state in watch.roster.states():
+            if not state.active:
+                verdict, good = f"not watched: {state.note}", False
+            else:
+                try:
+                    seen = sees(watch, state.kind, CANARIES[state.kind])
+                    verdict = "seen" if seen else "BLIND: leaked on purpose, not seen"
+                except OSError as error:
+                    seen, verdict = False, f"could not be tried: {error}"
+                good = good and seen
+            print(f"{state.kind:<9} {verdict}")
+            print(f"{'':<9}   census: {state.mechanism}")
+            print(f"{'':<9}   origin: {_ORIGINS[state.kind]}")
+        print(f"descriptors: {watch.table.count()} open, limit {watch.table.limit:,}")
+        print("known limits:")
+        for limit in _LIMITS:
+            print(f"  - {limit}")
+        return 0 if good else 1
+    finally:
+        watch.stop()

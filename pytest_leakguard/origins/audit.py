@@ -1,0 +1,361 @@
+"""The one audit hook of the process: cheap, switchable, safe at shutdown.
+
+A hook can't be removed, so exactly one is added and it looks its events up in
+a table that is empty while nobody records. It never raises, never holds a user
+object (only weak references, ids and numbers) and never runs user code.
+
+What raises no event (threads before 3.12, dup, pipe, every close) is reached by
+`wrap` and `trace`, or only seen by the census.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, MethodType
+from typing import Any
+
+from pytest_leakguard import _real
+from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
+from pytest_leakguard.core.model import How
+from pytest_leakguard.origins import frames
+
+Handlers = dict[str, Callable[[Any], None]]
+
+_handlers: Handlers = {}
+_added = False
+_silenced = 0
+KEPT_RECORDS = 20_000
+"""Records kept at most; the oldest go first. Only a leak older than that loses its origin."""
+KEPT_FOR_FIXTURES = 2_000
+"""Records kept from test to test at most, for wider fixtures that are alive."""
+
+
+def _hook(event: str, args: Any) -> None:
+    handler = _handlers.get(event)
+    if handler is not None and _silenced != _real.get_ident():
+        try:
+            handler(args)
+        except Exception as error:  # an error of ours must never come out of the user's call
+            _note_failure(error)
+
+
+_failures: list[str] = []
+
+
+def _note_failure(error: Exception) -> None:
+    if len(_failures) < 10:
+        _failures.append(f"audit hook: {type(error).__name__}: {error}")
+
+
+class Record:
+    """One acquisition as the hook saw it, before the resource existed."""
+
+    __slots__ = ("blamed", "context", "detail", "event", "fd", "how", "object_id", "pinned", "raw", "ref", "stack", "when")
+
+    def __init__(self, event: str, detail: object, stack: frames.Stack, context: Context) -> None:
+        self.event = event
+        self.detail = detail
+        self.stack = stack
+        self.context = context
+        self.how: How = "audit"
+        self.ref: weakref.ref[Any] | None = None
+        self.object_id = 0
+        self.fd = -1
+        self.raw = False  # made without a Python object that closes it
+        self.when = 0.0
+        self.pinned = False  # a suspect came from it: kept until that is judged
+        self.blamed = False  # told once already
+
+
+class Recorder:
+    """What was acquired, by whom and where, while it is switched on."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.home = _real.get_ident()
+        self.moves = 0
+        self.spawned = False
+        self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
+        self.before: tuple[Record, ...] = ()
+        self.created: dict[str, Record] = {}
+        self.tmp_roots: tuple[str, ...] = ()
+        self._unresolved: list[Record] = []
+        self._thread_records: dict[int, Record] = {}
+        self._handlers: Handlers = {
+            "open": self._on_open,
+            "os.scandir": self._on_path,
+            "socket.__new__": self._on_socket,
+            "socket.bind": self._on_bind,
+            "socket.connect": self._on_connect,
+            "sqlite3.connect": self._on_sqlite,
+            "sqlite3.connect/handle": self._on_sqlite_handle,
+            "subprocess.Popen": self._on_spawn,
+            "os.fork": self._on_spawn,
+            "os.forkpty": self._on_spawn,
+            "os.posix_spawn": self._on_spawn,
+            "_thread.start_new_thread": self._on_thread,
+            "_thread.start_joinable_thread": self._on_thread,
+            "os.mkdir": self._on_mkdir,
+            "os.rename": self._on_second_path,
+            "os.link": self._on_second_path,
+            "os.symlink": self._on_second_path,
+        }
+
+    def start(self) -> None:
+        """Record from now on; adds the process's hook the first time."""
+        global _handlers, _added
+        if not _added:
+            sys.addaudithook(_hook)
+            _added = True
+        _handlers = self._handlers
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Leave out what this thread acquires inside the block: our own reading of the process."""
+        global _silenced
+        before, _silenced = _silenced, _real.get_ident()
+        try:
+            yield
+        finally:
+            _silenced = before
+
+    @property
+    def active(self) -> bool:
+        """Whether this recorder is the one that the hook feeds."""
+        return _handlers is self._handlers
+
+    def stop(self) -> None:
+        """Stop recording; the hook stays and does nothing."""
+        global _handlers
+        if self.active:
+            _handlers = {}
+
+    @staticmethod
+    def failures() -> list[str]:
+        """Errors of our own handlers, for the report."""
+        return list(_failures)
+
+    def context(self) -> Context:
+        """Who owns what this thread acquires now.
+
+        On the thread that runs the tests that is the ledger's word. Any other
+        thread carries the owner of the moment it was started: a server thread
+        of a session fixture accepts connections for that fixture, whatever test
+        is running. A thread nobody recorded was there before: nobody's.
+        """
+        now = self.ledger.now
+        ident = _real.get_ident()
+        if ident == self.home:
+            return now
+        started = self.started_by(ident)
+        if started is None:
+            return now
+        owner = started.context.owner
+        if owner.kind == "test":
+            # a pool's worker that an earlier test left alive works for this one now
+            return now if now is not OUTSIDE and _is_pool_worker(ident) else started.context
+        return Context(owner, now.test or started.context.test, now.phase)
+
+    def started_by(self, ident: int) -> Record | None:
+        """The record of the start of the thread with that ident."""
+        thread = threading._active.get(ident)  # type: ignore[attr-defined]
+        record = self._thread_records.get(id(thread))
+        if record is not None and record.ref is not None and record.ref() is thread:
+            return record
+        return None
+
+    def resolve(self) -> None:
+        """Ask new sockets for their descriptors: the event comes before there is one."""
+        if self._unresolved:
+            pending, self._unresolved = self._unresolved, []
+            for record in pending:
+                sock = record.ref() if record.ref is not None else None
+                if sock is not None:
+                    record.fd = _socket_fileno(sock)
+
+    def set_before(self) -> None:
+        """What was recorded so far was there before the first test; kept apart, never forgotten."""
+        self.before = (*self.before, *self.records)[-KEPT_RECORDS:]
+        self.records.clear()
+
+    def forget(self) -> None:
+        """Drop the records that can't become the origin of a leak any more."""
+        kept = [record for record in self.records if self._may_explain(record)]
+        if len(kept) > KEPT_FOR_FIXTURES:
+            kept = kept[-KEPT_FOR_FIXTURES:]
+        self.records.clear()
+        self.records.extend(kept)
+        self._thread_records = {
+            key: record
+            for key, record in self._thread_records.items()
+            if record.ref is not None and record.ref() is not None
+        }
+
+    def _may_explain(self, record: Record) -> bool:
+        if record.pinned or record.blamed:
+            return True
+        owner = record.context.owner
+        if owner.kind not in ("fixture", "node") or not self.ledger.is_alive(owner.serial):
+            return False
+        return record.ref is None or record.ref() is not None
+
+    def thread_starting(self, function: object, how: How, frame: FrameType | None) -> None:
+        """A thread is about to start; `function` is what it will run."""
+        self.moves += 1
+        record = self._add("thread start", None, frame)
+        record.how = how
+        thread = function.__self__ if type(function) is MethodType else None
+        if isinstance(thread, threading.Thread):
+            record.ref = weakref.ref(thread)
+            self._thread_records[id(thread)] = record
+
+    def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
+        if self._unresolved:
+            self.resolve()
+        record = Record(event, detail, frames.walk(frame), self.context())
+        self.records.append(record)
+        return record
+
+    def _on_open(self, args: Any) -> None:
+        path, mode, flags = args
+        frame = _real.getframe(2)
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return
+        detail = _plain_path(path)
+        self.moves += 1
+        record = self._add("open", detail, frame)
+        record.raw = mode is None
+        if type(detail) is str and type(flags) is int and flags & os.O_CREAT:
+            self._may_create(detail, record)
+
+    def _on_path(self, args: Any) -> None:
+        self.moves += 1
+        record = self._add("os.scandir", _plain_path(args[0]), _real.getframe(2))
+        record.raw = True
+
+    def _on_mkdir(self, args: Any) -> None:
+        path = _plain_path(args[0])
+        if type(path) is str and not path.startswith(self.tmp_roots):
+            self._may_create(path, None, "os.mkdir", _real.getframe(2))
+
+    def _on_second_path(self, args: Any) -> None:
+        path = _plain_path(args[1])
+        if type(path) is str and not path.startswith(self.tmp_roots):
+            self._may_create(path, None, "rename or link", _real.getframe(2))
+
+    def _may_create(
+        self, path: str, record: Record | None, event: str = "", frame: FrameType | None = None
+    ) -> None:
+        if path.startswith(self.tmp_roots):
+            return
+        try:
+            absolute = path if path.startswith("/") and ".." not in path else _real.abspath(path)
+            if absolute in self.created or absolute.startswith(self.tmp_roots):
+                return
+            _real.lstat(absolute)
+        except FileNotFoundError:
+            pass  # only a path that was not there is new
+        except (OSError, ValueError):
+            return
+        else:
+            return
+        if record is None:
+            self.moves += 1
+            record = self._add(event, path, frame)
+        self.created[absolute] = record
+
+    def _on_socket(self, args: Any) -> None:
+        self.moves += 1
+        sock = args[0]
+        record = self._add("socket.__new__", None, _real.getframe(2))
+        record.object_id = id(sock)
+        try:
+            record.ref = weakref.ref(sock)
+        except TypeError:  # a bare _socket.socket
+            return
+        self._unresolved.append(record)
+
+    def _on_bind(self, args: Any) -> None:
+        self.resolve()
+        address = args[1]
+        if type(address) is str and address and not address.startswith("\0"):
+            self._may_create(address, None, "socket.bind", _real.getframe(2))
+
+    def _on_connect(self, args: Any) -> None:
+        self.resolve()
+
+    def _on_sqlite(self, args: Any) -> None:
+        database = _plain_path(args[0])
+        self.moves += 1
+        record = self._add("sqlite3.connect", database, _real.getframe(2))
+        record.raw = True
+        if type(database) is str and database and database != ":memory:" and not database.startswith("file:"):
+            self._may_create(database, record)
+
+    def _on_sqlite_handle(self, args: Any) -> None:
+        if self.records and self.records[-1].event == "sqlite3.connect":
+            self.records[-1].object_id = id(args[0])
+
+    def _on_spawn(self, args: Any) -> None:
+        self.moves += 1
+        self.spawned = True
+        frame: FrameType | None = _real.getframe(2)
+        record = self._add("process start", None, frame)
+        record.when = _boot_seconds()
+        while frame is not None and frames.region(frame.f_code.co_filename) == "stdlib":
+            # the object that will know the pid: subprocess's or multiprocessing's Popen
+            holder = frame.f_locals.get("self")
+            if type(holder).__name__ == "Popen":
+                record.ref = weakref.ref(holder)
+                break
+            frame = frame.f_back
+
+    def _on_thread(self, args: Any) -> None:
+        self.thread_starting(args[0], "audit", _real.getframe(2))
+
+
+_POOL_WORKERS = ("concurrent.futures.", "multiprocessing.pool", "anyio.", "trio.")
+
+
+def _is_pool_worker(ident: int) -> bool:
+    thread = threading._active.get(ident)  # type: ignore[attr-defined]
+    target = getattr(thread, "_target", None)
+    module = getattr(target, "__module__", None) or type(thread).__module__
+    return isinstance(module, str) and module.startswith(_POOL_WORKERS)
+
+
+def _plain_path(path: object) -> object:
+    """A path as str or int, without running any code of a user's path class."""
+    if type(path) is str or type(path) is int:
+        return path
+    if type(path) is bytes:
+        return os.fsdecode(path)
+    if isinstance(path, pathlib.PurePath) and type(path).__module__.startswith("pathlib"):
+        return str(path)
+    return None
+
+
+def _socket_fileno(sock: Any) -> int:
+    # the C method, so that a subclass's own fileno() is not run
+    import _socket
+
+    try:
+        return _socket.socket.fileno(sock)
+    except (TypeError, OSError):
+        return -1
+
+
+def _boot_seconds() -> float:
+    """Seconds since boot, the clock in which the kernel keeps start times."""
+    import time
+
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.clock_gettime(clock) if clock is not None else _real.monotonic()
+

@@ -1,0 +1,204 @@
+"""A resource and the recorded acquisitions -> where it came from, and how that is known.
+
+Never a guess: without a clue that both share the origin is unknown, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from pytest_leakguard import _real
+from pytest_leakguard.core.model import NOBODY, Acquisition, Origin, Resource
+from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.audit import Record, Recorder
+
+_SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
+_START_SLACK_SECONDS = 0.03  # start times are kept in ticks of 10 ms
+_SELF_PIPE = "_make_self_pipe"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The record taken for the origin of a resource, if any."""
+
+    record: Record | None
+    reason: str = ""
+
+
+class Matcher:
+    """Finds the records that share a clue with a resource.
+
+    Args:
+        held: whether a Python object holds that descriptor, or None when nobody looked.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        tracked: dict[int, Record],
+        held: Callable[[int], bool] | None = None,
+    ) -> None:
+        self._recorder = recorder
+        self._tracked = tracked
+        self._held = held
+        self._used: set[int] = set()
+        recorder.resolve()
+
+    def match(self, resource: Resource) -> Match:
+        """The latest record that no other resource has taken, by the strongest clue."""
+        number = next((value for clue, value in resource.clues if clue == "fd"), None)
+        for clue, value in resource.clues:
+            for record in self._candidates(clue, value, resource.kind):
+                if id(record) in self._used:
+                    continue
+                if self._is_copy(record, number):
+                    where = frames.origin_of(record.stack, root="", how="audit", event="")
+                    return Match(
+                        None,
+                        f"dup() raises no audit event (the file was opened at line {where.line} of "
+                        f"{os.path.basename(where.file or '?')}); try --leakguard-trace",
+                    )
+                self._used.add(id(record))
+                return Match(record)
+        return Match(None, resource.reason or "no acquisition was recorded")
+
+    def _is_copy(self, record: Record, number: Hashable) -> bool:
+        # what open() returned closes its descriptor when it dies; one that lives on without such
+        # an object is another: a duplicate of it
+        return (
+            record.event == "open"
+            and not record.raw
+            and type(record.detail) is str
+            and isinstance(number, int)
+            and self._held is not None
+            and not self._held(number)
+        )
+
+    def _candidates(self, clue: str, value: Hashable, kind: str) -> Iterator[Record]:
+        recorder = self._recorder
+        latest = chain(reversed(recorder.records), reversed(recorder.before))
+        if clue == "thread" and isinstance(value, int):
+            record = recorder.started_by(value)
+            if record is not None:
+                yield record
+        elif clue == "created":
+            created = recorder.created.get(str(value))
+            if created is not None:
+                yield created
+            for record in latest:
+                if record.event == "open" and _same_path(record.detail, str(value)):
+                    yield record
+        elif clue == "tracked" and isinstance(value, int):
+            if value in self._tracked:
+                yield self._tracked[value]
+        elif clue == "pid":
+            yield from (record for record in latest if _pid_of(record) == value)
+        elif clue == "started" and isinstance(value, float):
+            yield from (record for record in latest if _started_then(record, value))
+        elif clue == "fd":
+            yield from (record for record in latest if _holds(record, value, kind))
+        elif clue == "closed fd":
+            yield from (record for record in latest if record.fd == value or record.detail == value)
+        elif clue == "id":
+            yield from (record for record in latest if record.object_id == value)
+        elif clue == "name":
+            yield from (record for record in latest if record.event == "open" and record.detail == value)
+        elif clue == "path":
+            yield from (record for record in latest if _same_path(record.detail, str(value)))
+        elif clue == "inode":
+            yield from (record for record in latest if _inode(record) == value)
+        elif clue == "event loop":
+            yield from (record for record in latest if is_event_loop(record))
+
+
+def is_event_loop(record: Record) -> bool:
+    """Whether a record is a socket that an asyncio event loop made for itself."""
+    return record.event == "socket.__new__" and any(code.co_name == _SELF_PIPE for code, _ in record.stack[:6])
+
+
+def is_popen_pipe(record: Record) -> bool:
+    """Whether a record is the file object that subprocess put around a pipe of a child."""
+    return (
+        record.event == "open"
+        and type(record.detail) is int
+        and any(
+            code.co_name == "__init__" and code.co_filename.endswith("subprocess.py") for code, _ in record.stack[:4]
+        )
+    )
+
+
+def _pid_of(record: Record) -> object:
+    if record.event != "process start" or record.ref is None:
+        return None
+    holder = record.ref()
+    return None if holder is None else vars(holder).get("pid")
+
+
+def _started_then(record: Record, ticks: float) -> bool:
+    """Whether a spawn without an object that knows its pid is the one that started then."""
+    if record.event != "process start" or record.ref is not None:
+        return False
+    seconds = ticks / os.sysconf("SC_CLK_TCK")
+    return abs(record.when - seconds) <= _START_SLACK_SECONDS
+
+
+def _holds(record: Record, number: Hashable, kind: str) -> bool:
+    if record.event == "socket.__new__":
+        if kind != "socket":
+            return False
+        sock = record.ref() if record.ref is not None else None
+        if sock is not None:
+            import _socket
+
+            try:
+                return bool(_socket.socket.fileno(sock) == number)
+            except (TypeError, OSError):
+                return False
+        return record.fd == number
+    return record.event == "open" and type(record.detail) is int and record.detail == number
+
+
+def _same_path(detail: object, path: str) -> bool:
+    if type(detail) is not str:
+        return False
+    if detail == path:
+        return True
+    for suffix in _SQLITE_SIDE_FILES:
+        if path.endswith(suffix) and detail == path[: -len(suffix)]:
+            return True
+    if os.path.basename(detail) != os.path.basename(path) and not os.path.basename(path).startswith("#"):
+        return False
+    absolute = os.path.abspath(detail)
+    return path in (absolute, os.path.realpath(absolute)) or os.path.dirname(path) == absolute
+
+
+def _inode(record: Record) -> object:
+    if type(record.detail) is not str:
+        return None
+    try:
+        status = _real.os_stat(record.detail)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def acquisition_of(match: Match, *, root: str, otherwise: Acquisition) -> Acquisition:
+    """Owner and origin of a match; `otherwise` is what the census alone tells.
+
+    What was acquired by an import, or in a hook of another plugin, belongs to nobody.
+    """
+    record = match.record
+    if record is None:
+        return Acquisition(
+            owner=otherwise.owner, test=otherwise.test, phase=otherwise.phase, origin=Origin(reason=match.reason)
+        )
+    origin = frames.origin_of(record.stack, root=root, how=record.how, event=record.event)
+    owner = record.context.owner
+    if frames.is_import(record.stack) or frames.is_plugin_hook(record.stack):
+        owner = NOBODY
+    return Acquisition(owner=owner, test=record.context.test, phase=record.context.phase, origin=origin)
+

@@ -1,0 +1,160 @@
+"""Can that fixture still release this? A forward search from what the fixture holds.
+
+A fixture can release what it reaches: from its value, from the locals of its
+generator, from its finalizers, and from the globals that its code names. The
+search leans to "yes": it follows weak references, the frames of threads it
+meets and functions that are named, so that a pool behind a module global counts
+as held by the fixture whose teardown empties it. It goes around pytest's own
+objects, from which everything can be reached.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import CodeType, FunctionType, GeneratorType, MethodType, ModuleType
+from typing import Any
+
+from pytest_leakguard import _real
+from pytest_leakguard.origins import frames
+
+OBJECTS_AT_MOST = 50_000
+
+_ATOMS = (int, float, complex, bool, bytes, type(None), CodeType, range, slice, type(Ellipsis))
+_WALLS = ("_pytest", "pluggy", "pytest", "pytest_leakguard")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a search found of what it was asked for, and whether it saw everything."""
+
+    objects: frozenset[int]
+    texts: frozenset[str]
+    complete: bool
+
+
+def reach(
+    roots: Iterable[object],
+    targets: Iterable[object],
+    texts: Iterable[str] = (),
+    *,
+    at_most: int = OBJECTS_AT_MOST,
+) -> Reach:
+    """Which targets and texts the roots lead to.
+
+    Args:
+        roots: where the search starts.
+        targets: live objects, compared by identity.
+        texts: paths, found as strings (and inside pathlib's paths, which hold them).
+        at_most: objects looked at before giving up; the answer is then not complete.
+    Returns: the ids of the targets found, the texts found.
+    """
+    wanted = {id(target) for target in targets}
+    words = set(texts)
+    objects: set[int] = set()
+    found: set[str] = set()
+    seen: set[int] = set()
+    # keeps everything met alive, or an id could be given to a new object during the search
+    kept: list[Any] = []
+    # breadth first: what a fixture holds is near it, what it could name is far
+    level: list[Any] = list(roots)
+    while level:
+        below: list[Any] = []
+        for obj in level:
+            identity = id(obj)
+            if identity in seen:
+                continue
+            seen.add(identity)
+            kept.append(obj)
+            if identity in wanted:
+                objects.add(identity)
+            if len(seen) > at_most or (len(objects) == len(wanted) and len(found) == len(words)):
+                return Reach(frozenset(objects), frozenset(found), len(seen) <= at_most)
+            if isinstance(obj, str):
+                if obj in words:
+                    found.add(obj)
+                continue
+            below.extend(_next(obj))
+        level = below
+    return Reach(frozenset(objects), frozenset(found), True)
+
+
+def _next(obj: Any) -> Iterator[Any]:
+    kind = type(obj)
+    if kind in _ATOMS or kind is ModuleType or _is_wall(kind):
+        return
+    if kind is FunctionType:
+        yield from _of_function(obj)
+    elif kind is MethodType:
+        yield obj.__self__
+        yield obj.__func__
+    elif kind is GeneratorType:
+        yield from _real.gc_get_referents(obj)
+        frame = obj.gi_frame
+        if frame is not None:
+            yield from frame.f_locals.values()
+            yield from _named(obj.gi_code, frame.f_globals)
+    elif isinstance(obj, type):
+        if not _is_wall(obj) and _is_foreign(getattr(sys.modules.get(obj.__module__), "__file__", None)):
+            yield from tuple(vars(obj).values())
+    elif isinstance(obj, weakref.ref):
+        yield obj()
+    elif kind is functools.partial:
+        yield obj.func
+        yield obj.args
+        yield obj.keywords
+    else:
+        yield from _real.gc_get_referents(obj)
+        if isinstance(obj, threading.Thread) and obj.ident is not None:
+            yield from _of_running(obj.ident)
+
+
+def _is_wall(kind: type) -> bool:
+    module = getattr(kind, "__module__", "")
+    return isinstance(module, str) and module.partition(".")[0] in _WALLS
+
+
+def _is_foreign(filename: object) -> bool:
+    """Whether a file is the project's or a dependency's, not Python's and not the runner's."""
+    return isinstance(filename, str) and frames.region(filename) in ("project", "dependency")
+
+
+def _of_function(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+    yield function.__defaults__
+    yield function.__kwdefaults__
+    yield function.__dict__
+    if _is_foreign(function.__code__.co_filename):
+        yield from _named(function.__code__, function.__globals__)
+
+
+def _named(code: CodeType, namespace: dict[str, Any]) -> Iterator[Any]:
+    """What the code, and code inside it, can name: globals, and attributes of modules among them."""
+    names = code.co_names
+    for name in names:
+        value = namespace.get(name)
+        module = value if isinstance(value, ModuleType) else sys.modules.get(name)
+        if module is not None:
+            if _is_foreign(getattr(module, "__file__", None)):
+                attributes = vars(module)
+                yield from (attributes[other] for other in names if other in attributes)
+        elif value is not None:
+            yield value
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _named(constant, namespace)
+
+
+def _of_running(ident: int) -> Iterator[Any]:
+    frame = _real.current_frames().get(ident)
+    while frame is not None:
+        yield from tuple(frame.f_locals.values())
+        frame = frame.f_back

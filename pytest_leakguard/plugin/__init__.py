@@ -1,0 +1,1 @@
+"""The pytest side: thin hooks that read, call the core and attach the result."""

@@ -1,0 +1,70 @@
+"""Puts the guard together and registers it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin.canary import blind_kinds
+from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.summary import Presenter, Tally
+from pytest_leakguard.watch import Watch
+
+GUARD_NAME = "leakguard-guard"
+
+
+def activate(
+    config: pytest.Config,
+    settings: options.Settings,
+    *,
+    marked: set[str] | None = None,
+    items: list[pytest.Item] | None = None,
+) -> Guard:
+    """Build the guard from the settings and start to record.
+
+    Args:
+        marked: ids of the tests to check, when not every test is.
+        items: already collected, when it is too late for the collection hook.
+    Raises: pytest.UsageError.
+    """
+    others = [probe for probes in config.hook.pytest_leakguard_probes(config=config) if probes for probe in probes]
+    watch = Watch(
+        root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace
+    )
+    known = frozenset(state.kind for state in watch.roster.states())
+    kinds = options.kinds_of(settings.probes, known, settings.probes_source)
+    rules = options.rules_of(settings.allow_lines, known, settings.source)
+    for lines in config.hook.pytest_leakguard_allow(config=config):
+        rules += options.rules_of(lines or (), known, "hook pytest_leakguard_allow")
+    guard = Guard(config, settings, watch, kinds, known, tuple(rules))
+    guard.guarded = marked
+    config.pluginmanager.register(guard, GUARD_NAME)
+    tally = Tally(guard)
+    if hasattr(config, "workerinput"):
+        from pytest_leakguard.plugin.xdist import Worker
+
+        config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
+    else:
+        presenter = Presenter(config, guard, tally)
+        config.pluginmanager.register(presenter, "leakguard-presenter")
+        if config.pluginmanager.hasplugin("xdist"):
+            from pytest_leakguard.plugin.xdist import Controller
+
+            config.pluginmanager.register(Controller(presenter), "leakguard-controller")
+    watch.start()
+    config.add_cleanup(watch.stop)
+    if not config.option.collectonly:
+        guard.blind = blind_kinds(watch, kinds)
+    if items is not None:
+        guard.validate(items)
+    return guard
+
+
+def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:
+    """The guard, made now for a test that asked for it only while running."""
+    guard = config.pluginmanager.get_plugin(GUARD_NAME)
+    if guard is None:
+        guard = activate(config, options.read(config), marked={item.nodeid}, items=[item])
+    assert isinstance(guard, Guard)
+    guard.join(item)
+    return guard

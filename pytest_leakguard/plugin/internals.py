@@ -1,0 +1,88 @@
+"""The few places where pytest offers no public name. Each degrades quietly when a name is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from typing import Any
+
+import pytest
+
+
+def finalizer_count(fixturedef: Any) -> int:
+    """How many finalizers a fixture has; -1 when that can't be told."""
+    finalizers = getattr(fixturedef, "_finalizers", None)
+    return len(finalizers) if isinstance(finalizers, list) else -1
+
+
+def finalizers(fixturedef: Any) -> tuple[Any, ...]:
+    """A fixture's finalizers."""
+    return tuple(getattr(fixturedef, "_finalizers", None) or ())
+
+
+def cached_value(fixturedef: Any) -> Any:
+    """A fixture's value, or None."""
+    cached = getattr(fixturedef, "cached_result", None)
+    return cached[0] if cached else None
+
+
+def is_set_up(session: Any, node: Any) -> bool:
+    """Whether a node is set up and not torn down."""
+    stack = getattr(getattr(session, "_setupstate", None), "stack", None)
+    return stack is None or node in stack
+
+
+def drop_references(item: pytest.Item) -> None:
+    """Let go what pytest itself holds of a test that is over, so that its objects can die.
+
+    pytest empties the same places a moment later.
+    """
+    funcargs = getattr(item, "funcargs", None)
+    if isinstance(funcargs, dict):
+        funcargs.clear()
+    for name in ("last_exc", "last_value", "last_traceback", "last_type"):
+        if hasattr(sys, name):
+            delattr(sys, name)
+    logging = item.config.pluginmanager.get_plugin("logging-plugin")
+    for name in ("caplog_handler", "report_handler"):
+        # records keep what was logged; pytest starts both anew with the next phase
+        reset = getattr(getattr(logging, name, None), "reset", None)
+        if reset is not None:
+            reset()
+
+
+def drain_unraisable(config: pytest.Config) -> None:
+    """Have pytest tell now what its hook queued: as a warning, or raised under an error filter."""
+    with contextlib.suppress(ImportError):
+        from _pytest import unraisableexception
+
+        collect = getattr(unraisableexception, "collect_unraisable", None)
+        key = getattr(unraisableexception, "unraisable_exceptions", None)
+        if collect is not None and key is not None and key in config.stash:
+            collect(config)
+
+
+def tmp_roots(config: pytest.Config) -> tuple[str, ...]:
+    """The folders below which pytest keeps tmp_path: cleaned up by pytest's own policy."""
+    roots: list[str] = []
+    given = config.getoption("basetemp", None)
+    if given:
+        roots.append(os.path.abspath(str(given)))
+    top = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
+    roots.append(os.path.join(top, "pytest-of-"))
+    factory = getattr(config, "_tmp_path_factory", None)
+    base = getattr(factory, "_basetemp", None)
+    if base is not None:
+        roots.append(str(base))
+    return tuple(sorted({os.path.realpath(r) if not r.endswith("-") else r for r in roots} | set(roots)))
+
+
+def ini_names(config: pytest.Config) -> tuple[str, ...]:
+    """The names that the ini file sets; empty when pytest does not tell."""
+    # the public `inicfg` warns since pytest 9.1
+    names = getattr(config, "_inicfg", None)
+    if names is None and not hasattr(type(config), "inicfg"):
+        names = getattr(config, "inicfg", None)
+    return tuple(names or ())

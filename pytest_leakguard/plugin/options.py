@@ -1,0 +1,307 @@
+"""Command line, ini settings and markers -> frozen settings. Every UsageError is born here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytest
+
+from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
+from pytest_leakguard.core.model import KINDS
+from pytest_leakguard.plugin import internals
+
+Action = Literal["fail", "warn", "report"]
+ACTIONS: tuple[Action, ...] = ("fail", "warn", "report")
+FORMATS = ("json",)
+DEFAULT_GRACE_SECONDS = 1.0
+
+INI_NAMES = (
+    "leakguard",
+    "leakguard_probes",
+    "leakguard_action",
+    "leakguard_grace",
+    "leakguard_late",
+    "leakguard_report",
+    "leakguard_json",
+    "leakguard_trace",
+    "leakguard_allow",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user asked for, checked.
+
+    Attributes:
+        every_test: the flag is on; else only marked tests are checked.
+        probes: the expression as given, and where it was given.
+        reports: (format, file) pairs.
+    """
+
+    every_test: bool = False
+    probes: str = "default"
+    probes_source: str = "default"
+    action: Action = "fail"
+    grace_seconds: float = DEFAULT_GRACE_SECONDS
+    late: bool = False
+    reports: tuple[tuple[str, str], ...] = ()
+    trace: bool = False
+    allow_lines: tuple[str, ...] = ()
+    source: str = "ini file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemSettings:
+    """What holds for one test: marker over command line over ini file."""
+
+    kinds: frozenset[str]
+    grace_seconds: float
+    rules: tuple[AllowRule, ...] = ()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group = parser.getgroup("leakguard", "resource leaks")
+    group.addoption(
+        "--leakguard", action="store_true", default=None, help="check every test for leaked resources"
+    )
+    group.addoption(
+        "--leakguard-probes",
+        metavar="KINDS",
+        help=f"kinds to watch: default, all, or a list of {', '.join(KINDS)}; +kind adds, -kind leaves out",
+    )
+    group.addoption(
+        "--leakguard-action",
+        metavar="ACTION",
+        help="what a leak does: fail the test (default), warn (shown, exit status unchanged), "
+        "report (only the report files and one line)",
+    )
+    group.addoption(
+        "--leakguard-grace",
+        metavar="SECONDS",
+        help=f"how long to wait for a leftover to go by itself (default {DEFAULT_GRACE_SECONDS})",
+    )
+    group.addoption(
+        "--leakguard-late", action="store_true", default=None, help="also tell what went only within the grace"
+    )
+    group.addoption(
+        "--leakguard-report",
+        metavar="FORMAT:FILE",
+        action="append",
+        help=f"write a report; repeatable; formats: {', '.join(FORMATS)}",
+    )
+    group.addoption("--leakguard-json", metavar="FILE", help="short for --leakguard-report json:FILE")
+    group.addoption(
+        "--leakguard-trace",
+        action="store_true",
+        default=None,
+        help="name the line of acquisitions that raise no event (dup, pipe, epoll, C extensions); slow",
+    )
+    parser.addini("leakguard", "check every test for leaked resources", type="bool", default=False)
+    parser.addini("leakguard_probes", "kinds to watch, as --leakguard-probes", default="")
+    parser.addini("leakguard_action", "fail, warn or report", default="")
+    parser.addini("leakguard_grace", "seconds to wait for a leftover to go by itself", default="")
+    parser.addini("leakguard_late", "also tell what went only within the grace", type="bool", default=False)
+    parser.addini("leakguard_report", "FORMAT:FILE, one a line", type="linelist", default=[])
+    parser.addini("leakguard_json", "file for the JSON report", default="")
+    parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
+    parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
+
+
+def add_markers(config: pytest.Config) -> None:
+    """Declare the markers."""
+    config.addinivalue_line(
+        "markers",
+        "no_leaks(*kinds, add=(), allow=(), grace=None): check this test for leaked resources, also without "
+        "--leakguard; kinds replace the default set, add extends it",
+    )
+    config.addinivalue_line(
+        "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"
+    )
+
+
+def read(config: pytest.Config) -> Settings:
+    """Check and freeze what was asked for.
+
+    Raises:
+        pytest.UsageError: says where it came from, what was given, what is allowed.
+    """
+    ini = f"ini file {config.inipath.name}" if config.inipath else "ini settings"
+    _refuse_unknown_ini(config, ini)
+    _refuse_unread_table(config)
+
+    def pick(name: str) -> tuple[Any, str]:
+        option = config.getoption(f"leakguard_{name}")
+        if option is not None:
+            return option, f"--leakguard-{name}"
+        return config.getini(f"leakguard_{name}"), f"leakguard_{name} ({ini})"
+
+    flag = config.getoption("leakguard")
+    probes, probes_source = pick("probes")
+    action, action_source = pick("action")
+    grace, grace_source = pick("grace")
+    reports, reports_source = pick("report")
+    json_file, _ = pick("json")
+    asked = [_report(text, reports_source) for text in reports]
+    if json_file:
+        asked.append(("json", str(json_file)))
+    return Settings(
+        every_test=bool(config.getini("leakguard") if flag is None else flag),
+        probes=str(probes or "default"),
+        probes_source=probes_source,
+        action=_action(action or "fail", action_source),
+        grace_seconds=DEFAULT_GRACE_SECONDS if grace in ("", None) else seconds(grace, grace_source),
+        late=bool(pick("late")[0]),
+        reports=tuple(asked),
+        trace=bool(pick("trace")[0]),
+        allow_lines=tuple(config.getini("leakguard_allow")),
+        source=f"leakguard_allow ({ini})",
+    )
+
+
+def kinds_of(text: str, known: Collection[str], source: str) -> frozenset[str]:
+    """The kinds that an expression names: ``default``, ``all``, lists, ``+kind``, ``-kind``.
+
+    Starts from nothing when a plain kind is named, else from the default set,
+    which is everything this version knows and every third party's kind.
+    Raises: pytest.UsageError.
+    """
+    words = [word for word in re.split(r"[,\s]+", text.strip()) if word]
+    if not words:
+        raise pytest.UsageError(f"{source}: no kind given.\nKnown: {_listed(known)}.")
+    chosen: set[str] = set() if any(word[0] not in "+-" for word in words) else set(known)
+    for word in words:
+        sign, kind = (word[0], word[1:]) if word[0] in "+-" else ("", word)
+        if kind in ("default", "all") and sign != "-":
+            chosen |= set(known)
+        elif kind not in known:
+            raise pytest.UsageError(
+                f"{source}: unknown kind {kind!r}{near(kind, [*known, 'default', 'all'])}\nKnown: {_listed(known)}."
+            )
+        elif sign == "-":
+            chosen.discard(kind)
+        else:
+            chosen.add(kind)
+    return frozenset(chosen)
+
+
+def seconds(value: object, source: str) -> float:
+    """A time in seconds, 0 or more. Raises pytest.UsageError."""
+    try:
+        number = float(cast(Any, value))
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 <= number < math.inf:
+        raise pytest.UsageError(f"{source}: bad time {value!r}. Allowed: seconds, 0 or more, e.g. 0.5.")
+    return number
+
+
+def rules_of(lines: Iterable[str], known: Collection[str], source: str) -> list[AllowRule]:
+    """Allow rules from lines. Raises pytest.UsageError."""
+    try:
+        return [parse_line(line, kinds=known, source=source) for line in lines]
+    except BadRule as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def item_settings(item: pytest.Item, settings: Settings, run_kinds: frozenset[str], known: Collection[str]) -> ItemSettings:
+    """What holds for one test. Raises pytest.UsageError for a bad marker."""
+    kinds, grace = run_kinds, settings.grace_seconds
+    rules: list[AllowRule] = []
+    where = f"@pytest.mark.no_leaks on {item.nodeid}"
+    markers = [mark for _, mark in item.iter_markers_with_node("no_leaks")]
+    for mark in markers:
+        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace"), where)
+        for line in _strings(mark.kwargs.get("allow", ()), "allow", where):
+            rules += rules_of([line], known, where)
+    if markers:
+        closest = markers[0]  # function before class before module
+        if closest.args:
+            kinds = kinds_of(",".join(_strings(closest.args, "kinds", where)), known, where)
+        added = _strings(closest.kwargs.get("add", ()), "add", where)
+        if added:
+            kinds |= kinds_of(",".join(added), known, where)
+        if closest.kwargs.get("grace") is not None:
+            grace = seconds(closest.kwargs["grace"], where)
+    for mark in item.iter_markers("allow_leaks"):
+        rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {item.nodeid}"))
+    return ItemSettings(kinds=kinds, grace_seconds=grace, rules=tuple(rules))
+
+
+def _allow_marker(mark: pytest.Mark, known: Collection[str], where: str) -> AllowRule:
+    _refuse_unknown_arguments(mark.kwargs, ("pattern", "reason"), where)
+    given = [*mark.args]
+    pattern = mark.kwargs.get("pattern", given.pop(0) if given else None)
+    reason = mark.kwargs.get("reason", given.pop(0) if given else None)
+    if given:
+        raise pytest.UsageError(f"{where}: too many arguments. Allowed: one pattern and reason='...'.")
+    try:
+        return parse_rule(pattern, reason=reason if isinstance(reason, str) else None, kinds=known, source=where)
+    except BadRule as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _strings(value: object, name: str, where: str) -> list[str]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, (list, tuple, set, frozenset)) or not all(isinstance(one, str) for one in values):
+        raise pytest.UsageError(f"{where}: {name} is {value!r}. Allowed: strings.")
+    return list(values)
+
+
+def _refuse_unknown_arguments(given: Mapping[str, object], allowed: tuple[str, ...], where: str) -> None:
+    for name in given:
+        if name not in allowed:
+            raise pytest.UsageError(
+                f"{where}: unknown argument {name!r}{near(name, allowed)}\nKnown: {', '.join(allowed)}."
+            )
+
+
+def _action(value: object, source: str) -> Action:
+    if value not in ACTIONS:
+        raise pytest.UsageError(f"{source}: unknown action {value!r}{near(str(value), ACTIONS)}\nKnown: {_listed(ACTIONS)}.")
+    return cast(Action, value)
+
+
+def _report(text: object, source: str) -> tuple[str, str]:
+    form, colon, file = str(text).partition(":")
+    if not colon or not file or form not in FORMATS:
+        raise pytest.UsageError(
+            f"{source}: bad report {text!r}{near(form, FORMATS)}\nAllowed: FORMAT:FILE; formats: {_listed(FORMATS)}."
+        )
+    return form, file
+
+
+def _listed(words: Collection[str]) -> str:
+    return ", ".join(sorted(words))
+
+
+def _refuse_unknown_ini(config: pytest.Config, ini: str) -> None:
+    for name in internals.ini_names(config):
+        if name.startswith("leakguard") and name not in INI_NAMES:
+            raise pytest.UsageError(
+                f"{ini}: unknown setting {name!r}{near(name, INI_NAMES)}\nKnown: {_listed(INI_NAMES)}."
+            )
+
+
+def _refuse_unread_table(config: pytest.Config) -> None:
+    """pytest 8 does not read ``[tool.pytest]`` and says nothing: our keys there would be lost."""
+    if int(pytest.__version__.partition(".")[0]) >= 9:
+        return
+    file: Path = config.rootpath / "pyproject.toml"
+    try:
+        text = file.read_text("utf-8")
+    except OSError:
+        return
+    table = re.search(r"^\[tool\.pytest\]\s*$(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    key = re.search(r"^\s*(leakguard\w*)\s*=", table[1], re.MULTILINE) if table else None
+    if key:
+        raise pytest.UsageError(
+            f"pyproject.toml: {key[1]!r} stands in [tool.pytest], which pytest {pytest.__version__} does not read. "
+            "Allowed: [tool.pytest.ini_options], or pytest 9 and later."
+        )
+

@@ -1,0 +1,268 @@
+"""What the user sees: outcomes, the section, the closing line and the files. Runs where the terminal is."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_leakguard import __version__
+from pytest_leakguard.core.model import Finding
+from pytest_leakguard.plugin.guard import REPORT_ATTRIBUTE, Guard
+from pytest_leakguard.report import jsonfile, text
+from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+STATUS = "leakguard_status"
+_TESTS_NAMED = 5
+
+
+class Tally:
+    """What a process counted; plain data, so that a worker's can be added to the controller's."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._merged: list[dict[str, Any]] = []
+
+    def own(self) -> dict[str, Any]:
+        """This process's numbers."""
+        guard, statistics = self._guard, self._guard.statistics
+        used = {(rule.text, rule.source) for rule in guard.used_rules}
+        return {
+            "tests": statistics.tests,
+            "peak": statistics.peak,
+            "peak_test": statistics.peak_test,
+            "seconds": statistics.seconds,
+            "errors": [*guard.watch.roster.errors, *guard.watch.recorder.failures(), *guard.errors],
+            "blind": dict(guard.blind),
+            "used": sorted(used),
+            "asked": sorted({(rule.text, rule.source) for rule in guard.marker_rules}),
+        }
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Count a worker's numbers too."""
+        self._merged.append(other)
+
+    def total(self) -> dict[str, Any]:
+        """Everything together: sums, and the highest peak."""
+        parts = [self.own(), *self._merged]
+        highest = max(parts, key=lambda part: int(part["peak"]))
+        used = {tuple(rule) for part in parts for rule in part["used"]}
+        asked = {tuple(rule) for part in parts for rule in part["asked"]}
+        return {
+            "tests": sum(part["tests"] for part in parts),
+            "peak": highest["peak"],
+            "peak_test": highest["peak_test"],
+            "seconds": sum(part["seconds"] for part in parts),
+            "errors": list(dict.fromkeys(error for part in parts for error in part["errors"])),
+            "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
+            "unused": sorted(asked - used),
+        }
+
+
+class Presenter:
+    """Turns findings into outcomes and shows them."""
+
+    def __init__(self, config: pytest.Config, guard: Guard, tally: Tally) -> None:
+        self.config = config
+        self.guard = guard
+        self.tally = tally
+        self.settings = guard.settings
+        self.findings: list[Finding] = []
+
+    # -- hooks ---------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        guard, settings = self.guard, self.settings
+        watched = [kind for kind in sorted(guard.kinds) if kind in guard.watch.roster.kinds]
+        scope = "every test" if settings.every_test else "marked tests"
+        lines = [
+            f"leakguard: {', '.join(watched)}; {scope}; action {settings.action}, grace {settings.grace_seconds:g} s"
+        ]
+        lines += [
+            f"leakguard: {state.kind} is not watched: {state.note}"
+            for state in guard.watch.roster.states()
+            if not state.active and state.kind in guard.kinds
+        ]
+        return lines
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+        data = report.__dict__.get(REPORT_ATTRIBUTE)
+        if not isinstance(data, dict) or "findings" not in data:
+            return (yield)
+        self._show(report, [from_dict(finding) for finding in data["findings"]])
+        result = yield
+        self.guard.sent()
+        for group in data["earlier"]:
+            self.tell_earlier(group, getattr(report, "node", None))
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        colour = report.__dict__.get(STATUS)
+        return None if colour is None else ("leaked", "L", ("LEAKED", {colour: True}))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        result = yield
+        for test, findings in self.guard.finish(session):
+            location = self.guard.locations.get(test, (test.partition("::")[0], None, test))
+            self.tell_earlier(
+                {"test": test, "location": list(location), "findings": [to_dict(finding) for finding in findings]}
+            )
+        fails = any(finding.disposition == "fails" for finding in self.findings)
+        blind = self.tally.total()["blind"]
+        if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        self._write_files()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
+        result = yield
+        self._summarize(terminalreporter)
+        return result
+
+    # -- outcomes ------------------------------------------------------------
+
+    def tell_earlier(self, group: dict[str, Any], node: object = None) -> None:
+        """A verdict on a test whose own reports are out: a report of its own."""
+        path, line, domain = group["location"]
+        findings = [from_dict(finding) for finding in group["findings"]]
+        report = pytest.TestReport(
+            nodeid=group["test"], location=(path, line, domain), keywords={}, outcome="passed", longrepr=None,
+            when="teardown",
+        )  # fmt: skip
+        if node is not None:
+            report.node = node  # type: ignore[attr-defined]
+        self._show(report, findings)
+        if report.outcome == "failed" or STATUS in report.__dict__:
+            self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
+        self.findings += findings
+        if self.settings.action == "report":
+            return
+        failing = [finding for finding in findings if finding.disposition == "fails"]
+        notes = [finding for finding in findings if finding.disposition == "note"]
+        if failing:
+            report.outcome = "failed"
+            report.longrepr = text.message(failing)
+            setattr(report, STATUS, "red")
+        elif any(finding.disposition == "warned" for finding in findings):
+            setattr(report, STATUS, "yellow")
+        if notes:
+            report.sections.append(("leakguard: left behind after teardown of this failed test", text.message(notes)))
+        for finding in (*failing, *notes):
+            report.user_properties.append(("leakguard", finding.fingerprint))
+
+    # -- summary -------------------------------------------------------------
+
+    def _summarize(self, terminal: TerminalReporter) -> None:
+        total = self.tally.total()
+        if self.settings.action != "report":
+            shown = [finding for finding in self.findings if finding.disposition in ("fails", "warned")]
+            if shown:
+                terminal.section("leaks", red=True, bold=True)
+                terminal.write_line(_message_by_fingerprint(shown))
+            late = [finding for finding in self.findings if finding.disposition == "late"]
+            if late:
+                terminal.section("late: gone, but only within the grace")
+                terminal.write_line(_message_by_fingerprint(late))
+        for rule, source in total["unused"]:
+            terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)
+        for error in total["errors"]:
+            terminal.write_line(f"leakguard: {text.printable(error)}", red=True)
+        for kind, why in total["blind"].items():
+            terminal.write_line(f"leakguard: blind for {kind}: {why}", red=True)
+        terminal.write_line(self._closing_line(total))
+
+    def _closing_line(self, total: dict[str, Any]) -> str:
+        counted = _counts(self.findings)
+        leaks = counted["leaks"]
+        words = [f"{total['tests']:,} test{'s' if total['tests'] != 1 else ''}", f"{leaks:,} leak{'s' if leaks != 1 else ''}"]
+        words += [f"{counted[name]:,} {label}" for name, label in _EXTRA if counted[name]]
+        peak = f"peak {total['peak']:,} of {self.guard.watch.table.limit:,} descriptors"
+        where = f" ({total['peak_test']})" if total["peak_test"] else ""
+        return text.printable(f"leakguard: {', '.join(words)}, {peak}{where}, +{total['seconds']:.1f} s")
+
+    def _write_files(self) -> None:
+        for form, file in self.settings.reports:
+            if form == "json":
+                try:
+                    jsonfile.write(str(self.config.invocation_params.dir / file), self.report())
+                except OSError as error:
+                    self.guard.errors.append(f"report {file!r} not written: {error}")
+
+    def report(self) -> dict[str, Any]:
+        """The whole report as plain data."""
+        total, counted = self.tally.total(), _counts(self.findings)
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "plugin_version": __version__,
+            "python": platform.python_version(),
+            "pytest": pytest.__version__,
+            "platform": sys.platform,
+            "probes": {
+                state.kind: {
+                    "active": state.active and state.kind in self.guard.kinds,
+                    "mechanism": state.mechanism,
+                    "note": state.note,
+                }
+                for state in self.guard.watch.roster.states()
+            },
+            "summary": {
+                "tests": total["tests"],
+                "leaks": counted["leaks"],
+                "findings": len(self.findings),
+                "allowed": counted["allowed"],
+                "notes": counted["note"],
+                "late": counted["late"],
+                "peak_descriptors": total["peak"],
+                "descriptor_limit": self.guard.watch.table.limit,
+                "peak_test": total["peak_test"],
+                "overhead_seconds": round(total["seconds"], 6),
+            },
+            "findings": [to_dict(finding) for finding in self.findings],
+            "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
+            "blind": total["blind"],
+            "errors": total["errors"],
+        }
+
+
+_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"))
+
+
+def _counts(findings: list[Finding]) -> dict[str, int]:
+    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0}
+    for finding in findings:
+        name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
+        counts[name] += finding.count
+    return counts
+
+
+def _message_by_fingerprint(findings: list[Finding]) -> str:
+    """One message for each fingerprint, with a count and the other tests' names."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        owner = "" if finding.owner.kind == "test" else finding.owner.name
+        groups.setdefault((finding.fingerprint, owner), []).append(finding)
+    messages = []
+    for group in groups.values():
+        first = replace(group[0], count=sum(finding.count for finding in group))
+        others = [finding.test for finding in group[1:] if finding.test != first.test]
+        others = list(dict.fromkeys(others))
+        if others:
+            named = ", ".join(others[:_TESTS_NAMED])
+            more = f" and {len(others) - _TESTS_NAMED} more" if len(others) > _TESTS_NAMED else ""
+            first = replace(first, notes=(*first.notes, f"also in {named}{more}"))
+        messages.append(text.message([first]))
+    return "\n\n".join(messages)

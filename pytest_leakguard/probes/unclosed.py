@@ -1,0 +1,167 @@
+"""What was closed only by the garbage collector, told by its ResourceWarning.
+
+The warning is seen under any filter of the user: an entry at the head of
+``warnings.filters`` has, in place of the message's regular expression, an object
+whose ``match`` notes the warning and answers that it does not match. The
+user's own filters then decide as if it were not there.
+A filter that a test puts before it (``catch_warnings`` with a new filter,
+``pytest.warns``, ``recwarn``) hides warnings from it for as long as it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import cast
+
+from pytest_leakguard import _real
+from pytest_leakguard.core.ledger import Context
+from pytest_leakguard.core.model import Key, Resource
+from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.audit import Recorder
+
+_DESCRIPTOR = re.compile(r"\bfd=(\d+)")
+_FILE_NAME = re.compile(r"unclosed file <.*? name=(?P<quote>['\"])(?P<name>.*?)(?P=quote)[ >]", re.DOTALL)
+_FILE_NUMBER = re.compile(r"unclosed file <.*? name=(\d+)[ >]", re.DOTALL)
+_ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)")
+_PROCESS = re.compile(r"subprocess (\d+) is still running")
+_CLEANED_UP = re.compile(r"Implicitly cleaning up <TemporaryDirectory (['\"])(.*)\1>", re.DOTALL)
+_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """One ResourceWarning: its text, and what was going on."""
+
+    text: str
+    context: Context
+    stack: frames.Stack
+
+
+class _Witness:
+    """Stands in a filter for the message's pattern; sees every ResourceWarning.
+
+    It matches none but those that our own collections bring up: these point at
+    a line of ours, or would be raised there, and are told as findings instead.
+    """
+
+    pattern = "pytest-leakguard: notes ResourceWarnings"
+
+    def __init__(self, note: Callable[[str], bool]) -> None:
+        self._note = note
+
+    def match(self, text: str, *_: object) -> bool:
+        return self._note(text)
+
+
+class UnclosedProbe:
+    """Keeps the ResourceWarnings it saw until they are judged."""
+
+    kind = "unclosed"
+    mechanism = "a passive entry at the head of the warning filters"
+
+    def __init__(self, recorder: Recorder, shorten: Callable[[str], str] = str) -> None:
+        self._recorder = recorder
+        self._shorten = shorten
+        self._caught: dict[int, Caught] = {}
+        self._next = 0
+        self._witness = _Witness(self._note)
+        self.by_collector: Context | None = None
+        """Who is judged while a collection of ours runs; what comes up then is told by us alone."""
+
+    def watch(self) -> None:
+        """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again."""
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.filters[0] = ("ignore", self._witness, ResourceWarning, None, 0)  # type: ignore[index]
+
+    def is_watching(self) -> bool:
+        """Whether the entry is still the first of the filters."""
+        filters = warnings.filters
+        return bool(filters) and filters[0][1] is self._witness
+
+    def unavailable(self) -> str | None:
+        return None if isinstance(warnings.filters, list) else "the warning filters are not a list here"
+
+    def mark(self) -> int:
+        return self._next
+
+    def keys(self) -> frozenset[Key]:
+        return frozenset(self._caught)
+
+    def caught(self, key: Key) -> Caught:
+        """The warning behind a key."""
+        return self._caught[cast(int, key)]
+
+    def forget(self, key: Key) -> None:
+        """Judged; not told again."""
+        self._caught.pop(cast(int, key), None)
+
+    def describe(self, key: Key) -> Resource:
+        text = self._caught[cast(int, key)].text
+        clues = tuple(_clues(text))
+        path = next((str(value) for clue, value in clues if clue == "name"), "")
+        what = _ADDRESS.sub("", text).replace("\n", " ")
+        if path:
+            what = what.replace(path, self._shorten(path))
+        return Resource(
+            kind=self.kind,
+            key=key,
+            what=f"closed only by the garbage collector: {what}",
+            subject=self._shorten(path) if path else re.sub(r"\d+", "N", what),
+            fix=_remedy(text),
+            clues=clues,
+            reason="no event tells where it was made",
+        )
+
+    def _note(self, text: str) -> bool:
+        if len(self._caught) >= _KEPT:
+            return False
+        stack = frames.walk(_real.getframe(2))
+        if frames.is_import(stack):
+            return False
+        self._next += 1
+        context = self.by_collector or self._recorder.context()
+        self._caught[self._next] = Caught(str(text), context, stack)
+        return self.by_collector is not None
+
+
+def _clues(text: str) -> list[tuple[str, Hashable]]:
+    """What the text says of the thing's identity, strongest first."""
+    clues: list[tuple[str, Hashable]] = []
+    named = _FILE_NAME.search(text)
+    if named:
+        clues.append(("name", named["name"]))
+        clues.append(("path", os.path.abspath(named["name"])))
+    cleaned = _CLEANED_UP.search(text)
+    if cleaned:
+        clues.append(("created", cleaned[2]))
+    numbered = _DESCRIPTOR.search(text) or _FILE_NUMBER.search(text)
+    if numbered:
+        clues.append(("closed fd", int(numbered[1])))
+    running = _PROCESS.search(text)
+    if running:
+        clues.append(("pid", int(running[1])))
+    address = _ADDRESS.search(text)
+    if address:
+        clues.append(("id", int(address[1], 16)))
+    if "unclosed event loop" in text:
+        clues.append(("event loop", 0))
+    return clues
+
+
+def _remedy(text: str) -> str:
+    for sign, words in (
+        ("TemporaryDirectory", "use it in a `with` block, or call cleanup()"),
+        ("subprocess", "wait for the process: `with Popen(...)`, wait() or communicate()"),
+        ("event loop", "close the loop, or use asyncio.run or asyncio.Runner"),
+        ("socket", "close it on every path: a `with` block, or close() in a `finally`"),
+        ("file", "open it in a `with` block, or close it where it is last used"),
+        ("database", "close the connection: contextlib.closing, or close() in a `finally`"),
+    ):
+        if sign in text.lower() or sign in text:
+            return words
+    return "close it explicitly; do not leave that to the garbage collector"
+

@@ -1,0 +1,1 @@
+"""Findings as text, as plain data and as files."""

@@ -1,0 +1,65 @@
+"""A finding -> lines: labelled, always in the same order, under a headline that names the kind."""
+
+from __future__ import annotations
+
+from pytest_leakguard.core.model import Finding
+
+_LABEL_WIDTH = 10
+
+
+def printable(text: str) -> str:
+    """Text that can't move the cursor, change colours or break the encoding of the output."""
+    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def headline(finding: Finding) -> str:
+    """``LEAK fd  tests/test_a.py::test_x``, or the fixture that owns it."""
+    word = {"late": "LATE", "allowed": "ALLOWED LEAK"}.get(finding.disposition, "LEAK")
+    owner = finding.owner
+    if owner.kind == "fixture":
+        place = f", {owner.where}" if owner.where else ""
+        name = f"fixture '{owner.name}' ({owner.scope} scope){place}"
+    elif owner.kind == "node":
+        name = f"set-up of {owner.name} ({owner.scope} scope)"
+    else:
+        name = owner.name
+    times = f"  x{finding.count}" if finding.count > 1 else ""
+    return printable(f"{word} {finding.kind}  {name}{times}")
+
+
+def acquired(finding: Finding) -> str:
+    """When and where it was acquired, and how that is known."""
+    origin = finding.origin
+    phase = f"{finding.phase} phase, " if finding.phase else ""
+    first_user = f"for {finding.test}, " if finding.owner.kind != "test" and finding.test else ""
+    if origin.file is None:
+        return f"unknown: {origin.reason}" + (f" ({phase.rstrip(', ')})" if phase else "")
+    via = f", called from {origin.via}" if origin.via else ""
+    function = f" in {origin.function}" if origin.function else ""
+    return f"{phase}{first_user}{origin.file}:{origin.line}{function}{via}  [{origin.how}: {origin.event}]"
+
+
+def lines(finding: Finding) -> list[str]:
+    """The whole message."""
+    rows = [
+        ("what", finding.what),
+        ("acquired", acquired(finding)),
+        ("due", finding.due),
+        ("fix", finding.fix),
+        *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
+        *(("note", note) for note in finding.notes),
+    ]
+    return [headline(finding), *(f"  {label:<{_LABEL_WIDTH}}{printable(value)}" for label, value in rows if value)]
+
+
+def message(findings: list[Finding]) -> str:
+    """Several findings, one below the other."""
+    return "\n\n".join("\n".join(lines(finding)) for finding in findings)
+
+
+def one_line(finding: Finding) -> str:
+    """Kind, what and where, for a list."""
+    origin = finding.origin
+    where = f" acquired at {origin.file}:{origin.line}" if origin.file else ""
+    return printable(f"{finding.kind} {finding.verdict}: {finding.what}{where}")

@@ -1,0 +1,255 @@
+"""The live side of a check, without pytest: probes, record and collector put together.
+
+The plugin, the ``leak_check`` fixture and the doctor all look through this, so
+that the same leak gives the same finding wherever it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_leakguard import _real
+from pytest_leakguard.core.ledger import Context, Ledger
+from pytest_leakguard.core.model import Acquisition, Key, Origin, Resource
+from pytest_leakguard.origins import frames, holders
+from pytest_leakguard.origins.audit import Record, Recorder
+from pytest_leakguard.origins.match import Matcher, acquisition_of, is_event_loop, is_popen_pipe
+from pytest_leakguard.origins.trace import Tracer
+from pytest_leakguard.origins.wrap import wrap_thread_start
+from pytest_leakguard.probes.descriptors import DescriptorTable
+from pytest_leakguard.probes.fds import FdProbe
+from pytest_leakguard.probes.objects import ObjectProbe
+from pytest_leakguard.probes.processes import ProcessProbe
+from pytest_leakguard.probes.protocol import Probe
+from pytest_leakguard.probes.roster import Census, Roster
+from pytest_leakguard.probes.sockets import SocketProbe
+from pytest_leakguard.probes.tempfiles import TempProbe
+from pytest_leakguard.probes.threads import ThreadProbe, shortener
+from pytest_leakguard.probes.unclosed import UnclosedProbe
+
+Item = tuple[str, Key]
+"""Kind and key: one resource."""
+
+
+@dataclass(slots=True)
+class Suspect:
+    """A resource that is new, with all that is known of it.
+
+    Attributes:
+        live: the Python object behind it, if one was found; never kept beyond a judgement.
+        mark: equal for what one call acquired together.
+    """
+
+    item: Item
+    resource: Resource
+    acquisition: Acquisition
+    record: Record | None
+    live: Any = None
+    mark: Key = None
+
+
+class Watch:
+    """Looks at the process and explains what it sees.
+
+    Args:
+        root: reports tell paths relative to it.
+        tmp_roots: paths that start with one of these are cleaned up by pytest.
+        others: third-party probes.
+    """
+
+    def __init__(
+        self, *, root: str, tmp_roots: tuple[str, ...] = (), others: Iterable[Probe] = (), trace: bool = False
+    ) -> None:
+        self.root = root
+        self.pid = _real.getpid()
+        self.ledger = Ledger()
+        self.recorder = Recorder(self.ledger)
+        self.recorder.tmp_roots = tmp_roots
+        self.table = DescriptorTable()
+        short = shortener(root)
+        self.unclosed = UnclosedProbe(self.recorder, short)
+        self.objects = ObjectProbe()
+        self.tracer = Tracer(self.recorder, self.table) if trace else None
+        self.roster = Roster(
+            [
+                FdProbe(self.table, short),
+                SocketProbe(self.table, short),
+                ThreadProbe(root),
+                ProcessProbe(),
+                TempProbe(self.recorder, short),
+                self.unclosed,
+                self.objects,
+                *others,
+            ],
+            before_look=self.table.forget,
+        )
+        self._undo: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Begin to record."""
+        self.recorder.start()
+        self._undo.append(wrap_thread_start(self.recorder))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._in_child)
+
+    def stop(self) -> None:
+        """Leave the process as it was found, but for the audit hook, which does nothing any more."""
+        self.recorder.stop()
+        if self.tracer is not None:
+            self.tracer.stop()
+        while self._undo:
+            self._undo.pop()()
+
+    def is_own_process(self) -> bool:
+        """False in a fork of it, which must not report."""
+        return _real.getpid() == self.pid
+
+    def _in_child(self) -> None:
+        self.recorder.stop()
+
+    def look(self, kinds: Collection[str] | None = None) -> Census:
+        """The census, less what the looking itself takes."""
+        with self.recorder.silence():
+            return self.roster.look(kinds)
+
+    def items(self, census: Census) -> set[Item]:
+        """A census as one set."""
+        return {(kind, key) for kind, keys in census.items() for key in keys}
+
+    def gone(self, items: Collection[Item]) -> set[Item]:
+        """Which of these don't exist any more."""
+        kinds = {kind for kind, _ in items}
+        return set(items) - self.items(self.look(kinds))
+
+    @contextmanager
+    def collecting(self, context: Context | None, forward: Callable[[], None]) -> Iterator[None]:
+        """Collections of ours run inside: what they bring up belongs to the judged test.
+
+        A ResourceWarning that the user's filters turn into an error comes out of
+        a finalizer as unraisable; the passive filter has noted it already.
+        Anything else goes on to the hook that was there, and `forward` is told.
+        """
+        original = sys.unraisablehook
+
+        def hook(unraisable: Any) -> None:
+            if not isinstance(unraisable.exc_value, ResourceWarning):
+                forward()
+                original(unraisable)
+
+        before, self.unclosed.by_collector = self.unclosed.by_collector, context
+        sys.unraisablehook = hook
+        try:
+            yield
+        finally:
+            if sys.unraisablehook is hook:
+                sys.unraisablehook = original
+            self.unclosed.by_collector = before
+
+    def examine(self, items: Collection[Item], otherwise: Acquisition) -> list[Suspect]:
+        """Describe resources and find their origins. Costly: for suspects only.
+
+        Args:
+            otherwise: what the census alone tells of owner, test and phase.
+        """
+        with self.recorder.silence():
+            numbers = {key[0] for kind, key in items if kind in ("fd", "socket") and isinstance(key, tuple)}
+            held = holders.descriptor_holders(numbers)
+            matcher = Matcher(self.recorder, tracked=self.objects.records, held=held.__contains__)
+            suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            for suspect in suspects:
+                suspect.live = self._live(suspect, held)
+            _join_event_loops(suspects)
+            held.clear()
+            return suspects
+
+    def _suspect(self, item: Item, matcher: Matcher, otherwise: Acquisition) -> Suspect:
+        kind, key = item
+        resource = self.roster.describe(kind, key)
+        traced = None
+        if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
+            traced = self.tracer.record(key)
+        match = matcher.match(resource)
+        record = match.record if match.record is not None else traced
+        if match.record is None and traced is not None:
+            origin = frames.origin_of(traced.stack, root=self.root, how="trace", event=traced.event)
+            acquisition = Acquisition(
+                owner=traced.context.owner, test=traced.context.test, phase=traced.context.phase, origin=origin
+            )
+        else:
+            acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
+        return Suspect(item, resource, acquisition, record, mark=_mark(record))
+
+    def examine_unclosed(self, key: Key, matcher: Matcher) -> Suspect:
+        """One ResourceWarning: the acquisition if one matches, else what went on when it came."""
+        caught = self.unclosed.caught(key)
+        resource = self.roster.describe("unclosed", key)
+        match = matcher.match(resource)
+        otherwise = Acquisition(
+            owner=caught.context.owner, test=caught.context.test, phase=caught.context.phase, origin=Origin()
+        )
+        acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
+        return Suspect(("unclosed", key), resource, acquisition, match.record, mark=_mark(match.record))
+
+    def matcher(self) -> Matcher:
+        """A fresh matcher: each record explains one resource."""
+        return Matcher(self.recorder, tracked=self.objects.records)
+
+    def _live(self, suspect: Suspect, held: dict[int, Any]) -> Any:
+        kind, key = suspect.item
+        if kind in ("fd", "socket") and isinstance(key, tuple):
+            if key[0] in held:
+                return held[key[0]]
+            record = suspect.record
+            if record is not None and record.event == "sqlite3.connect":
+                return holders.object_with_id(record.object_id, "sqlite3.Connection")
+            return None
+        if kind == "thread" and isinstance(key, tuple):
+            return holders.thread_object(key[0])
+        if kind == "object":
+            return self.objects.live(key)
+        if suspect.record is not None and suspect.record.ref is not None:
+            return suspect.record.ref()
+        return None
+
+    def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
+        """Whether any other thread could still release something.
+
+        Args:
+            hopeless: leaked threads that were told already; nothing is expected of them.
+        """
+        idents = set(_real.current_frames()) - {_real.get_ident()}
+        return bool(idents - {key[0] for kind, key in hopeless if kind == "thread" and isinstance(key, tuple)})
+
+
+def _stable(item: Item) -> tuple[str, str]:
+    kind, key = item
+    return kind, repr(key)
+
+
+def _mark(record: Record | None) -> Key:
+    """Equal for resources that one call acquired together: a child and its pipes, a loop's sockets."""
+    if record is None or not (record.event == "process start" or is_popen_pipe(record) or is_event_loop(record)):
+        return None
+    for index, (code, lasti) in enumerate(record.stack):
+        if frames.region(code.co_filename) != "stdlib":
+            return (code.co_filename, code.co_name, lasti, len(record.stack) - index)
+    return None
+
+
+def _join_event_loops(suspects: list[Suspect]) -> None:
+    """An event loop is a selector and a pair of sockets: its epoll descriptor takes their origin."""
+    loops = [s for s in suspects if s.record is not None and is_event_loop(s.record)]
+    polls = [s for s in suspects if s.resource.subject == "epoll" and s.record is None]
+    for loop, poll in zip(loops[::2], polls, strict=False):
+        poll.mark = loop.mark
+        poll.acquisition = Acquisition(
+            owner=loop.acquisition.owner,
+            test=loop.acquisition.test,
+            phase=loop.acquisition.phase,
+            origin=loop.acquisition.origin,
+        )
