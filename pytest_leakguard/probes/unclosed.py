@@ -2,8 +2,9 @@
 
 The warning is seen under any filter of the user: an entry at the head of
 ``warnings.filters`` has, in place of the message's regular expression, an object
-whose ``match`` notes the warning and answers that it does not match. The
-user's own filters then decide as if it were not there.
+whose ``match`` notes the text, and as its category a class that is asked whether
+the warning's class is a subclass of it. It answers no, and the user's own
+filters decide as if the entry were not there.
 A filter that a test puts before it (``catch_warnings`` with a new filter,
 ``pytest.warns``, ``recwarn``) hides warnings from it for as long as it is there.
 """
@@ -52,9 +53,24 @@ class _Witness:
 
     def __init__(self, note: Callable[[str], bool]) -> None:
         self._note = note
+        self._texts: dict[int, str] = {}
 
     def match(self, text: str, *_: object) -> bool:
-        return self._note(text)
+        # the category is asked for next, by the same thread; only then is it known what this is
+        self._texts[_real.get_ident()] = text
+        return True
+
+    def category(self) -> type[Warning]:
+        """A class whose subclasses are the ResourceWarnings to swallow."""
+
+        class Meta(type):
+            def __subclasscheck__(cls, category: type) -> bool:
+                text = self._texts.pop(_real.get_ident(), None)
+                if text is None or not issubclass(category, ResourceWarning):
+                    return False
+                return self._note(text)
+
+        return Meta("ResourceWarning", (ResourceWarning,), {})
 
 
 class UnclosedProbe:
@@ -69,13 +85,14 @@ class UnclosedProbe:
         self._caught: dict[int, Caught] = {}
         self._next = 0
         self._witness = _Witness(self._note)
+        self._category = self._witness.category()
         self.by_collector: Context | None = None
         """Who is judged while a collection of ours runs; what comes up then is told by us alone."""
 
     def watch(self) -> None:
         """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again."""
         warnings.simplefilter("ignore", ResourceWarning)
-        warnings.filters[0] = ("ignore", self._witness, ResourceWarning, None, 0)  # type: ignore[index]
+        warnings.filters[0] = ("ignore", self._witness, self._category, None, 0)  # type: ignore[index]
 
     def is_watching(self) -> bool:
         """Whether the entry is still the first of the filters."""
@@ -119,7 +136,7 @@ class UnclosedProbe:
     def _note(self, text: str) -> bool:
         if len(self._caught) >= _KEPT:
             return False
-        stack = frames.walk(_real.getframe(2))
+        stack = frames.walk(_real.getframe(3))
         if frames.is_import(stack):
             return False
         self._next += 1
