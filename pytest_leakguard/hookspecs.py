@@ -15,12 +15,12 @@ hookspec = pluggy.HookspecMarker("pytest")
 
 
 @hookspec
-def pytest_leakguard_probes(config: pytest.Config) -> list[Probe] | None:  # type: ignore[empty-body]
+def pytest_leakguard_probes(config: pytest.Config) -> list[Probe] | None:
     """Probes to add, each of a kind of its own. Called once, when the guard starts."""
 
 
 @hookspec
-def pytest_leakguard_allow(config: pytest.Config) -> list[str] | None:  # type: ignore[empty-body]
+def pytest_leakguard_allow(config: pytest.Config) -> list[str] | None:
     """Allow rules to add, each as ``KIND:GLOB -- reason``. Called once, when the guard starts."""
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_leakguard import _real
@@ -72,6 +72,7 @@ class Watch:
         self.recorder.tmp_roots = tmp_roots
         self.table = DescriptorTable()
         short = shortener(root)
+        self._threads = ThreadProbe(root)
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
         self.tracer = Tracer(self.recorder, self.table) if trace else None
@@ -79,7 +80,7 @@ class Watch:
             [
                 FdProbe(self.table, short),
                 SocketProbe(self.table, short),
-                ThreadProbe(root),
+                self._threads,
                 ProcessProbe(),
                 TempProbe(self.recorder, short),
                 self.unclosed,
@@ -164,6 +165,7 @@ class Watch:
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
             _join_event_loops(suspects)
+            _join_copies(suspects)
             held.clear()
             return suspects
 
@@ -178,7 +180,10 @@ class Watch:
         if match.record is None and traced is not None:
             origin = frames.origin_of(traced.stack, root=self.root, how="trace", event=traced.event)
             acquisition = Acquisition(
-                owner=traced.context.owner, test=traced.context.test, phase=traced.context.phase, origin=origin
+                owner=traced.context.owner,
+                test=traced.context.test,
+                phase=traced.context.phase,
+                origin=origin,
             )
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
@@ -222,8 +227,9 @@ class Watch:
         Args:
             hopeless: leaked threads that were told already; nothing is expected of them.
         """
-        idents = set(_real.current_frames()) - {_real.get_ident()}
-        return bool(idents - {key[0] for kind, key in hopeless if kind == "thread" and isinstance(key, tuple)})
+        if _real.active_count() == 1 and len(_real.current_frames()) == 1:
+            return False
+        return bool(self.items({"thread": self._threads.keys()}) - set(hopeless))
 
 
 def _stable(item: Item) -> tuple[str, str]:
@@ -241,15 +247,24 @@ def _mark(record: Record | None) -> Key:
     return None
 
 
+def _join_copies(suspects: list[Suspect]) -> None:
+    """A second descriptor on the same file (dup, mmap) shares its owner; where it was made stays unknown."""
+    originals = {
+        clue: suspect for suspect in suspects if suspect.record is not None for clue in suspect.resource.clues
+        if clue[0] == "inode"
+    }  # fmt: skip
+    for suspect in suspects:
+        if suspect.record is None and suspect.item[0] == "fd":
+            original = next((originals[clue] for clue in suspect.resource.clues if clue in originals), None)
+            if original is not None:
+                suspect.record = original.record
+                suspect.acquisition = replace(original.acquisition, origin=suspect.acquisition.origin)
+
+
 def _join_event_loops(suspects: list[Suspect]) -> None:
     """An event loop is a selector and a pair of sockets: its epoll descriptor takes their origin."""
     loops = [s for s in suspects if s.record is not None and is_event_loop(s.record)]
     polls = [s for s in suspects if s.resource.subject == "epoll" and s.record is None]
     for loop, poll in zip(loops[::2], polls, strict=False):
         poll.mark = loop.mark
-        poll.acquisition = Acquisition(
-            owner=loop.acquisition.owner,
-            test=loop.acquisition.test,
-            phase=loop.acquisition.phase,
-            origin=loop.acquisition.origin,
-        )
+        poll.acquisition = loop.acquisition

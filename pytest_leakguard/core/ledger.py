@@ -67,7 +67,11 @@ class Ledger:
         """The set-up of a wider-than-function fixture or node starts."""
         self._serial += 1
         owner = Owner(
-            kind="node" if kind == "node" else "fixture", scope=scope, name=name, where=where, serial=self._serial
+            kind="node" if kind == "node" else "fixture",
+            scope=scope,
+            name=name,
+            where=where,
+            serial=self._serial,
         )
         self._alive[owner.serial] = owner
         self._entered.append(owner)

@@ -41,15 +41,3 @@ def is_litter(path: str, caches: Iterable[str] = ()) -> bool:
     if name.startswith(COVERAGE_PREFIX) or name.endswith((".pyc", ".pyo")):
         return False
     return CACHE_PARTS.isdisjoint(parts)
-
-
-def topmost(paths: Iterable[str]) -> dict[str, int]:
-    """Fold what lies in a new folder into that folder: path -> number of entries folded into it."""
-    folded: dict[str, int] = {}
-    for path in sorted(paths):
-        parent = next((top for top in folded if path.startswith(top + os.sep)), None)
-        if parent is None:
-            folded[path] = 0
-        else:
-            folded[parent] += 1
-    return folded

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_leakguard.core.allow import AllowRule, first_match
-from pytest_leakguard.core.model import KINDS, Acquisition, Disposition, Finding, Key, Origin, Owner, Resource, Verdict
+from pytest_leakguard.core.model import (
+    KINDS,
+    Acquisition,
+    Disposition,
+    Finding,
+    Key,
+    Origin,
+    Owner,
+    Resource,
+    Verdict,
+)
 
 _PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
 _PORT = re.compile(r":\d+$")
@@ -73,7 +83,11 @@ def judge(
             finding = replace(finding, disposition="allowed", notes=(*finding.notes, f"allowed: {rule.reason}"))
         elif finding.verdict == "late":
             finding = replace(finding, disposition="late")
-        key = (finding.fingerprint, f"{finding.owner.kind}:{finding.owner.name}:{finding.disposition}", finding.verdict)
+        key = (
+            finding.fingerprint,
+            f"{finding.owner.kind}:{finding.owner.name}:{finding.disposition}",
+            finding.verdict,
+        )
         known = found.get(key)
         found[key] = finding if known is None else replace(known, count=known.count + 1)
     return list(found.values())
@@ -85,20 +99,20 @@ def fold(cases: Sequence[Case], is_part: Fold) -> list[Case]:
     Args:
         is_part: whether the first is a part of the second.
     """
-    return [
-        case for case in cases if not any(other is not case and is_part(case, other) for other in cases)
-    ]
+    return [case for case in cases if not any(other is not case and is_part(case, other) for other in cases)]
 
 
 def is_part(case: Case, whole: Case) -> bool:
     """The general rules of folding.
 
-    A file with a leaked descriptor on it, and a pipe of a leaked child made by
+    A file with a leaked descriptor on it, what lies in a left folder, and a pipe of a leaked child made by
     the same call. (An event loop's selector, pipes and sockets share a mark.)
     """
     kind, other = case.resource.kind, whole.resource.kind
     if kind == "temp" and other == "fd":
         return any(clue == ("path", case.resource.key) for clue in whole.resource.clues)
+    if kind == other == "temp":
+        return str(case.resource.key).startswith(f"{whole.resource.key}/")
     if case.mark is not None and case.mark == whole.mark:
         order = ("process", "socket", "fd", "unclosed")
         if kind in order and other in order:

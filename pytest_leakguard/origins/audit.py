@@ -57,7 +57,20 @@ def _note_failure(error: Exception) -> None:
 class Record:
     """One acquisition as the hook saw it, before the resource existed."""
 
-    __slots__ = ("blamed", "context", "detail", "event", "fd", "how", "object_id", "pinned", "raw", "ref", "stack", "when")
+    __slots__ = (
+        "blamed",
+        "context",
+        "detail",
+        "event",
+        "fd",
+        "how",
+        "object_id",
+        "pinned",
+        "raw",
+        "ref",
+        "stack",
+        "when",
+    )
 
     def __init__(self, event: str, detail: object, stack: frames.Stack, context: Context) -> None:
         self.event = event
@@ -250,9 +263,7 @@ class Recorder:
         if type(path) is str and not path.startswith(self.tmp_roots):
             self._may_create(path, None, "rename or link", _real.getframe(2))
 
-    def _may_create(
-        self, path: str, record: Record | None, event: str = "", frame: FrameType | None = None
-    ) -> None:
+    def _may_create(self, path: str, record: Record | None, event: str = "", frame: FrameType | None = None) -> None:
         if path.startswith(self.tmp_roots):
             return
         try:
@@ -358,4 +369,3 @@ def _boot_seconds() -> float:
 
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.clock_gettime(clock) if clock is not None else _real.monotonic()
-

@@ -194,11 +194,13 @@ def acquisition_of(match: Match, *, root: str, otherwise: Acquisition) -> Acquis
     record = match.record
     if record is None:
         return Acquisition(
-            owner=otherwise.owner, test=otherwise.test, phase=otherwise.phase, origin=Origin(reason=match.reason)
+            owner=otherwise.owner,
+            test=otherwise.test,
+            phase=otherwise.phase,
+            origin=Origin(reason=match.reason),
         )
     origin = frames.origin_of(record.stack, root=root, how=record.how, event=record.event)
     owner = record.context.owner
     if frames.is_import(record.stack) or frames.is_plugin_hook(record.stack):
         owner = NOBODY
     return Acquisition(owner=owner, test=record.context.test, phase=record.context.phase, origin=origin)
-

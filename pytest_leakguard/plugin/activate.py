@@ -28,9 +28,7 @@ def activate(
     Raises: pytest.UsageError.
     """
     others = [probe for probes in config.hook.pytest_leakguard_probes(config=config) if probes for probe in probes]
-    watch = Watch(
-        root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace
-    )
+    watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds = options.kinds_of(settings.probes, known, settings.probes_source)
     rules = options.rules_of(settings.allow_lines, known, settings.source)

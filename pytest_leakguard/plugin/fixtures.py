@@ -92,9 +92,7 @@ class LeakCheck:
     def close(self) -> None:
         """The test is over; nothing is left to undo."""
 
-    def _exercise(
-        self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BodyError | None
-    ) -> None:
+    def _exercise(self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BodyError | None) -> None:
         __tracebackhide__ = True
         try:
             with self():

@@ -24,7 +24,7 @@ from pytest_leakguard.core.model import Acquisition, Disposition, Finding, Origi
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.known import known_by_design
-from pytest_leakguard.plugin.scopes import LiveScope, Scopes
+from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups, Scopes
 from pytest_leakguard.probes.roster import Census
 from pytest_leakguard.report.data import to_dict
 from pytest_leakguard.watch import Item, Suspect, Watch
@@ -82,6 +82,9 @@ class Guard:
         self.unsent: list[tuple[str, list[Finding]]] = []
         self.locations: dict[str, tuple[str, int | None, str]] = {}
         self._allowing: dict[str, tuple[AllowRule, ...]] = {}
+        self._node_setups = NodeSetups(self._open_node, self._node_ready)
+        self._before_node: dict[int, set[Item]] = {}
+        self._last_parent: object = None
         self._blamed_threads: set[Item] = set()
         self._claims: dict[Item, Owner] = {}
         self._known: Census = {}
@@ -117,6 +120,15 @@ class Guard:
             if self.watch.tracer is not None:
                 self.watch.tracer.stop()
             self.watch.ledger.end_test()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        nodes = self._node_setups.needed(item) if item.parent is not self._last_parent else []
+        self._last_parent = item.parent
+        if not nodes:
+            return (yield)
+        with self._node_setups.around(nodes):
+            return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
@@ -154,7 +166,7 @@ class Guard:
         if fixturedef.scope == "function" or not self._fresh:
             return (yield)
         scope = self._open_scope(fixturedef, request)
-        before = self.watch.items(self.watch.look())
+        before = self._everything()
         try:
             return (yield)
         finally:
@@ -232,9 +244,24 @@ class Guard:
         self.scopes.add(scope)
         return scope
 
+    def _open_node(self, node: Any) -> LiveScope:
+        scope_name = "package" if isinstance(node, pytest.Package) else type(node).__name__.lower()
+        owner = self.watch.ledger.open_scope("node", node.nodeid, scope_name, node.nodeid)
+        scope = LiveScope(owner, None, None, node)
+        self.scopes.add(scope)
+        self._before_node[owner.serial] = self._everything()
+        return scope
+
+    def _node_ready(self, scope: LiveScope) -> None:
+        self._claim(self._before_node.pop(scope.owner.serial, set()), scope.owner)
+        self.watch.ledger.ready(scope.owner)
+
+    def _everything(self) -> set[Item]:
+        return self.watch.items(self.watch.look())
+
     def _claim(self, before: set[Item], owner: Owner) -> None:
         """What is new since a fixture's set-up started is the fixture's, recorded or not."""
-        for item in self.watch.items(self.watch.look()) - before:
+        for item in self._everything() - before:
             if item[0] != "unclosed":
                 self._claims.setdefault(item, owner)
 
@@ -317,15 +344,16 @@ class Guard:
         if deferred.suspect.record is not None:
             deferred.suspect.record.pinned = False
 
-    def _classify(
-        self, item: pytest.Item, new: set[Item], own: options.ItemSettings
-    ) -> list[Deferred]:
+    def _classify(self, item: pytest.Item, new: set[Item], own: options.ItemSettings) -> list[Deferred]:
         """New resources: nobody's, to be judged now, or put off until a wider scope ends."""
         if not new:
             return []
         watch = self.watch
         otherwise = Acquisition(
-            owner=Owner(kind="test", scope="function", name=item.nodeid), test=item.nodeid, phase=None, origin=Origin()
+            owner=Owner(kind="test", scope="function", name=item.nodeid),
+            test=item.nodeid,
+            phase=None,
+            origin=Origin(),
         )
         suspects = watch.examine(new, otherwise)
         now: list[Deferred] = []
@@ -417,6 +445,8 @@ class Guard:
             suspect = deferred.suspect
             if key in settled.left:
                 verdict: Verdict = "leaked"
+                if key[0] == "thread":
+                    self._blamed_threads.add(key)
             elif settled.looks > 1 and self.settings.late:
                 verdict = "late"
             else:
@@ -445,7 +475,10 @@ class Guard:
             if suspect.record is not None:
                 suspect.record.blamed = True
             case = Case(
-                resource=suspect.resource, acquisition=suspect.acquisition, verdict="unclosed", mark=suspect.mark
+                resource=suspect.resource,
+                acquisition=suspect.acquisition,
+                verdict="unclosed",
+                mark=suspect.mark,
             )
             cases.append((case, own.rules, self._failed))
         return cases
@@ -456,16 +489,12 @@ class Guard:
         for deferred in judged:
             suspect = deferred.suspect
             self._know(suspect)
-            if suspect.item[0] == "thread":
-                self._blamed_threads.add(suspect.item)
             if suspect.record is not None:
                 suspect.record.pinned, suspect.record.blamed = False, True
             if suspect.item[0] == "object":
                 watch.objects.forget(suspect.item[1])
         waiting = {key for kind, key in self.deferred if kind == "temp"}
-        watch.recorder.created = {
-            path: record for path, record in watch.recorder.created.items() if path in waiting
-        }
+        watch.recorder.created = {path: record for path, record in watch.recorder.created.items() if path in waiting}
         watch.recorder.forget()
 
     def _failed_to_judge(self, item: pytest.Item, error: Exception) -> None:
@@ -525,9 +554,7 @@ class Guard:
             for finding in findings:
                 self.config.hook.pytest_leakguard_leak(finding=to_dict(finding))
 
-    def _findings(
-        self, cases: list[Judged], own: options.ItemSettings
-    ) -> list[Finding]:
+    def _findings(self, cases: list[Judged], own: options.ItemSettings) -> list[Finding]:
         kept = fold([case for case, *_ in cases], is_part)
         found: list[Finding] = []
         groups: dict[tuple[tuple[AllowRule, ...], bool], list[Case]] = {}

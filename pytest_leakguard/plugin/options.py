@@ -67,9 +67,7 @@ class ItemSettings:
 def add_options(parser: pytest.Parser) -> None:
     """Declare the options and their ini twins."""
     group = parser.getgroup("leakguard", "resource leaks")
-    group.addoption(
-        "--leakguard", action="store_true", default=None, help="check every test for leaked resources"
-    )
+    group.addoption("--leakguard", action="store_true", default=None, help="check every test for leaked resources")
     group.addoption(
         "--leakguard-probes",
         metavar="KINDS",
@@ -87,7 +85,10 @@ def add_options(parser: pytest.Parser) -> None:
         help=f"how long to wait for a leftover to go by itself (default {DEFAULT_GRACE_SECONDS})",
     )
     group.addoption(
-        "--leakguard-late", action="store_true", default=None, help="also tell what went only within the grace"
+        "--leakguard-late",
+        action="store_true",
+        default=None,
+        help="also tell what went only within the grace",
     )
     group.addoption(
         "--leakguard-report",
@@ -209,7 +210,9 @@ def rules_of(lines: Iterable[str], known: Collection[str], source: str) -> list[
         raise pytest.UsageError(str(error)) from None
 
 
-def item_settings(item: pytest.Item, settings: Settings, run_kinds: frozenset[str], known: Collection[str]) -> ItemSettings:
+def item_settings(
+    item: pytest.Item, settings: Settings, run_kinds: frozenset[str], known: Collection[str]
+) -> ItemSettings:
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
     rules: list[AllowRule] = []
@@ -263,8 +266,10 @@ def _refuse_unknown_arguments(given: Mapping[str, object], allowed: tuple[str, .
 
 def _action(value: object, source: str) -> Action:
     if value not in ACTIONS:
-        raise pytest.UsageError(f"{source}: unknown action {value!r}{near(str(value), ACTIONS)}\nKnown: {_listed(ACTIONS)}.")
-    return cast(Action, value)
+        raise pytest.UsageError(
+            f"{source}: unknown action {value!r}{near(str(value), ACTIONS)}\nKnown: {_listed(ACTIONS)}."
+        )
+    return value
 
 
 def _report(text: object, source: str) -> tuple[str, str]:
@@ -304,4 +309,3 @@ def _refuse_unread_table(config: pytest.Config) -> None:
             f"pyproject.toml: {key[1]!r} stands in [tool.pytest], which pytest {pytest.__version__} does not read. "
             "Allowed: [tool.pytest.ini_options], or pytest 9 and later."
         )
-

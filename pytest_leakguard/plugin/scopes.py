@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Owner
@@ -160,3 +163,54 @@ def _holds_nothing(fixturedef: Any, holder: Any) -> bool:
         )
         and not getattr(holder, "_class_cleanups", None)
     )
+
+
+class NodeSetups:
+    """Set-ups of packages and of other plugins' collectors: they are no fixtures, and wider than a test.
+
+    For the time of one setup phase the `setup` of each such node that is not set up
+    yet is put behind a function that tells when it starts and ends.
+    """
+
+    def __init__(self, opened: Callable[[Any], LiveScope], ready: Callable[[LiveScope], None]) -> None:
+        self._opened = opened
+        self._ready = ready
+        self._has_own: dict[type, bool] = {}
+
+    def needed(self, item: pytest.Item) -> list[Any]:
+        """The nodes above a test that have a set-up of their own and are not set up yet."""
+        return [
+            node
+            for node in item.listchain()[:-1]
+            if self._overrides(type(node)) and not internals.is_set_up(item.session, node)
+        ]
+
+    @contextmanager
+    def around(self, nodes: list[Any]) -> Iterator[None]:
+        """Tell of the set-up of these nodes inside the block."""
+        for node in nodes:
+            self._wrap(node)
+        try:
+            yield
+        finally:
+            for node in nodes:
+                vars(node).pop("setup", None)
+
+    def _overrides(self, kind: type) -> bool:
+        known = self._has_own.get(kind)
+        if known is None:
+            default = pytest.Collector.setup
+            known = self._has_own[kind] = getattr(kind, "setup", default) is not default
+        return known
+
+    def _wrap(self, node: Any) -> None:
+        original = node.setup
+
+        def setup() -> None:
+            scope = self._opened(node)
+            try:
+                original()
+            finally:
+                self._ready(scope)
+
+        node.setup = setup

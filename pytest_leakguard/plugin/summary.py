@@ -115,7 +115,11 @@ class Presenter:
         for test, findings in self.guard.finish(session):
             location = self.guard.locations.get(test, (test.partition("::")[0], None, test))
             self.tell_earlier(
-                {"test": test, "location": list(location), "findings": [to_dict(finding) for finding in findings]}
+                {
+                    "test": test,
+                    "location": list(location),
+                    "findings": [to_dict(finding) for finding in findings],
+                }
             )
         fails = any(finding.disposition == "fails" for finding in self.findings)
         blind = self.tally.total()["blind"]
@@ -187,7 +191,10 @@ class Presenter:
     def _closing_line(self, total: dict[str, Any]) -> str:
         counted = _counts(self.findings)
         leaks = counted["leaks"]
-        words = [f"{total['tests']:,} test{'s' if total['tests'] != 1 else ''}", f"{leaks:,} leak{'s' if leaks != 1 else ''}"]
+        words = [
+            f"{total['tests']:,} test{'s' if total['tests'] != 1 else ''}",
+            f"{leaks:,} leak{'s' if leaks != 1 else ''}",
+        ]
         words += [f"{counted[name]:,} {label}" for name, label in _EXTRA if counted[name]]
         peak = f"peak {total['peak']:,} of {self.guard.watch.table.limit:,} descriptors"
         where = f" ({total['peak_test']})" if total["peak_test"] else ""

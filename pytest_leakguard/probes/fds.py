@@ -19,14 +19,22 @@ _KINDS = {
     stat.S_IFBLK: "block device",
 }
 _ANONYMOUS = {
-    "anon_inode:[eventpoll]": ("epoll instance", "epoll", "close the selector, poller or event loop that made it"),
+    "anon_inode:[eventpoll]": (
+        "epoll instance",
+        "epoll",
+        "close the selector, poller or event loop that made it",
+    ),
     "anon_inode:[eventfd]": ("eventfd", "eventfd", "close it with os.close"),
     "anon_inode:inotify": ("inotify instance", "inotify", "close the observer that watches"),
     "anon_inode:[timerfd]": ("timerfd", "timerfd", "close it with os.close"),
     "anon_inode:[signalfd]": ("signalfd", "signalfd", "close it with os.close"),
     "anon_inode:[pidfd]": ("pidfd", "pidfd", "close it with os.close"),
 }
-_MODES = {os.O_RDONLY: "open for reading", os.O_WRONLY: "open for writing", os.O_RDWR: "open for reading and writing"}
+_MODES = {
+    os.O_RDONLY: "open for reading",
+    os.O_WRONLY: "open for writing",
+    os.O_RDWR: "open for reading and writing",
+}
 DELETED = " (deleted)"
 
 

@@ -35,7 +35,8 @@ class Roster:
         self.errors: list[str] = []
         for probe in probes:
             self._known[probe.kind] = probe
-            reason = self._guarded(probe, probe.unavailable, "can't be asked")
+            unknown: str | None = "can't be asked"
+            reason = self._guarded(probe, probe.unavailable, unknown)
             if reason is None and probe.kind not in self._off:
                 self._active[probe.kind] = probe
             elif reason is not None:

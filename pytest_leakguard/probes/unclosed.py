@@ -70,7 +70,7 @@ class _Witness:
                     return False
                 return self._note(text)
 
-        return Meta("ResourceWarning", (ResourceWarning,), {})
+        return cast("type[Warning]", Meta("ResourceWarning", (ResourceWarning,), {}))
 
 
 class UnclosedProbe:
@@ -97,7 +97,7 @@ class UnclosedProbe:
     def is_watching(self) -> bool:
         """Whether the entry is still the first of the filters."""
         filters = warnings.filters
-        return bool(filters) and filters[0][1] is self._witness
+        return bool(filters) and cast(object, filters[0][1]) is self._witness
 
     def unavailable(self) -> str | None:
         return None if isinstance(warnings.filters, list) else "the warning filters are not a list here"
@@ -181,4 +181,3 @@ def _remedy(text: str) -> str:
         if sign in text.lower() or sign in text:
             return words
     return "close it explicitly; do not leave that to the garbage collector"
-

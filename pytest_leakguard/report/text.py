@@ -50,7 +50,10 @@ def lines(finding: Finding) -> list[str]:
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
         *(("note", note) for note in finding.notes),
     ]
-    return [headline(finding), *(f"  {label:<{_LABEL_WIDTH}}{printable(value)}" for label, value in rows if value)]
+    return [
+        headline(finding),
+        *(f"  {label:<{_LABEL_WIDTH}}{printable(value)}" for label, value in rows if value),
+    ]
 
 
 def message(findings: list[Finding]) -> str:

@@ -1,0 +1,25 @@
+"""The shortest way through: one leak, one finding."""
+
+
+def test_a_leaked_file_fails_its_test_and_names_the_line(pytester, run):
+    """The flag turns a leaked file into one finding with kind, owner, phase and line."""
+    pytester.makepyfile(
+        """
+        KEPT = []
+
+        def test_leaks(tmp_path):
+            KEPT.append(open(tmp_path / "a.txt", "w"))
+
+        def test_clean(tmp_path):
+            with open(tmp_path / "a.txt", "w"):
+                pass
+        """
+    )
+    ran = run()
+    ran.result.assert_outcomes(passed=2)
+    ran.result.stdout.fnmatch_lines(["*2 passed*1 leaked*"])
+    assert ran.result.ret == 1
+    (finding,) = ran.findings
+    assert (finding["kind"], finding["verdict"], finding["phase"]) == ("fd", "leaked", "call")
+    assert finding["test"].endswith("::test_leaks")
+    assert (finding["origin"]["line"], finding["origin"]["function"]) == (4, "test_leaks")
