@@ -189,6 +189,12 @@ class Watch:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
         return Suspect(item, resource, acquisition, record, mark=_mark(record))
 
+    def describe_now(self, suspect: Suspect) -> Resource:
+        """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
+        with self.recorder.silence():
+            now = self.roster.describe(*suspect.item)
+        return replace(now, clues=suspect.resource.clues)
+
     def examine_unclosed(self, key: Key, matcher: Matcher) -> Suspect:
         """One ResourceWarning: the acquisition if one matches, else what went on when it came."""
         caught = self.unclosed.caught(key)

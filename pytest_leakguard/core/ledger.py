@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pytest_leakguard.core.model import NOBODY, Owner, Phase
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """Who would own what is acquired at this moment."""
+    """Who would own what is acquired at this moment. Never changed; not frozen because each test makes three."""
 
     owner: Owner
     test: str

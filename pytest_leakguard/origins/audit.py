@@ -33,6 +33,8 @@ _added = False
 _silenced = 0
 KEPT_RECORDS = 20_000
 """Records kept at most; the oldest go first. Only a leak older than that loses its origin."""
+LOOKUPS_PER_TEST = 50
+"""How often a test may open a path anew and have the earlier descriptor looked up."""
 KEPT_FOR_FIXTURES = 2_000
 """Records kept from test to test at most, for wider fixtures that are alive."""
 
@@ -65,6 +67,7 @@ class Record:
         "fd",
         "how",
         "object_id",
+        "over",
         "pinned",
         "raw",
         "ref",
@@ -85,6 +88,7 @@ class Record:
         self.when = 0.0
         self.pinned = False  # a suspect came from it: kept until that is judged
         self.blamed = False  # told once already
+        self.over = False  # found closed while the test was still running
 
 
 class Recorder:
@@ -100,6 +104,8 @@ class Recorder:
         self.created: dict[str, Record] = {}
         self.tmp_roots: tuple[str, ...] = ()
         self._unresolved: list[Record] = []
+        self._opened: dict[str, Record] = {}
+        self._lookups = 0
         self._thread_records: dict[int, Record] = {}
         self._handlers: Handlers = {
             "open": self._on_open,
@@ -205,6 +211,8 @@ class Recorder:
             kept = kept[-KEPT_FOR_FIXTURES:]
         self.records.clear()
         self.records.extend(kept)
+        self._opened.clear()
+        self._lookups = 0
         self._thread_records = {
             key: record
             for key, record in self._thread_records.items()
@@ -229,6 +237,28 @@ class Recorder:
             record.ref = weakref.ref(thread)
             self._thread_records[id(thread)] = record
 
+    def _find_descriptor(self, record: Record) -> None:
+        """The same path is opened again: which descriptor is the earlier one, or is it closed by now?
+
+        Without this, two places that open one path could not be told apart later.
+        """
+        self._lookups += 1
+        try:
+            wanted = _real.os_stat(str(record.detail))
+            numbers = [int(name) for name in _real.listdir("/proc/self/fd")]
+        except (OSError, ValueError):
+            return
+        taken = {other.fd for other in self.records if other.detail == record.detail}
+        for number in sorted(numbers):
+            try:
+                status = _real.fstat(number)
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino) and number not in taken:
+                record.fd = number
+                return
+        record.over = True
+
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
         if self._unresolved:
             self.resolve()
@@ -243,8 +273,13 @@ class Recorder:
             return
         detail = _plain_path(path)
         self.moves += 1
+        earlier = self._opened.get(detail) if type(detail) is str else None
+        if earlier is not None and self._lookups < LOOKUPS_PER_TEST:
+            self._find_descriptor(earlier)
         record = self._add("open", detail, frame)
         record.raw = mode is None
+        if type(detail) is str:
+            self._opened[detail] = record
         if type(detail) is str and type(flags) is int and flags & os.O_CREAT:
             self._may_create(detail, record)
 

@@ -34,9 +34,11 @@ def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
                 number = _socket.socket.fileno(obj)
             elif issubclass(kind, _io.FileIO):
                 number = _io.FileIO.fileno(obj)
+            elif kind.__name__ == "Connection" and kind.__module__ == "multiprocessing.connection":
+                number = vars(obj)["_handle"]
             else:
                 continue
-        except (ValueError, OSError, TypeError):  # closed, or not initialised
+        except (ValueError, OSError, TypeError, KeyError):  # closed, or not initialised
             continue
         if number in numbers:
             found[number] = obj

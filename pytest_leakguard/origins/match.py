@@ -53,7 +53,7 @@ class Matcher:
         number = next((value for clue, value in resource.clues if clue == "fd"), None)
         for clue, value in resource.clues:
             for record in self._candidates(clue, value, resource.kind):
-                if id(record) in self._used:
+                if id(record) in self._used or _is_another(record, clue, number):
                     continue
                 if self._is_copy(record, number):
                     where = frames.origin_of(record.stack, root="", how="audit", event="")
@@ -115,6 +115,11 @@ class Matcher:
             yield from (record for record in latest if is_event_loop(record))
 
 
+def _is_another(record: Record, clue: str, number: Hashable) -> bool:
+    """Whether a record that shares a path is known to be closed, or to be another descriptor."""
+    return clue in ("path", "inode") and (record.over or (record.fd >= 0 and record.fd != number))
+
+
 def is_event_loop(record: Record) -> bool:
     """Whether a record is a socket that an asyncio event loop made for itself."""
     return record.event == "socket.__new__" and any(code.co_name == _SELF_PIPE for code, _ in record.stack[:6])
@@ -159,7 +164,7 @@ def _holds(record: Record, number: Hashable, kind: str) -> bool:
             except (TypeError, OSError):
                 return False
         return record.fd == number
-    return record.event == "open" and type(record.detail) is int and record.detail == number
+    return record.event == "open" and number in (record.detail, record.fd)
 
 
 def _same_path(detail: object, path: str) -> bool:

@@ -34,6 +34,7 @@ class Reach:
 
     objects: frozenset[int]
     texts: frozenset[str]
+    numbers: frozenset[int]
     complete: bool
 
 
@@ -42,6 +43,7 @@ def reach(
     targets: Iterable[object],
     texts: Iterable[str] = (),
     *,
+    numbers: Iterable[int] = (),
     at_most: int = OBJECTS_AT_MOST,
 ) -> Reach:
     """Which targets and texts the roots lead to.
@@ -50,13 +52,15 @@ def reach(
         roots: where the search starts.
         targets: live objects, compared by identity.
         texts: paths, found as strings (and inside pathlib's paths, which hold them).
+        numbers: found as ints; only for such as are rare enough to be no coincidence, like pids.
         at_most: objects looked at before giving up; the answer is then not complete.
-    Returns: the ids of the targets found, the texts found.
+    Returns: the ids of the targets found, the texts and the numbers found.
     """
     wanted = {id(target) for target in targets}
-    words = set(texts)
+    words, digits = set(texts), set(numbers)
     objects: set[int] = set()
     found: set[str] = set()
+    counted: set[int] = set()
     seen: set[int] = set()
     # keeps everything met alive, or an id could be given to a new object during the search
     kept: list[Any] = []
@@ -72,15 +76,19 @@ def reach(
             kept.append(obj)
             if identity in wanted:
                 objects.add(identity)
-            if len(seen) > at_most or (len(objects) == len(wanted) and len(found) == len(words)):
-                return Reach(frozenset(objects), frozenset(found), len(seen) <= at_most)
-            if isinstance(obj, str):
+            if type(obj) is str:
                 if obj in words:
                     found.add(obj)
                 continue
+            if type(obj) is int:
+                if obj in digits:
+                    counted.add(obj)
+                continue
+            if len(seen) > at_most:
+                return Reach(frozenset(objects), frozenset(found), frozenset(counted), False)
             below.extend(_next(obj))
         level = below
-    return Reach(frozenset(objects), frozenset(found), True)
+    return Reach(frozenset(objects), frozenset(found), frozenset(counted), True)
 
 
 def _next(obj: Any) -> Iterator[Any]:

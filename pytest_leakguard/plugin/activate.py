@@ -45,9 +45,11 @@ def activate(
     else:
         presenter = Presenter(config, guard, tally)
         config.pluginmanager.register(presenter, "leakguard-presenter")
+        guard.wake = presenter.wake
         if config.pluginmanager.hasplugin("xdist"):
             from pytest_leakguard.plugin.xdist import Controller
 
+            presenter.wake()  # what workers found comes with any report
             config.pluginmanager.register(Controller(presenter), "leakguard-controller")
     watch.start()
     config.add_cleanup(watch.stop)

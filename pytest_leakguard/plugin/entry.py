@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_leakguard.plugin import options
+from pytest_leakguard.plugin import declare
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.fixtures import LeakCheck
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    options.add_options(parser)
+    declare.add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -24,21 +24,21 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    options.add_markers(config)
-    settings = options.read(config)
-    if settings.every_test:
-        from pytest_leakguard.plugin.activate import activate
+    declare.add_markers(config)
+    if declare.anything_asked(config):
+        from pytest_leakguard.plugin import options
 
-        activate(config, settings)
-    else:
-        config.pluginmanager.register(Dormant(settings), "leakguard-dormant")
+        settings = options.read(config)
+        if settings.every_test:
+            from pytest_leakguard.plugin.activate import activate
+
+            activate(config, settings)
+            return
+    config.pluginmanager.register(Dormant(), "leakguard-dormant")
 
 
 class Dormant:
     """Wakes the guard when a collected test asks for it by marker or fixture."""
-
-    def __init__(self, settings: options.Settings) -> None:
-        self._settings = settings
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,8 +49,9 @@ class Dormant:
         }
         if marked:
             from pytest_leakguard.plugin.activate import activate
+            from pytest_leakguard.plugin.options import read
 
-            activate(config, self._settings, marked=marked, items=items)
+            activate(config, read(config), marked=marked, items=items)
 
 
 @pytest.fixture
@@ -59,6 +60,4 @@ def leak_check(request: pytest.FixtureRequest) -> Iterator[LeakCheck]:
     from pytest_leakguard.plugin.activate import guard_of
     from pytest_leakguard.plugin.fixtures import LeakCheck
 
-    check = LeakCheck(guard_of(request.config, request.node), request.node)
-    yield check
-    check.close()
+    yield LeakCheck(guard_of(request.config, request.node), request.node)

@@ -89,9 +89,6 @@ class LeakCheck:
         self._exercise("a normal exit", factory, None)
         self._exercise("an error in the body", factory, BodyError("leak_check.releases raised this in the body"))
 
-    def close(self) -> None:
-        """The test is over; nothing is left to undo."""
-
     def _exercise(self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BodyError | None) -> None:
         __tracebackhide__ = True
         try:

@@ -8,8 +8,10 @@ here raises, fails or warns in a hook that others share.
 from __future__ import annotations
 
 import os
+import stat
 import traceback
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +22,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
 from pytest_leakguard.core.ledger import Context
-from pytest_leakguard.core.model import Acquisition, Disposition, Finding, Origin, Owner, Verdict
+from pytest_leakguard.core.model import Acquisition, Disposition, Finding, Key, Origin, Owner, Verdict
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.known import known_by_design
@@ -76,6 +78,8 @@ class Guard:
         self.statistics = Statistics()
         self.errors: list[str] = []
         self.blind: dict[str, str] = {}
+        self.wake: Callable[[], None] = lambda: None
+        """Told before something is attached to a report."""
         self.guarded: set[str] | None = None  # ids of the marked tests, when not every test is checked
         self.scopes = Scopes()
         self.deferred: dict[Item, Deferred] = {}
@@ -92,7 +96,10 @@ class Guard:
         self._moves = 0
         self._since_full_look = 0
         self._fresh = False
+        self._on = False
+        self._failed_in_setup = False
         self._failed = False
+        self._sees_unclosed = "unclosed" in kinds and "unclosed" in watch.roster.kinds
         self._requested: frozenset[str] = frozenset()
 
     # -- hooks ---------------------------------------------------------------
@@ -103,32 +110,30 @@ class Guard:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if (self.guarded is not None and item.nodeid not in self.guarded) or not self.watch.is_own_process():
-            self._fresh = False
+        watch = self.watch
+        if (self.guarded is not None and item.nodeid not in self.guarded) or not watch.is_own_process():
+            self._on = self._fresh = False
             return (yield)
         if not self._fresh:
             self._rebase()
-        if "unclosed" in self.kinds:
-            self.watch.unclosed.watch()
-        self.watch.ledger.begin_test(item.nodeid)
-        if self.watch.tracer is not None:
-            self.watch.tracer.start()
-        self._failed = False
+        if self._sees_unclosed:
+            watch.unclosed.watch()
+        watch.ledger.begin_test(item.nodeid)
+        self._on, self._failed = True, False
+        nodes = ()
+        if item.parent is not self._last_parent:
+            self._last_parent = item.parent
+            nodes = self._node_setups.put_around(item)
+        if watch.tracer is not None:
+            watch.tracer.start()
         try:
             return (yield)
         finally:
-            if self.watch.tracer is not None:
-                self.watch.tracer.stop()
-            self.watch.ledger.end_test()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        nodes = self._node_setups.needed(item) if item.parent is not self._last_parent else []
-        self._last_parent = item.parent
-        if not nodes:
-            return (yield)
-        with self._node_setups.around(nodes):
-            return (yield)
+            if watch.tracer is not None:
+                watch.tracer.stop()
+            if nodes:
+                self._node_setups.take_away(nodes)
+            watch.ledger.end_test()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
@@ -146,15 +151,18 @@ class Guard:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        if call.when == "setup":
+            self._failed = self._failed_in_setup = False  # a rerun starts anew inside one protocol
         if report.outcome == "failed" or hasattr(report, "wasxfail"):
             self._failed = True
-        if call.when == "teardown" and self._is_guarded(item) and self.watch.is_own_process():
+            self._failed_in_setup |= call.when == "setup"
+        if call.when == "teardown" and self._on:
             start = _real.perf_counter()
             self.statistics.tests += 1
             if item.nodeid in self._allowing and not self._failed:
                 self.marker_rules.update(self._allowing[item.nodeid])
             try:
-                if self._moved():
+                if self._moved() and self.watch.is_own_process():
                     self._judge(item, report)
             except Exception as error:  # an error of ours is told, and never becomes one of the user's run
                 self._failed_to_judge(item, error)
@@ -196,9 +204,10 @@ class Guard:
         """A running test asks to be guarded; one that is already is left alone."""
         if self.guarded is not None:
             self.guarded.add(item.nodeid)
-        if not self._fresh:
+        if not self._on:
             self._rebase()
             self.watch.ledger.begin_test(item.nodeid)
+            self._on, self._failed = True, False
 
     def told(self, items: set[Item]) -> None:
         """These were told already, by a check inside the test: they are known from now on."""
@@ -225,9 +234,6 @@ class Guard:
         return own
 
     # -- what the hooks do ---------------------------------------------------
-
-    def _is_guarded(self, item: pytest.Item) -> bool:
-        return self.guarded is None or item.nodeid in self.guarded
 
     def _rebase(self) -> None:
         """What exists now was there before: it is nobody's."""
@@ -323,6 +329,7 @@ class Guard:
 
     def _new_items(self) -> set[Item]:
         census = self.watch.look()
+        self._inherit(census)
         new = {
             (kind, key)
             for kind, keys in census.items()
@@ -337,6 +344,23 @@ class Guard:
         for item in [item for item in self.deferred if item[1] not in census.get(item[0], ())]:
             self._release(item)
         return new
+
+    def _inherit(self, census: Census) -> None:
+        """A descriptor that takes the place of a known one on the same file belongs to whom that belonged.
+
+        A pool that outlives the tests closes its connection and opens it again.
+        """
+        known, now = self._known.get("fd", frozenset()), census.get("fd", frozenset())
+        vacant = Counter(file for key in known - now if (file := _file_of(key)) is not None)
+        if not vacant:
+            return
+        heirs = set()
+        for key in sorted(now - known, key=repr):
+            file = _file_of(key)
+            if vacant[file] > 0:
+                vacant[file] -= 1
+                heirs.add(key)
+        self._known["fd"] = (known & now) | heirs
 
     def _release(self, item: Item) -> None:
         """A suspect is gone by itself: never mentioned."""
@@ -358,12 +382,13 @@ class Guard:
         suspects = watch.examine(new, otherwise)
         now: list[Deferred] = []
         searched: list[Suspect] = []
+        by_design = known_by_design(suspects)
         for suspect in suspects:
             claim = self._claims.pop(suspect.item, None)
             if claim is not None and suspect.acquisition.owner.kind != "nobody":
                 suspect.acquisition = _owned_by(suspect.acquisition, claim)
             owner = suspect.acquisition.owner
-            if owner.kind == "nobody" or known_by_design(suspect):
+            if owner.kind == "nobody" or suspect.item in by_design:
                 self._know(suspect)
             elif owner.kind == "test":
                 searched.append(suspect)
@@ -452,7 +477,8 @@ class Guard:
             else:
                 continue
             case = Case(
-                resource=suspect.resource, acquisition=suspect.acquisition, verdict=verdict,
+                resource=watch.describe_now(suspect) if verdict == "leaked" else suspect.resource,
+                acquisition=suspect.acquisition, verdict=verdict,
                 awaited=deferred.awaited, looks=settled.looks, seconds=settled.seconds, mark=suspect.mark,
             )  # fmt: skip
             cases.append((case, deferred.rules, deferred.failed))
@@ -522,6 +548,7 @@ class Guard:
     ) -> None:
         if not cases and not self.unsent:
             return
+        self.wake()
         here: list[Finding] = []
         earlier: dict[str, list[Finding]] = {}
         for test, findings in self.unsent:
@@ -537,6 +564,7 @@ class Guard:
             REPORT_ATTRIBUTE,
             {
                 "findings": [to_dict(finding) for finding in here],
+                "failed_in_setup": self._failed_in_setup,
                 "earlier": [
                     {
                         "test": test,
@@ -595,6 +623,13 @@ class Guard:
                 left.setdefault(finding.test, []).append(finding)
                 self.config.hook.pytest_leakguard_leak(finding=to_dict(finding))
         return [(test, findings) for test, findings in left.items() if findings]
+
+
+def _file_of(key: Key) -> Key:
+    # device and inode of a regular file; pipes, devices and the like are no one's heir
+    if isinstance(key, tuple) and len(key) == 4 and stat.S_ISREG(key[3]):
+        return key[1:3]
+    return None
 
 
 def _owned_by(acquisition: Acquisition, owner: Owner) -> Acquisition:

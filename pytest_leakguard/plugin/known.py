@@ -1,18 +1,22 @@
 """One-time initialisations: what a library starts once and keeps for the life of the process, on purpose.
 
-A rule is here only when the library really does keep it. It matches the
-qualified name of a function on the stack of the acquisition, never a substring
-of a name or a path; where no acquisition is recorded, the library is asked.
+Something is here only when the library really does keep it. It is told in one
+of two ways, neither of them by a substring of a name: by the qualified name of a
+function on the stack of the acquisition, or because the library's one global
+object holds it.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Record
+from pytest_leakguard.origins.reach import reach
 from pytest_leakguard.watch import Suspect
 
 
@@ -33,11 +37,32 @@ class OnceRule:
 
     def matches(self, record: Record) -> bool:
         """Whether the function is on the stack of the acquisition."""
-        module = self.module.replace("/", os.sep)
+        module = os.sep + self.module.replace("/", os.sep)
         return any(
-            code.co_filename.endswith(os.sep + module) and _is_named(frames.name_of(code), self.function)
+            code.co_filename.endswith(module) and _is_named(frames.name_of(code), self.function)
             for code, _ in record.stack
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Singleton:
+    """A library's one global object that lives as long as the process.
+
+    Attributes:
+        module, attribute: where it is found, if the module is loaded.
+        pids, descriptors: names of its attributes that hold such numbers.
+        reason: why what it holds is no leak.
+    """
+
+    module: str
+    attribute: str
+    reason: str
+    pids: tuple[str, ...] = ()
+    descriptors: tuple[str, ...] = ()
+
+    def get(self) -> object | None:
+        """The object, when there is one now."""
+        return getattr(sys.modules.get(self.module), self.attribute, None)
 
 
 ONCE: tuple[OnceRule, ...] = (
@@ -53,55 +78,93 @@ ONCE: tuple[OnceRule, ...] = (
         function="Arena.__init__",
         reason="multiprocessing keeps the arenas of its shared memory heap and uses them again",
     ),
-    OnceRule(
-        kinds=frozenset({"thread", "process", "fd", "temp"}),
-        module="loky/reusable_executor.py",
-        function="_ReusablePoolExecutor.get_reusable_executor",
-        reason="loky keeps one pool of workers for the whole process and ends it at exit",
+)
+
+_TRACKER = "the resource tracker serves the whole process and ends with it"
+_POOL = "loky keeps one pool of workers for the whole process and ends it at exit"
+
+SINGLETONS: tuple[Singleton, ...] = (
+    Singleton(
+        module="multiprocessing.resource_tracker",
+        attribute="_resource_tracker",
+        pids=("_pid",),
+        descriptors=("_fd",),
+        reason=_TRACKER,
     ),
-    OnceRule(
-        kinds=frozenset({"thread", "process", "fd", "temp"}),
-        module="loky/process_executor.py",
-        function="ProcessPoolExecutor._ensure_executor_running",
-        reason="loky keeps one pool of workers for the whole process and ends it at exit",
+    Singleton(
+        module="multiprocessing.forkserver",
+        attribute="_forkserver",
+        pids=("_forkserver_pid",),
+        descriptors=("_forkserver_alive_fd",),
+        reason="the fork server serves the whole process and ends with it",
     ),
-    OnceRule(
-        kinds=frozenset({"process", "fd"}),
-        module="loky/backend/resource_tracker.py",
-        function="ResourceTracker.ensure_running",
-        reason="loky's resource tracker serves the whole process and ends with it",
+    *(
+        item
+        for package in ("loky", "joblib.externals.loky")
+        for item in (
+            Singleton(
+                module=f"{package}.backend.resource_tracker",
+                attribute="_resource_tracker",
+                pids=("_pid",),
+                descriptors=("_fd",),
+                reason=_TRACKER,
+            ),
+            Singleton(module=f"{package}.reusable_executor", attribute="_executor", reason=_POOL),
+        )
     ),
 )
 
 
-def known_by_design(suspect: Suspect) -> str | None:
-    """The reason why a suspect is a one-time initialisation, or None."""
-    kind, key = suspect.item
-    if suspect.record is not None:
-        for rule in ONCE:
-            if kind in rule.kinds and rule.matches(suspect.record):
-                return rule.reason
-    if isinstance(key, tuple) and key and key[0] in _helpers_of_multiprocessing(kind):
-        return "multiprocessing's resource tracker or fork server: one for the whole process"
-    return None
+def known_by_design(suspects: Collection[Suspect]) -> dict[tuple[str, Key], str]:
+    """Which suspects are one-time initialisations, each with the reason why that is no leak."""
+    known: dict[tuple[str, Key], str] = {}
+    for suspect in suspects:
+        rule = _rule_for(suspect)
+        if rule is not None:
+            known[suspect.item] = rule.reason
+    for singleton in SINGLETONS:
+        rest = [suspect for suspect in suspects if suspect.item not in known]
+        root = singleton.get() if rest else None
+        if root is not None:
+            for suspect in _held_by(root, singleton, rest):
+                known[suspect.item] = singleton.reason
+    return known
+
+
+def _rule_for(suspect: Suspect) -> OnceRule | None:
+    if suspect.record is None:
+        return None
+    kind = suspect.item[0]
+    return next((rule for rule in ONCE if kind in rule.kinds and rule.matches(suspect.record)), None)
+
+
+def _held_by(root: object, singleton: Singleton, suspects: list[Suspect]) -> list[Suspect]:
+    numbers = {
+        (kind, number)
+        for kind, names in (("process", singleton.pids), ("fd", singleton.descriptors))
+        for name in names
+        if (number := getattr(root, name, None)) is not None
+    }
+    live = [suspect.live for suspect in suspects if suspect.live is not None]
+    paths = [str(suspect.item[1]) for suspect in suspects if suspect.item[0] == "temp"]
+    pids = [_number(suspect) for suspect in suspects if suspect.item[0] == "process"]
+    found = reach([root], live, paths, numbers=[pid for pid in pids if pid is not None])
+    return [
+        suspect
+        for suspect in suspects
+        if (suspect.item[0], _number(suspect)) in numbers
+        or id(suspect.live) in found.objects
+        or str(suspect.item[1]) in found.texts
+        or (suspect.item[0] == "process" and _number(suspect) in found.numbers)
+    ]
+
+
+def _number(suspect: Suspect) -> int | None:
+    """The descriptor or pid of a suspect."""
+    key = suspect.item[1]
+    return key[0] if isinstance(key, tuple) and key and isinstance(key[0], int) else None
 
 
 def _is_named(qualified: str, wanted: str) -> bool:
     # before 3.11 a code object knows its bare name only
     return qualified == wanted or ("." not in qualified and qualified == wanted.rpartition(".")[2])
-
-
-def _helpers_of_multiprocessing(kind: str) -> tuple[object, ...]:
-    """Pids or descriptors of the helpers, asked of the modules when they are loaded."""
-    names = {"process": ("_pid", "_forkserver_pid"), "fd": ("_fd", "_forkserver_alive_fd")}.get(kind, ())
-    singletons = [
-        getattr(sys.modules.get(module), attribute, None)
-        for module, attribute in (
-            ("multiprocessing.resource_tracker", "_resource_tracker"),
-            ("multiprocessing.forkserver", "_forkserver"),
-            ("joblib.externals.loky.backend.resource_tracker", "_resource_tracker"),
-            ("loky.backend.resource_tracker", "_resource_tracker"),
-        )
-    ]
-    values = [getattr(one, name, None) for one in singletons if one is not None for name in names]
-    return tuple(value for value in values if value is not None)

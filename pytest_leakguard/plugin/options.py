@@ -1,4 +1,4 @@
-"""Command line, ini settings and markers -> frozen settings. Every UsageError is born here."""
+"""Command line, ini settings and markers -> frozen, checked settings. Every UsageError is born here."""
 
 from __future__ import annotations
 
@@ -12,25 +12,10 @@ from typing import Any, Literal, cast
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
-from pytest_leakguard.core.model import KINDS
 from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
 
 Action = Literal["fail", "warn", "report"]
-ACTIONS: tuple[Action, ...] = ("fail", "warn", "report")
-FORMATS = ("json",)
-DEFAULT_GRACE_SECONDS = 1.0
-
-INI_NAMES = (
-    "leakguard",
-    "leakguard_probes",
-    "leakguard_action",
-    "leakguard_grace",
-    "leakguard_late",
-    "leakguard_report",
-    "leakguard_json",
-    "leakguard_trace",
-    "leakguard_allow",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,68 +47,6 @@ class ItemSettings:
     kinds: frozenset[str]
     grace_seconds: float
     rules: tuple[AllowRule, ...] = ()
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare the options and their ini twins."""
-    group = parser.getgroup("leakguard", "resource leaks")
-    group.addoption("--leakguard", action="store_true", default=None, help="check every test for leaked resources")
-    group.addoption(
-        "--leakguard-probes",
-        metavar="KINDS",
-        help=f"kinds to watch: default, all, or a list of {', '.join(KINDS)}; +kind adds, -kind leaves out",
-    )
-    group.addoption(
-        "--leakguard-action",
-        metavar="ACTION",
-        help="what a leak does: fail the test (default), warn (shown, exit status unchanged), "
-        "report (only the report files and one line)",
-    )
-    group.addoption(
-        "--leakguard-grace",
-        metavar="SECONDS",
-        help=f"how long to wait for a leftover to go by itself (default {DEFAULT_GRACE_SECONDS})",
-    )
-    group.addoption(
-        "--leakguard-late",
-        action="store_true",
-        default=None,
-        help="also tell what went only within the grace",
-    )
-    group.addoption(
-        "--leakguard-report",
-        metavar="FORMAT:FILE",
-        action="append",
-        help=f"write a report; repeatable; formats: {', '.join(FORMATS)}",
-    )
-    group.addoption("--leakguard-json", metavar="FILE", help="short for --leakguard-report json:FILE")
-    group.addoption(
-        "--leakguard-trace",
-        action="store_true",
-        default=None,
-        help="name the line of acquisitions that raise no event (dup, pipe, epoll, C extensions); slow",
-    )
-    parser.addini("leakguard", "check every test for leaked resources", type="bool", default=False)
-    parser.addini("leakguard_probes", "kinds to watch, as --leakguard-probes", default="")
-    parser.addini("leakguard_action", "fail, warn or report", default="")
-    parser.addini("leakguard_grace", "seconds to wait for a leftover to go by itself", default="")
-    parser.addini("leakguard_late", "also tell what went only within the grace", type="bool", default=False)
-    parser.addini("leakguard_report", "FORMAT:FILE, one a line", type="linelist", default=[])
-    parser.addini("leakguard_json", "file for the JSON report", default="")
-    parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
-    parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
-
-
-def add_markers(config: pytest.Config) -> None:
-    """Declare the markers."""
-    config.addinivalue_line(
-        "markers",
-        "no_leaks(*kinds, add=(), allow=(), grace=None): check this test for leaked resources, also without "
-        "--leakguard; kinds replace the default set, add extends it",
-    )
-    config.addinivalue_line(
-        "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"
-    )
 
 
 def read(config: pytest.Config) -> Settings:
@@ -269,7 +192,7 @@ def _action(value: object, source: str) -> Action:
         raise pytest.UsageError(
             f"{source}: unknown action {value!r}{near(str(value), ACTIONS)}\nKnown: {_listed(ACTIONS)}."
         )
-    return value
+    return cast(Action, value)
 
 
 def _report(text: object, source: str) -> tuple[str, str]:

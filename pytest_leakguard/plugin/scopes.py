@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -177,24 +176,22 @@ class NodeSetups:
         self._ready = ready
         self._has_own: dict[type, bool] = {}
 
-    def needed(self, item: pytest.Item) -> list[Any]:
-        """The nodes above a test that have a set-up of their own and are not set up yet."""
-        return [
+    def put_around(self, item: pytest.Item) -> tuple[Any, ...]:
+        """Tell of the set-up of the nodes above a test that have one of their own and are not set up yet."""
+        nodes = tuple(
             node
             for node in item.listchain()[:-1]
             if self._overrides(type(node)) and not internals.is_set_up(item.session, node)
-        ]
-
-    @contextmanager
-    def around(self, nodes: list[Any]) -> Iterator[None]:
-        """Tell of the set-up of these nodes inside the block."""
+        )
         for node in nodes:
             self._wrap(node)
-        try:
-            yield
-        finally:
-            for node in nodes:
-                vars(node).pop("setup", None)
+        return nodes
+
+    @staticmethod
+    def take_away(nodes: tuple[Any, ...]) -> None:
+        """Leave the nodes as they were."""
+        for node in nodes:
+            vars(node).pop("setup", None)
 
     def _overrides(self, kind: type) -> bool:
         known = self._has_own.get(kind)

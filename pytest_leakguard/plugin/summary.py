@@ -66,6 +66,35 @@ class Tally:
         }
 
 
+class Outcomes:
+    """The hooks that run for each report; registered when there is a first leak to tell."""
+
+    def __init__(self, presenter: Presenter) -> None:
+        self._presenter = presenter
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+        data = report.__dict__.get(REPORT_ATTRIBUTE)
+        if not isinstance(data, dict) or "findings" not in data:
+            return (yield)
+        presenter = self._presenter
+        findings = [from_dict(finding) for finding in data["findings"]]
+        presenter.show(report, findings)
+        if data["failed_in_setup"]:
+            # pytest shows the sections of a teardown below a failure, not below an error of the setup
+            presenter.apart += [finding for finding in findings if finding.disposition == "note"]
+        result = yield
+        presenter.guard.sent()
+        for group in data["earlier"]:
+            presenter.tell_earlier(group, getattr(report, "node", None))
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        colour = report.__dict__.get(STATUS)
+        return None if colour is None else ("leaked", "L", ("LEAKED", {colour: True}))
+
+
 class Presenter:
     """Turns findings into outcomes and shows them."""
 
@@ -75,6 +104,14 @@ class Presenter:
         self.tally = tally
         self.settings = guard.settings
         self.findings: list[Finding] = []
+        self.apart: list[Finding] = []
+        self._awake = False
+
+    def wake(self) -> None:
+        """There is something to tell: from now on each report is looked at."""
+        if not self._awake:
+            self._awake = True
+            self.config.pluginmanager.register(Outcomes(self), "leakguard-outcomes")
 
     # -- hooks ---------------------------------------------------------------
 
@@ -92,26 +129,11 @@ class Presenter:
         ]
         return lines
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
-        data = report.__dict__.get(REPORT_ATTRIBUTE)
-        if not isinstance(data, dict) or "findings" not in data:
-            return (yield)
-        self._show(report, [from_dict(finding) for finding in data["findings"]])
-        result = yield
-        self.guard.sent()
-        for group in data["earlier"]:
-            self.tell_earlier(group, getattr(report, "node", None))
-        return result
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        colour = report.__dict__.get(STATUS)
-        return None if colour is None else ("leaked", "L", ("LEAKED", {colour: True}))
-
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
+        if not self.guard.watch.is_own_process():
+            return result
         for test, findings in self.guard.finish(session):
             location = self.guard.locations.get(test, (test.partition("::")[0], None, test))
             self.tell_earlier(
@@ -131,13 +153,15 @@ class Presenter:
     @pytest.hookimpl(wrapper=True)
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
         result = yield
-        self._summarize(terminalreporter)
+        if self.guard.watch.is_own_process():
+            self._summarize(terminalreporter)
         return result
 
     # -- outcomes ------------------------------------------------------------
 
     def tell_earlier(self, group: dict[str, Any], node: object = None) -> None:
         """A verdict on a test whose own reports are out: a report of its own."""
+        self.wake()
         path, line, domain = group["location"]
         findings = [from_dict(finding) for finding in group["findings"]]
         report = pytest.TestReport(
@@ -146,11 +170,12 @@ class Presenter:
         )  # fmt: skip
         if node is not None:
             report.node = node  # type: ignore[attr-defined]
-        self._show(report, findings)
+        self.show(report, findings)
         if report.outcome == "failed" or STATUS in report.__dict__:
             self.config.hook.pytest_runtest_logreport(report=report)
 
-    def _show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
+    def show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
+        """Turn the findings into the outcome of a report."""
         self.findings += findings
         if self.settings.action == "report":
             return
@@ -176,6 +201,9 @@ class Presenter:
             if shown:
                 terminal.section("leaks", red=True, bold=True)
                 terminal.write_line(_message_by_fingerprint(shown))
+            if self.apart:
+                terminal.section("left behind by tests that failed in setup")
+                terminal.write_line(_message_by_fingerprint(self.apart))
             late = [finding for finding in self.findings if finding.disposition == "late"]
             if late:
                 terminal.section("late: gone, but only within the grace")

@@ -1,0 +1,97 @@
+"""The options, ini settings and markers as pytest is told of them. Loaded in every run: keep it light."""
+
+from __future__ import annotations
+
+import pytest
+
+ACTIONS = ("fail", "warn", "report")
+FORMATS = ("json",)
+DEFAULT_GRACE_SECONDS = 1.0
+KINDS_IN_WORDS = "fd, socket, thread, process, temp, unclosed, object"
+
+INI_NAMES = (
+    "leakguard",
+    "leakguard_probes",
+    "leakguard_action",
+    "leakguard_grace",
+    "leakguard_late",
+    "leakguard_report",
+    "leakguard_json",
+    "leakguard_trace",
+    "leakguard_allow",
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group = parser.getgroup("leakguard", "resource leaks")
+    group.addoption("--leakguard", action="store_true", default=None, help="check every test for leaked resources")
+    group.addoption(
+        "--leakguard-probes",
+        metavar="KINDS",
+        help=f"kinds to watch: default, all, or a list of {KINDS_IN_WORDS}; +kind adds, -kind leaves out",
+    )
+    group.addoption(
+        "--leakguard-action",
+        metavar="ACTION",
+        help="what a leak does: fail the test (default), warn (shown, exit status unchanged), "
+        "report (only the report files and one line)",
+    )
+    group.addoption(
+        "--leakguard-grace",
+        metavar="SECONDS",
+        help=f"how long to wait for a leftover to go by itself (default {DEFAULT_GRACE_SECONDS})",
+    )
+    group.addoption(
+        "--leakguard-late",
+        action="store_true",
+        default=None,
+        help="also tell what went only within the grace",
+    )
+    group.addoption(
+        "--leakguard-report",
+        metavar="FORMAT:FILE",
+        action="append",
+        help=f"write a report; repeatable; formats: {', '.join(FORMATS)}",
+    )
+    group.addoption("--leakguard-json", metavar="FILE", help="short for --leakguard-report json:FILE")
+    group.addoption(
+        "--leakguard-trace",
+        action="store_true",
+        default=None,
+        help="name the line of acquisitions that raise no event (dup, pipe, epoll, C extensions); slow",
+    )
+    parser.addini("leakguard", "check every test for leaked resources", type="bool", default=False)
+    parser.addini("leakguard_probes", "kinds to watch, as --leakguard-probes", default="")
+    parser.addini("leakguard_action", "fail, warn or report", default="")
+    parser.addini("leakguard_grace", "seconds to wait for a leftover to go by itself", default="")
+    parser.addini("leakguard_late", "also tell what went only within the grace", type="bool", default=False)
+    parser.addini("leakguard_report", "FORMAT:FILE, one a line", type="linelist", default=[])
+    parser.addini("leakguard_json", "file for the JSON report", default="")
+    parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
+    parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
+
+
+def add_markers(config: pytest.Config) -> None:
+    """Declare the markers."""
+    config.addinivalue_line(
+        "markers",
+        "no_leaks(*kinds, add=(), allow=(), grace=None): check this test for leaked resources, also without "
+        "--leakguard; kinds replace the default set, add extends it",
+    )
+    config.addinivalue_line(
+        "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"
+    )
+
+
+def anything_asked(config: pytest.Config) -> bool:
+    """Whether any option or setting of ours is given, so that it has to be checked."""
+    from pytest_leakguard.plugin.internals import ini_names
+
+    given = any(getattr(config.option, name, None) is not None for name in INI_NAMES if name != "leakguard_allow")
+    return given or any(name.startswith("leakguard") for name in ini_names(config)) or _is_pytest_8()
+
+
+def _is_pytest_8() -> bool:
+    # it may have a [tool.pytest] table that it does not read
+    return pytest.__version__.startswith("8.")

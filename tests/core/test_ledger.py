@@ -1,0 +1,165 @@
+"""The scope stack: who owns what is acquired at each moment, and what is alive or has ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_leakguard.core.ledger import OUTSIDE, Ledger
+from pytest_leakguard.core.model import NOBODY
+
+
+@pytest.fixture
+def ledger():
+    return Ledger()
+
+
+def who(ledger: Ledger) -> tuple[str, str, str, str | None]:
+    """Kind and name of the owner, the test and the phase of this moment."""
+    now = ledger.now
+    return now.owner.kind, now.owner.name, now.test, now.phase
+
+
+def test_nobody_owns_what_comes_before_the_first_test(ledger):
+    """Before any test the owner is nobody, outside of every phase."""
+    assert ledger.now is OUTSIDE
+    assert who(ledger) == ("nobody", "", "", None)
+    assert ledger.now.owner is NOBODY
+
+
+def test_a_test_owns_its_three_phases(ledger):
+    """Setup, call and teardown of a test are the test's; after its end nobody's."""
+    ledger.begin_test("t.py::test_a")
+    assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "setup")
+    assert ledger.now.owner.scope == "function"
+    for phase in ("call", "teardown"):
+        ledger.enter_phase(phase)
+        assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", phase)
+    ledger.end_test()
+    assert ledger.now is OUTSIDE
+
+
+def test_a_wider_fixture_owns_its_set_up_and_its_teardown(ledger):
+    """The example in the docstring of the module, step by step."""
+    ledger.begin_test("t.py::test_a")
+    db = ledger.open_scope("fixture", "db", "module", "conftest.py:8")
+    assert who(ledger) == ("fixture", "db", "t.py::test_a", "setup")
+    assert (db.scope, db.where, db.serial) == ("module", "conftest.py:8", 1)
+    ledger.ready(db)
+    assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "setup")
+    ledger.enter_phase("call")
+    assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "call")
+    assert ledger.alive() == (db,)
+    ledger.end_test()
+    ledger.begin_test("t.py::test_b")
+    assert ledger.alive() == (db,)
+    ledger.enter_phase("teardown")
+    ledger.closing(db)
+    assert who(ledger) == ("fixture", "db", "t.py::test_b", "teardown")
+    assert ledger.is_alive(db.serial)
+    ledger.closed(db)
+    assert who(ledger) == ("test", "t.py::test_b", "t.py::test_b", "teardown")
+    assert not ledger.is_alive(db.serial)
+    assert ledger.alive() == ()
+    assert ledger.take_ended() == frozenset({db.serial})
+
+
+def test_the_innermost_set_up_owns(ledger):
+    """A fixture that asks for another one: while the inner is set up it owns, then the outer again."""
+    ledger.begin_test("t")
+    outer = ledger.open_scope("fixture", "outer", "session", "")
+    inner = ledger.open_scope("fixture", "inner", "module", "")
+    assert ledger.now.owner is inner
+    ledger.ready(inner)
+    assert ledger.now.owner is outer
+    ledger.ready(outer)
+    assert ledger.now.owner.kind == "test"
+    assert ledger.alive() == (outer, inner)
+
+
+def test_teardowns_nest_as_set_ups_do(ledger):
+    """The teardown that started last owns until it is over."""
+    ledger.begin_test("t")
+    outer, inner = (ledger.open_scope("fixture", name, "session", "") for name in ("outer", "inner"))
+    ledger.ready(inner)
+    ledger.ready(outer)
+    ledger.enter_phase("teardown")
+    ledger.closing(outer)
+    ledger.closing(inner)
+    assert ledger.now.owner is inner
+    ledger.closed(inner)
+    assert who(ledger)[1:] == ("outer", "t", "teardown")
+    ledger.closed(outer)
+    assert ledger.now.owner.kind == "test"
+
+
+def test_each_set_up_of_a_fixture_is_an_owner_of_its_own(ledger):
+    """A parametrized fixture that is set up twice is two owners with two serials."""
+    ledger.begin_test("t")
+    first = ledger.open_scope("fixture", "db", "module", "")
+    ledger.closed(first)
+    second = ledger.open_scope("fixture", "db", "module", "")
+    assert first.serial != second.serial
+    assert first != second
+    assert ledger.alive() == (second,)
+
+
+@pytest.mark.parametrize(("given", "kind"), [("node", "node"), ("fixture", "fixture"), ("other", "fixture")])
+def test_a_scope_is_a_node_or_a_fixture(ledger, given, kind):
+    """Nodes (packages, classes of other plugins) are told apart from fixtures."""
+    assert ledger.open_scope(given, "n", "package", "pkg").kind == kind
+
+
+def test_what_ended_is_taken_once(ledger):
+    """The ended scopes are handed out once; saying twice that one is closed changes nothing."""
+    ledger.begin_test("t")
+    scopes = [ledger.open_scope("fixture", str(n), "class", "") for n in range(3)]
+    assert not ledger.has_ended
+    ledger.closed(scopes[0])
+    ledger.closed(scopes[2])
+    ledger.closed(scopes[2])
+    assert ledger.has_ended
+    assert ledger.take_ended() == frozenset({scopes[0].serial, scopes[2].serial})
+    assert not ledger.has_ended
+    ledger.closed(scopes[2])
+    assert ledger.take_ended() == frozenset()
+    assert ledger.alive() == (scopes[1],)
+
+
+def test_a_scope_that_is_over_does_not_close_again(ledger):
+    """A teardown told for a scope that has ended leaves the owner as it is."""
+    ledger.begin_test("t")
+    db = ledger.open_scope("fixture", "db", "module", "")
+    ledger.closed(db)
+    before = ledger.now
+    ledger.closing(db)
+    assert ledger.now == before
+
+
+def test_a_set_up_that_failed_half_way_is_still_alive_until_it_is_closed(ledger):
+    """`ready` says that the set-up is over, well or not; what it acquired falls due with its teardown."""
+    ledger.begin_test("t")
+    db = ledger.open_scope("fixture", "db", "module", "")
+    ledger.ready(db)
+    assert ledger.is_alive(db.serial)
+    ledger.closed(db)
+    assert not ledger.is_alive(db.serial)
+
+
+def test_a_new_test_forgets_what_an_aborted_one_left_entered(ledger):
+    """A set-up that never came to its end (KeyboardInterrupt) does not own what the next test acquires."""
+    ledger.begin_test("a")
+    db = ledger.open_scope("fixture", "db", "session", "")
+    assert ledger.now.owner is db
+    ledger.begin_test("b")
+    assert who(ledger) == ("test", "b", "b", "setup")
+    ledger.end_test()
+    assert ledger.now is OUTSIDE
+    assert ledger.is_alive(db.serial)
+
+
+def test_a_scope_outside_of_any_test_has_no_test(ledger):
+    """The teardown of the last scopes may come when no test runs."""
+    db = ledger.open_scope("fixture", "db", "session", "")
+    assert who(ledger) == ("fixture", "db", "", "setup")
+    ledger.ready(db)
+    assert ledger.now is OUTSIDE

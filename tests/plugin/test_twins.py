@@ -1,0 +1,122 @@
+"""Each kind x phase x owner scope: the leaky twin is told once and rightly, the clean one never."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from twins import KINDS, ROWS, SCOPES, Row, line_marked, tree
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one run over the whole tree told."""
+
+    report: dict[str, Any]
+    text: str
+    files: dict[str, str]
+
+    def of(self, row: Row) -> list[dict[str, Any]]:
+        """All findings, failing or not, that name the tests or the fixture of a row."""
+        return [
+            finding
+            for finding in self.report["findings"]
+            if row.name in f"{finding['test']} {finding['owner']['name']} {finding['subject']}"
+        ]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    root = tmp_path_factory.mktemp("twins")
+    files = tree()
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    data, temp = root / "data", root / "temp"
+    data.mkdir()
+    temp.mkdir()
+    for row in ROWS:
+        (data / f"{row.name}.txt").touch()
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
+        + ["--leakguard", "--leakguard-grace=0.05", "--leakguard-json=told.json"],
+        cwd=root,
+        env={**os.environ, "TWINS_DATA": str(data), "TMPDIR": str(temp), "PYTEST_ADDOPTS": ""},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    return Told(json.loads((root / "told.json").read_text("utf-8")), ran.stdout, files)
+
+
+LEAKY = [row for row in ROWS if row.leaky]
+CLEAN = [row for row in ROWS if not row.leaky]
+
+
+@pytest.mark.parametrize("row", LEAKY, ids=lambda row: row.name)
+def test_a_leaky_twin_is_told_once_and_rightly(told, row):
+    """One finding, of the right kind, with owner, phase and the line that acquired."""
+    (finding,) = told.of(row)
+    assert (finding["kind"], finding["verdict"]) == (row.kind, KINDS[row.kind].verdict)
+    assert (finding["disposition"], finding["count"]) == ("fails", 1)
+    owner = finding["owner"]
+    assert {name: owner[name] for name in row.owner} == row.owner
+    assert finding["test"] == row.test
+    assert finding["phase"] == row.phase
+    origin = finding["origin"]
+    assert (origin["file"], origin["line"]) == (row.file, line_marked(told.files[row.file], row.name))
+    assert origin["function"].rpartition(".")[2] == row.function
+
+
+@pytest.mark.parametrize("row", CLEAN, ids=lambda row: row.name)
+def test_a_clean_twin_is_never_mentioned(told, row):
+    """Released in time: not a finding of any kind, for no test and no fixture."""
+    assert told.of(row) == []
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in LEAKY if row.phase == "call" and row.given == "fixture" and row.scope != "function"
+            and row.kind != "unclosed"], ids=lambda row: row.name
+)  # fmt: skip
+def test_what_was_handed_to_a_wider_fixture_is_told_when_that_is_over(told, row):
+    """The message says which fixture the verdict waited for."""
+    (finding,) = told.of(row)
+    assert f"fixture 'fixture_{row.name}' ({row.scope} scope) might have released it" in finding["due"]
+
+
+def test_nothing_else_is_told(told):
+    """As many findings as leaky twins, no test fails in any other way, and nothing of ours went wrong."""
+    assert len(told.report["findings"]) == len(LEAKY)
+    assert told.report["summary"]["leaks"] == len(LEAKY)
+    assert told.report["errors"] == []
+    assert told.report["blind"] == {}
+    tests = len(ROWS) + sum(row.scope != "function" for row in ROWS)
+    assert told.report["summary"]["tests"] == tests
+    assert f"{tests} passed" in told.text
+    assert " failed" not in told.text
+    assert " error" not in told.text
+
+
+def test_the_tests_of_a_leaky_fixture_are_not_at_fault(told):
+    """No finding names the second user of a wider fixture."""
+    again = [finding["test"] for finding in told.report["findings"] if finding["test"].endswith("_again")]
+    assert again == []
+
+
+def test_the_table_is_whole():
+    """Each kind has a row for each phase and scope in which it can be had."""
+    have = {(row.kind, row.scope, row.phase) for row in LEAKY}
+    assert have == {(row.kind, row.scope, row.phase) for row in CLEAN}
+    for kind in KINDS:
+        wanted = {(scope, phase) for scope in SCOPES for phase in ("setup", "call", "teardown")}
+        if KINDS[kind].needs:
+            wanted = {(scope, phase) for scope, phase in wanted if scope == "function" or phase == "call"}
+        assert {(scope, phase) for k, scope, phase in have if k == kind} == wanted
