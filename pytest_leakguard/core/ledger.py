@@ -47,6 +47,7 @@ class Ledger:
         self._entered: list[Owner] = []  # fixtures in set-up or teardown at this moment, innermost last
         self._alive: dict[int, Owner] = {}
         self._ended: set[int] = set()
+        self._first_test: dict[int, str] = {}
         self._serial = 0
 
     def begin_test(self, test: str) -> None:
@@ -74,6 +75,7 @@ class Ledger:
             serial=self._serial,
         )
         self._alive[owner.serial] = owner
+        self._first_test[owner.serial] = self._test.test
         self._entered.append(owner)
         self._refresh("setup")
         return owner
@@ -93,6 +95,10 @@ class Ledger:
         if self._alive.pop(owner.serial, None) is not None:
             self._ended.add(owner.serial)
         self._leave(owner)
+
+    def first_test(self, owner: Owner) -> str:
+        """The test for which a wider scope was set up."""
+        return self._first_test.get(owner.serial, self._test.test)
 
     def alive(self) -> tuple[Owner, ...]:
         """The wider scopes that are set up and not torn down, oldest first."""
@@ -119,6 +125,7 @@ class Ledger:
 
     def _refresh(self, phase: Phase | None) -> None:
         if self._entered:
-            self.now = Context(self._entered[-1], self._test.test, phase or self.now.phase)
+            owner = self._entered[-1]
+            self.now = Context(owner, self.first_test(owner), phase or self.now.phase)
         else:
             self.now = self._test

@@ -189,6 +189,12 @@ def _steady(pattern: str, kind: str, origin: Origin) -> str:
 
 
 def _escape(subject: str) -> str:
-    # a subject is matched as a glob; quotes would end the string of the suggested mark
-    escaped = re.sub(r"([\[*?])", r"[\1]", subject)
-    return escaped.replace("\\", "?").replace('"', "?")
+    """A glob that matches the subject, and that survives a mark's quotes and an ini file's line."""
+    glob = re.sub(r"([\[*?])", r"[\1]", subject)
+    glob = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in glob)
+    glob = glob.replace(" -- ", " ?- ")
+    if glob[:1] == " ":
+        glob = "?" + glob[1:]
+    if glob[-1:] == " ":
+        glob = glob[:-1] + "?"
+    return glob or "*"

@@ -180,7 +180,7 @@ class Recorder:
         if owner.kind == "test":
             # a pool's worker that an earlier test left alive works for this one now
             return now if now is not OUTSIDE and _is_pool_worker(ident) else started.context
-        return Context(owner, now.test or started.context.test, now.phase)
+        return Context(owner, started.context.test, now.phase)
 
     def started_by(self, ident: int) -> Record | None:
         """The record of the start of the thread with that ident."""

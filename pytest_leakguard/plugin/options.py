@@ -154,8 +154,10 @@ def item_settings(
             kinds |= kinds_of(",".join(added), known, where)
         if closest.kwargs.get("grace") is not None:
             grace = seconds(closest.kwargs["grace"], where)
-    for mark in item.iter_markers("allow_leaks"):
-        rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {item.nodeid}"))
+    for node, mark in item.iter_markers_with_node("allow_leaks"):
+        # one mark may cover many tests: named after the place where it stands
+        place = node.nodeid.partition("[")[0] if node is item else node.nodeid
+        rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {place}"))
     return ItemSettings(kinds=kinds, grace_seconds=grace, rules=tuple(rules))
 
 
