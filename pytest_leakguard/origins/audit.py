@@ -62,6 +62,7 @@ class Record:
     __slots__ = (
         "blamed",
         "context",
+        "created",
         "detail",
         "event",
         "fd",
@@ -88,6 +89,7 @@ class Record:
         self.when = 0.0
         self.pinned = False  # a suspect came from it: kept until that is judged
         self.blamed = False  # told once already
+        self.created = ""  # the path that came into being with it
         self.over = False  # found closed while the test was still running
 
 
@@ -315,6 +317,7 @@ class Recorder:
         if record is None:
             self.moves += 1
             record = self._add(event, path, frame)
+        record.created = absolute
         self.created[absolute] = record
 
     def _on_socket(self, args: Any) -> None:

@@ -95,11 +95,12 @@ def is_plugin_hook(stack: Stack) -> bool:
     if not stack or len(stack) >= DEPTH:
         return False
     outermost = stack[-1][0]
-    return (
-        outermost.co_name.startswith("pytest_")
-        and outermost.co_name not in _FIXTURE_HOOKS
-        and region(outermost.co_filename) != "runner"
-    )
+    if not outermost.co_name.startswith("pytest_") or region(outermost.co_filename) == "runner":
+        return False
+    if outermost.co_name not in _FIXTURE_HOOKS:
+        return True
+    # such a hook leads to the test or the fixture; what it acquires by itself is its own
+    return not any(region(code.co_filename) in ("project", "dependency") for code, _ in stack[:-1])
 
 
 def shorten(filename: str, root: str) -> str:

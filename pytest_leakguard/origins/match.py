@@ -89,9 +89,7 @@ class Matcher:
             created = recorder.created.get(str(value))
             if created is not None:
                 yield created
-            for record in latest:
-                if record.event == "open" and _same_path(record.detail, str(value)):
-                    yield record
+            yield from (record for record in latest if record.created == value)
         elif clue == "tracked" and isinstance(value, int):
             if value in self._tracked:
                 yield self._tracked[value]

@@ -34,8 +34,7 @@ def activate(
     rules = options.rules_of(settings.allow_lines, known, settings.source)
     for lines in config.hook.pytest_leakguard_allow(config=config):
         rules += options.rules_of(lines or (), known, "hook pytest_leakguard_allow")
-    guard = Guard(config, settings, watch, kinds, known, tuple(rules))
-    guard.guarded = marked
+    guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
     config.pluginmanager.register(guard, GUARD_NAME)
     tally = Tally(guard)
     if hasattr(config, "workerinput"):

@@ -107,7 +107,7 @@ def _unclosed(watch: Watch) -> Release:
         del stream
 
     def release() -> None:
-        for key in watch.unclosed.keys():
+        for key in sorted(watch.unclosed.keys(), key=repr):
             watch.unclosed.forget(key)
 
     return release

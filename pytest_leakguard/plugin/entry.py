@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,9 +54,9 @@ class Dormant:
 
 
 @pytest.fixture
-def leak_check(request: pytest.FixtureRequest) -> Iterator[LeakCheck]:
+def leak_check(request: pytest.FixtureRequest) -> LeakCheck:
     """Check a block, an object or a context manager for leaks; works without --leakguard."""
     from pytest_leakguard.plugin.activate import guard_of
     from pytest_leakguard.plugin.fixtures import LeakCheck
 
-    yield LeakCheck(guard_of(request.config, request.node), request.node)
+    return LeakCheck(guard_of(request.config, request.node), request.node)

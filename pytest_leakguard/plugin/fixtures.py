@@ -59,6 +59,7 @@ class LeakCheck:
         watch = self._guard.watch
         record = Record("leak_check.track", None, walk(_real.getframe(1)), watch.recorder.context())
         record.how = "track"
+        watch.recorder.moves += 1
         watch.objects.track(obj, record)
         return obj
 
@@ -134,7 +135,7 @@ class LeakCheck:
         rules = [*self._guard.settings_of(self._item).rules, *self._guard.rules]
         return [
             finding
-            for finding in judge(fold(cases, is_part), rules, normal="fails", used=self._guard.used_rules.add)
+            for finding in judge(fold(cases, is_part), rules, normal="fails", used=self._guard.delivery.used_rules.add)
             if finding.disposition == "fails"
         ]
 
@@ -192,7 +193,7 @@ class _Block(AbstractContextManager[None]):
             settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
             left = self._new()
         findings = self._check._findings(left, looks=settled.looks, seconds=settled.seconds)
-        guard.told(left)
+        guard.judge.tell(left)
         return findings
 
     def _new(self) -> set[Item]:

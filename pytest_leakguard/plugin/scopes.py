@@ -14,7 +14,7 @@ from pytest_leakguard.origins.reach import reach
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.watch import Suspect
 
-_WIDTH = {"class": 0, "module": 1, "package": 2, "session": 3}
+WIDTH = {"class": 0, "module": 1, "package": 2, "session": 3}
 _SETUP_CLASS = "_unittest_setUpClass_fixture"
 _XUNIT = ("_xunit_setup_", _SETUP_CLASS)
 
@@ -57,6 +57,9 @@ class Scopes:
 
     def __init__(self) -> None:
         self._live: dict[int, LiveScope] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._live)
 
     def add(self, scope: LiveScope) -> None:
         """A scope's set-up starts."""
@@ -107,7 +110,7 @@ class Scopes:
         for suspect in suspects:
             reaching = found[suspect.item]
             if reaching:
-                narrowest = min(reaching, key=lambda scope: _WIDTH.get(scope.owner.scope, 3))
+                narrowest = min(reaching, key=lambda scope: WIDTH.get(scope.owner.scope, 3))
                 answer[suspect.item] = frozenset({narrowest.owner.serial})
             elif suspect.live is None:
                 answer[suspect.item] = frozenset(

@@ -12,7 +12,8 @@ import pytest
 
 from pytest_leakguard import __version__
 from pytest_leakguard.core.model import Finding
-from pytest_leakguard.plugin.guard import REPORT_ATTRIBUTE, Guard
+from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.report import jsonfile, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 
@@ -33,7 +34,7 @@ class Tally:
     def own(self) -> dict[str, Any]:
         """This process's numbers."""
         guard, statistics = self._guard, self._guard.statistics
-        used = {(rule.text, rule.source) for rule in guard.used_rules}
+        used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
         return {
             "tests": statistics.tests,
             "peak": statistics.peak,
@@ -84,7 +85,7 @@ class Outcomes:
             # pytest shows the sections of a teardown below a failure, not below an error of the setup
             presenter.apart += [finding for finding in findings if finding.disposition == "note"]
         result = yield
-        presenter.guard.sent()
+        presenter.guard.delivery.sent()
         for group in data["earlier"]:
             presenter.tell_earlier(group, getattr(report, "node", None))
         return result
@@ -134,15 +135,8 @@ class Presenter:
         result = yield
         if not self.guard.watch.is_own_process():
             return result
-        for test, findings in self.guard.finish(session):
-            location = self.guard.locations.get(test, (test.partition("::")[0], None, test))
-            self.tell_earlier(
-                {
-                    "test": test,
-                    "location": list(location),
-                    "findings": [to_dict(finding) for finding in findings],
-                }
-            )
+        for test, findings in self.guard.finish():
+            self.tell_earlier(self.guard.delivery.group(test, findings))
         fails = any(finding.disposition == "fails" for finding in self.findings)
         blind = self.tally.total()["blind"]
         if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_leakguard.report.data import to_dict
-
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard
     from pytest_leakguard.plugin.summary import Presenter, Tally
@@ -27,19 +25,12 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":
-            self._guard.sent()
+            self._guard.delivery.sent()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
-        groups = [
-            {
-                "test": test,
-                "location": list(self._guard.locations.get(test, (test.partition("::")[0], None, test))),
-                "findings": [to_dict(finding) for finding in findings],
-            }
-            for test, findings in self._guard.finish(session)
-        ]
+        groups = [self._guard.delivery.group(test, findings) for test, findings in self._guard.finish()]
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output[OUTPUT_KEY] = json.dumps({"tally": self._tally.own(), "groups": groups})
         return result

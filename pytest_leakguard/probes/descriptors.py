@@ -25,6 +25,7 @@ class DescriptorTable:
     def __init__(self, folders: tuple[str, ...] = FOLDERS) -> None:
         self.folder = next((folder for folder in folders if _lists(folder)), None)
         self.counts_by_size = self.folder is not None and _size_is_count(self.folder)
+        self._listed = False
         self._table: frozenset[DescriptorKey] | None = None
         self.limit = _soft_limit()
 
@@ -48,7 +49,7 @@ class DescriptorTable:
                 return _real.os_stat(self.folder).st_size  # type: ignore[arg-type]
             except OSError:
                 pass
-        return len(self._numbers())
+        return len(self._numbers()) - (self._listed and 1)
 
     def forget(self) -> None:
         """Read anew at the next question."""
@@ -70,9 +71,12 @@ class DescriptorTable:
     def _numbers(self) -> list[int]:
         if self.folder is not None:
             try:
-                return [int(name) for name in _real.listdir(self.folder)]
+                numbers = [int(name) for name in _real.listdir(self.folder)]
+                self._listed = True  # the listing's own descriptor is among them
+                return numbers
             except OSError:
                 pass  # out of descriptors
+        self._listed = False
         return [number for number in range(min(self.limit, SCANNED_AT_MOST)) if _is_open(number)]
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from types import ModuleType
 from typing import cast
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # not there on every platform
+    fcntl = None
 
 _KINDS = {
     stat.S_IFREG: "regular file",
@@ -81,7 +88,7 @@ class FdProbe:
                 clues=(*clues, ("path", path)) if path else tuple(clues),
                 reason="pipe() raises no audit event; try --leakguard-trace",
             )  # fmt: skip
-        deleted = link.endswith(DELETED)
+        deleted = link.endswith(DELETED) and _is_deleted(number)
         path = link[: -len(DELETED)] if deleted else link
         subject = self._shorten(path) or f"fd {number}"
         mode = _MODES.get(_access(number), "open")
@@ -101,10 +108,18 @@ def _link(number: int) -> str:
         return ""
 
 
-def _access(number: int) -> int:
+def _is_deleted(number: int) -> bool:
+    # a name may end like that by itself
     try:
-        import fcntl
+        return _real.fstat(number).st_nlink == 0
+    except OSError:
+        return False
 
-        return fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE
-    except (ImportError, OSError):
+
+def _access(number: int) -> int:
+    if fcntl is None:
+        return -1
+    try:
+        return int(fcntl.fcntl(number, fcntl.F_GETFL)) & os.O_ACCMODE
+    except OSError:
         return -1

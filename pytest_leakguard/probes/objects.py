@@ -14,6 +14,7 @@ class ObjectProbe:
     """Keeps weak references only; `alive` is asked after everything of the test is gone."""
 
     kind = "object"
+    moves_are_recorded = True
     mechanism = "weak references to what leak_check.track was given"
 
     def __init__(self, shorten: Callable[[str], str] = str) -> None:

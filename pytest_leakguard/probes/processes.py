@@ -19,6 +19,7 @@ class ProcessProbe:
     """Sees the children of this process."""
 
     kind = "process"
+    moves_are_recorded = True
 
     def __init__(self) -> None:
         self._children_files = os.path.exists(f"{_TASKS}/{_real.getpid()}/children")
@@ -105,8 +106,10 @@ def _start_ticks(pid: int) -> float:
 
 
 def _command_and_state(pid: int) -> tuple[str, str]:
-    import psutil
-
+    try:
+        import psutil  # with all descriptors in use it can't even be loaded
+    except OSError:
+        return "", "running or zombie"
     try:
         process: Any = psutil.Process(pid)
         state = "zombie" if process.status() == psutil.STATUS_ZOMBIE else "running"

@@ -10,7 +10,12 @@ from pytest_leakguard.core.model import Key, Resource
 
 @runtime_checkable
 class Probe(Protocol):
-    """Reads one kind of resource from the live process."""
+    """Reads one kind of resource from the live process.
+
+    A probe may have an attribute ``moves_are_recorded``: true says that nothing of
+    its kind comes into being without an event that the record counts, so that
+    `mark` need not be asked after every test.
+    """
 
     @property
     def kind(self) -> str:

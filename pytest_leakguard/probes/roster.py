@@ -32,6 +32,7 @@ class Roster:
         self._before_look = before_look
         self._off: dict[str, str] = {}
         self._known: dict[str, Probe] = {}
+        self._cheap: list[Callable[[], Hashable]] = []
         self.errors: list[str] = []
         for probe in probes:
             self._known[probe.kind] = probe
@@ -41,6 +42,7 @@ class Roster:
                 self._active[probe.kind] = probe
             elif reason is not None:
                 self._off[probe.kind] = reason
+        self._remark()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -64,9 +66,9 @@ class Roster:
         ]
 
     def marks(self) -> tuple[Hashable, ...]:
-        """The cheap sign of movement of each probe."""
+        """The cheap sign of movement of each probe, less those whose movements the record tells."""
         try:
-            return tuple([probe.mark() for probe in self._active.values()])
+            return tuple([mark() for mark in self._cheap])
         except Exception:  # find out whose it was
             return tuple([self._guarded(probe, probe.mark, None) for probe in tuple(self._active.values())])
 
@@ -85,10 +87,14 @@ class Roster:
         plain = Resource(kind=kind, key=key, what=f"{kind} {key!r}", subject=kind, reason="its probe failed")
         return self._guarded(probe, lambda: probe.describe(key), plain)
 
+    def _remark(self) -> None:
+        self._cheap = [probe.mark for probe in self._active.values() if not getattr(probe, "moves_are_recorded", False)]
+
     def switch_off(self, kind: str, reason: str) -> None:
         """Stop asking a probe, and say why."""
         if kind in self._active:
             del self._active[kind]
+            self._remark()
             self._off[kind] = reason
             self.errors.append(f"probe {kind!r} switched off: {reason}")
 

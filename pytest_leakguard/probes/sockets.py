@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
+import os
+import socket
 import stat
 from collections.abc import Callable
 from typing import Any, cast
@@ -11,9 +14,10 @@ from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
 
 
 class SocketProbe:
-    """Sees sockets in the descriptor table; psutil only describes a suspect."""
+    """Sees sockets in the descriptor table, and asks the kernel about a suspect."""
 
     kind = "socket"
+    moves_are_recorded = True
 
     def __init__(self, table: DescriptorTable, shorten: Callable[[str], str] = str) -> None:
         self._table = table
@@ -34,51 +38,60 @@ class SocketProbe:
 
     def describe(self, key: Key) -> Resource:
         number, device, inode, _ = cast(DescriptorKey, key)
-        connection = _connection(number)
-        name, addresses = _in_words(connection)
+        name, address = _in_words(number)
         return Resource(
             kind=self.kind,
             key=key,
-            what=f"fd {number}, {name}{addresses and ', ' + addresses}",
-            subject=self._subject(connection),
+            what=f"fd {number}, {name}",
+            subject=self._shorten(address) if address.startswith("/") else address or "socket",
             fix="close it on every path: a `with` block, or close() in a `finally`",
             clues=(("fd", number), ("inode", (device, inode))),
             reason="it was made outside Python's socket module; try --leakguard-trace",
         )
 
-    def _subject(self, connection: Any) -> str:
-        if connection is None:
-            return "socket"
-        for address in (connection.raddr, connection.laddr):
-            if address:
-                return self._shorten(address) if isinstance(address, str) else f"{address.ip}:{address.port}"
-        return "socket"
 
+def _in_words(number: int) -> tuple[str, str]:
+    """What a socket is, and the address that tells it apart: the peer's, else its own.
 
-def _connection(number: int) -> Any:
-    import psutil
-
+    The kernel is asked through a socket object around the descriptor itself, which
+    takes no descriptor, and gives it back untouched.
+    """
     try:
-        process = psutil.Process()
-        read = getattr(process, "net_connections", None) or process.connections
-        return next((c for c in read(kind="all") if c.fd == number), None)
-    except (psutil.Error, OSError):
+        sock = _socket.socket(fileno=number)
+    except OSError:
+        return "socket", ""
+    try:
+        family, kind = sock.family, sock.type
+        local, remote = _ask(sock.getsockname), _ask(sock.getpeername)
+        listening = bool(_ask(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
+    finally:
+        sock.detach()
+    if family == getattr(socket, "AF_UNIX", None):
+        name = "Unix socket"
+    else:
+        name = "TCP socket" if kind == socket.SOCK_STREAM else "UDP socket" if kind == socket.SOCK_DGRAM else "socket"
+    here, there = _address(local), _address(remote)
+    if listening:
+        return f"{name}, listening on {here}", here
+    if there:
+        return f"{name}, {here or 'unnamed'} to {there}, connected", there
+    if remote is not None:
+        return f"{name}, connected to an unnamed one", here
+    if here and not here.endswith(":0"):
+        return f"{name}, bound to {here}, not connected", here
+    return f"{name}, not bound, not connected", ""
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except OSError:
         return None
 
 
-def _in_words(connection: Any) -> tuple[str, str]:
-    if connection is None:
-        return "socket, not connected", ""
-    import socket
-
-    if connection.family == getattr(socket, "AF_UNIX", None):
-        path = connection.laddr or connection.raddr
-        return "Unix socket", f"at {path}" if path else "without a name"
-    protocol = {socket.SOCK_STREAM: "TCP socket", socket.SOCK_DGRAM: "UDP socket"}.get(connection.type, "socket")
-    local = f"{connection.laddr.ip}:{connection.laddr.port}" if connection.laddr else ""
-    remote = f"{connection.raddr.ip}:{connection.raddr.port}" if connection.raddr else ""
-    if connection.status == "LISTEN":
-        return protocol, f"listening on {local}"
-    if remote:
-        return protocol, f"{local} to {remote}, {connection.status.lower()}"
-    return protocol, f"bound to {local}, not connected" if local else "not connected"
+def _address(address: Any) -> str:
+    if isinstance(address, tuple) and len(address) >= 2:
+        return f"{address[0]}:{address[1]}"
+    if isinstance(address, bytes):
+        return os.fsdecode(address).replace("\0", "@")
+    return address.replace("\0", "@") if isinstance(address, str) else ""

@@ -22,6 +22,7 @@ class TempProbe:
     """Sees recorded paths that still exist."""
 
     kind = "temp"
+    moves_are_recorded = True
     mechanism = "audit events that create a path, then lstat"
 
     def __init__(

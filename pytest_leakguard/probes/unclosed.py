@@ -77,6 +77,7 @@ class UnclosedProbe:
     """Keeps the ResourceWarnings it saw until they are judged."""
 
     kind = "unclosed"
+    moves_are_recorded = True
     mechanism = "a passive entry at the head of the warning filters"
 
     def __init__(self, recorder: Recorder, shorten: Callable[[str], str] = str) -> None:
@@ -104,6 +105,11 @@ class UnclosedProbe:
 
     def mark(self) -> int:
         return self._next
+
+    @property
+    def has_caught(self) -> bool:
+        """Whether there is a warning to judge."""
+        return bool(self._caught)
 
     def keys(self) -> frozenset[Key]:
         return frozenset(self._caught)
@@ -140,6 +146,7 @@ class UnclosedProbe:
         if frames.is_import(stack):
             return False
         self._next += 1
+        self._recorder.moves += 1
         context = self.by_collector or self._recorder.context()
         self._caught[self._next] = Caught(str(text), context, stack)
         return self.by_collector is not None

@@ -1,0 +1,98 @@
+"""Cases -> findings -> the report that is being made; nothing is lost on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_leakguard.core.allow import AllowRule
+from pytest_leakguard.core.model import Disposition, Finding
+from pytest_leakguard.core.verdict import Case, fold, is_part, judge
+from pytest_leakguard.plugin.judge import Judged
+from pytest_leakguard.report.data import to_dict
+
+REPORT_ATTRIBUTE = "leakguard"
+Location = tuple[str, int | None, str]
+
+
+class Delivery:
+    """Puts findings on teardown reports, as plain data that an xdist worker can send.
+
+    A report may never be logged (rerunfailures drops those of an attempt that is
+    run again), so what was attached is kept until it is known to have gone out.
+    """
+
+    def __init__(self, config: pytest.Config, rules: tuple[AllowRule, ...], action: str) -> None:
+        self._config = config
+        self._rules = rules
+        self._action = action
+        self._unsent: dict[str, list[Finding]] = {}
+        self._locations: dict[str, Location] = {}
+        self.used_rules: set[AllowRule] = set()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something attached to an earlier report is still to go out."""
+        return bool(self._unsent)
+
+    def sent(self) -> None:
+        """The report has been logged, and with it what was attached."""
+        self._unsent = {}
+
+    def findings(self, judged: list[Judged]) -> list[Finding]:
+        """Fold the cases, apply the rules, group by fingerprint; others are told of each."""
+        kept = fold([one.case for one in judged], is_part)
+        groups: dict[tuple[tuple[AllowRule, ...], bool], list[Case]] = {}
+        for one in judged:
+            if one.case in kept and one.case.resource.kind in one.test.kinds:
+                groups.setdefault((one.test.rules, one.test.failed), []).append(one.case)
+        found: list[Finding] = []
+        for (rules, failed), cases in groups.items():
+            normal: Disposition = "note" if failed else "warned" if self._action == "warn" else "fails"
+            found += judge(cases, [*rules, *self._rules], normal=normal, used=self.used_rules.add)
+        for finding in found:
+            self._config.hook.pytest_leakguard_leak(finding=to_dict(finding))
+        return found
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport, findings: list[Finding], **more: Any) -> None:
+        """Put findings on a report: those of this test, and apart from them those of earlier ones."""
+        here: list[Finding] = []
+        earlier, self._unsent = self._unsent, {}
+        for finding in findings:
+            if finding.owner.kind == "test" and finding.test not in ("", item.nodeid):
+                earlier.setdefault(finding.test, []).append(finding)
+            else:
+                here.append(finding)
+        self._locations[item.nodeid] = item.location
+        data = {
+            "findings": [to_dict(finding) for finding in here],
+            "earlier": [self.group(test, findings) for test, findings in earlier.items()],
+            **more,
+        }
+        setattr(report, REPORT_ATTRIBUTE, data)
+        self._unsent = earlier
+        if here:
+            self._unsent.setdefault(item.nodeid, []).extend(here)
+
+    def take_unsent(self) -> list[tuple[str, list[Finding]]]:
+        """What no report has brought out."""
+        unsent, self._unsent = self._unsent, {}
+        return list(unsent.items())
+
+    def group(self, test: str, findings: list[Finding]) -> dict[str, Any]:
+        """Findings on one test whose own reports are out, as plain data."""
+        location = self._locations.get(test, (test.partition("::")[0], None, test))
+        return {
+            "test": test,
+            "location": list(location),
+            "findings": [to_dict(finding) for finding in findings],
+        }
+
+
+def by_test(findings: list[Finding]) -> dict[str, list[Finding]]:
+    """Findings by the test they are told for."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.test, []).append(finding)
+    return groups

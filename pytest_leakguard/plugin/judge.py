@@ -1,0 +1,335 @@
+"""From a census to cases: what is new, whose it is, whether its verdict can be given yet."""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from pytest_leakguard import _real
+from pytest_leakguard.core.allow import AllowRule
+from pytest_leakguard.core.grace import settle
+from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict
+from pytest_leakguard.core.verdict import Case
+from pytest_leakguard.plugin.known import known_by_design
+from pytest_leakguard.plugin.scopes import WIDTH, Scopes
+from pytest_leakguard.probes.roster import Census
+from pytest_leakguard.watch import Item, Suspect, Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """What has to be known of the test that is judged.
+
+    Attributes:
+        requested: the names of the fixtures it uses.
+        failed: it failed by itself; its leaks become a note.
+    """
+
+    __test__ = False
+
+    name: str
+    kinds: frozenset[str]
+    grace_seconds: float
+    rules: tuple[AllowRule, ...] = ()
+    requested: frozenset[str] = frozenset()
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A case with what decides about its disposition."""
+
+    case: Case
+    test: Test
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A suspect that waits for its verdict, or is to be judged now when it waits for nothing."""
+
+    suspect: Suspect
+    test: Test
+    awaits: frozenset[int] = frozenset()
+    awaited: Owner | None = None
+
+
+@dataclass(slots=True)
+class Judge:
+    """Keeps the known set and the put-off verdicts of a session.
+
+    Attributes:
+        known: what exists already and is nobody's leak.
+        deferred: suspects that a wider scope may still release.
+        late: whether what goes only within the grace is told.
+    """
+
+    watch: Watch
+    late: bool = False
+    scopes: Scopes = field(default_factory=Scopes)
+    known: Census = field(default_factory=dict)
+    deferred: dict[Item, Deferred] = field(default_factory=dict)
+    _claims: dict[Item, Owner] = field(default_factory=dict)
+    _told_threads: set[Item] = field(default_factory=set)
+
+    def rebase(self) -> None:
+        """What exists now was there before: it is nobody's."""
+        self.watch.recorder.set_before()
+        self.known = self.watch.look()
+
+    def everything(self) -> set[Item]:
+        """What exists now."""
+        return self.watch.items(self.watch.look())
+
+    def claim(self, before: Collection[Item], owner: Owner) -> None:
+        """What is new since a scope's set-up started is its own, recorded or not."""
+        for item in self.everything().difference(before):
+            if item[0] != "unclosed":
+                self._claims.setdefault(item, owner)
+
+    def tell(self, items: Collection[Item]) -> None:
+        """These were told already, by a check inside the test: they are known from now on."""
+        for kind, key in items:
+            if kind == "unclosed":
+                self.watch.unclosed.forget(key)
+            elif kind == "object":
+                self.watch.objects.forget(key)
+            else:
+                self._know(kind, key)
+                if kind == "temp":
+                    self.watch.recorder.created.pop(str(key), None)
+
+    def needs_to_judge(self) -> bool:
+        """After a test in which something moved: whether there is anything to judge.
+
+        Lets go of what is gone, and remembers that the rest is known.
+        """
+        watch = self.watch
+        return bool(self._new() or watch.ledger.has_ended or watch.unclosed.has_caught)
+
+    def judge(self, test: Test) -> list[Judged]:
+        """The cases that fall due at the end of a test; garbage has been collected."""
+        ended = self.watch.ledger.take_ended()
+        now = self._classify(test, self._new())
+        now += self._due(test, ended)
+        cases = self._settled(now, test.grace_seconds) + self._unclosed(test)
+        self._remember(now)
+        return cases
+
+    def end(self, test: Test) -> list[Judged]:
+        """After the last teardown nothing can release anything any more: judge what was put off."""
+        for owner in self.watch.ledger.alive():
+            self.watch.ledger.closed(owner)
+            self.scopes.drop(owner.serial)
+        _real.gc_collect()
+        self._new()
+        due = self._due(test, self.watch.ledger.take_ended() | {0})
+        cases = self._settled(due, test.grace_seconds) + self._unclosed(test)
+        self._remember(due)
+        return cases
+
+    # -- what is new ---------------------------------------------------------
+
+    def _new(self) -> set[Item]:
+        census = self.watch.look()
+        new: set[Item] = set()
+        for kind, keys in census.items():
+            known = self.known.get(kind)
+            if keys == known or kind == "unclosed":
+                continue
+            known = known or frozenset()
+            if kind == "fd":
+                known |= _heirs(known, keys)
+            fresh = {key for key in keys - known if (kind, key) not in self.deferred}
+            new.update((kind, key) for key in fresh)
+            self.known[kind] = frozenset(keys & known)
+        if self.deferred:
+            for item in [item for item in self.deferred if item[1] not in census.get(item[0], ())]:
+                self._release(item)
+        return new
+
+    def _know(self, kind: str, key: Key) -> None:
+        self.known[kind] = self.known.get(kind, frozenset()) | {key}
+
+    def _release(self, item: Item) -> None:
+        """A suspect is gone by itself: never mentioned."""
+        record = self.deferred.pop(item).suspect.record
+        if record is not None:
+            record.pinned = False
+
+    # -- whose it is ---------------------------------------------------------
+
+    def _classify(self, test: Test, new: set[Item]) -> list[Deferred]:
+        """New resources: nobody's, to be judged now, or put off until a wider scope ends."""
+        if not new:
+            return []
+        owner = Owner(kind="test", scope="function", name=test.name)
+        suspects = self.watch.examine(new, Acquisition(owner=owner, test=test.name, phase=None, origin=Origin()))
+        by_design = known_by_design(suspects)
+        now: list[Deferred] = []
+        searched: list[Suspect] = []
+        for suspect in suspects:
+            claim = self._claims.pop(suspect.item, None)
+            if claim is not None and suspect.acquisition.owner.kind != "nobody":
+                suspect.acquisition = _owned_by(suspect.acquisition, claim, self.watch.ledger.first_test(claim))
+            owner = suspect.acquisition.owner
+            if owner.kind == "nobody" or suspect.item in by_design:
+                self._know(*suspect.item)
+            elif owner.kind == "test":
+                searched.append(suspect)
+            elif self.watch.ledger.is_alive(owner.serial):
+                self._defer(Deferred(suspect, test, frozenset({owner.serial})))
+            else:
+                now.append(Deferred(suspect, test))
+        awaited = self.scopes.awaited(searched, test.requested.__contains__)
+        for suspect in searched:
+            awaits = awaited[suspect.item]
+            if awaits:
+                self._defer(Deferred(suspect, test, awaits, self._widest(awaits)))
+            else:
+                now.append(Deferred(suspect, test))
+        for suspect in suspects:
+            suspect.live = None
+        return now
+
+    def _defer(self, deferred: Deferred) -> None:
+        suspect = deferred.suspect
+        suspect.live = None
+        if suspect.record is not None:
+            suspect.record.pinned = True
+        self.deferred[suspect.item] = deferred
+
+    def _widest(self, awaits: frozenset[int]) -> Owner | None:
+        owners = [owner for serial in awaits if (owner := self.scopes.owner(serial)) is not None]
+        return max(owners, key=lambda owner: WIDTH.get(owner.scope, 0), default=None)
+
+    def _due(self, test: Test, ended: frozenset[int]) -> list[Deferred]:
+        """Put-off verdicts whose last scope has ended, unless a wider one reaches the resource too."""
+        if not ended or not self.deferred:
+            return []
+        due = [
+            deferred
+            for deferred in self.deferred.values()
+            if not any(self.watch.ledger.is_alive(serial) for serial in deferred.awaits)
+        ]
+        for deferred in due:
+            del self.deferred[deferred.suspect.item]
+        asked = {d.suspect.item: d for d in due if d.suspect.acquisition.owner.kind == "test"}
+        if asked and self.scopes:
+            for seen in self.watch.examine(asked, next(iter(asked.values())).suspect.acquisition):
+                asked[seen.item].suspect.live = seen.live
+            suspects = [deferred.suspect for deferred in asked.values()]
+            again = self.scopes.awaited(suspects, test.requested.__contains__, among=frozenset())
+            for item, awaits in again.items():
+                asked[item].suspect.live = None
+                if awaits:
+                    due.remove(asked[item])
+                    self._defer(Deferred(asked[item].suspect, asked[item].test, awaits, self._widest(awaits)))
+        return due
+
+    # -- is it over ----------------------------------------------------------
+
+    def _settled(self, due: list[Deferred], grace_seconds: float) -> list[Judged]:
+        """Look again with growing waits; what is still there is leaked, what went after a wait is late."""
+        if not due:
+            return []
+        watch = self.watch
+        wanted = {deferred.suspect.item: deferred for deferred in due}
+
+        def look() -> set[Item]:
+            _real.gc_collect(1)
+            return set(wanted) - watch.gone(wanted)
+
+        # what nothing but this thread could release needs no patience
+        grace = grace_seconds if watch.may_still_change(self._told_threads) else 0.0
+        settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
+        judged = []
+        for item, deferred in wanted.items():
+            suspect = deferred.suspect
+            verdict: Verdict = "late"
+            if item in settled.left:
+                verdict = "leaked"
+                if item[0] == "thread":
+                    self._told_threads.add(item)
+            elif settled.looks == 1 or not self.late:
+                continue
+            case = Case(
+                resource=watch.describe_now(suspect) if verdict == "leaked" else suspect.resource,
+                acquisition=suspect.acquisition, verdict=verdict, awaited=deferred.awaited,
+                looks=settled.looks, seconds=settled.seconds, mark=suspect.mark,
+            )  # fmt: skip
+            judged.append(Judged(case, deferred.test))
+        return judged
+
+    def _unclosed(self, test: Test) -> list[Judged]:
+        watch = self.watch
+        probe = watch.unclosed
+        if not probe.has_caught:
+            return []
+        matcher = watch.matcher()
+        judged = []
+        for key in sorted(probe.keys(), key=repr):
+            with watch.recorder.silence():
+                suspect = watch.examine_unclosed(key, matcher)
+            probe.forget(key)
+            if suspect.acquisition.owner.kind == "nobody":
+                continue
+            if suspect.record is not None:
+                if suspect.record.blamed:
+                    continue
+                suspect.record.blamed = True
+            case = Case(
+                resource=suspect.resource, acquisition=suspect.acquisition, verdict="unclosed", mark=suspect.mark
+            )  # fmt: skip
+            judged.append(Judged(case, test))
+        return judged
+
+    def _remember(self, judged: list[Deferred]) -> None:
+        """Blamed once: whatever is there now is known."""
+        watch = self.watch
+        for deferred in judged:
+            suspect = deferred.suspect
+            self._know(*suspect.item)
+            if suspect.record is not None:
+                suspect.record.pinned, suspect.record.blamed = False, True
+            if suspect.item[0] == "object":
+                watch.objects.forget(suspect.item[1])
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Drop the records that can't explain anything any more."""
+        recorder = self.watch.recorder
+        if recorder.created:
+            waiting = {key for kind, key in self.deferred if kind == "temp"}
+            recorder.created = {path: record for path, record in recorder.created.items() if path in waiting}
+        recorder.forget()
+
+
+def _heirs(known: frozenset[Key], now: frozenset[Key]) -> frozenset[Key]:
+    """Descriptors that take the place of a known one on the same file: they belong to whom that belonged.
+
+    A pool that outlives the tests closes its connection and opens it again.
+    """
+    vacant = Counter(file for key in known - now if (file := _file_of(key)) is not None)
+    heirs = set()
+    if vacant:
+        for key in sorted(now - known, key=repr):
+            file = _file_of(key)
+            if vacant[file] > 0:
+                vacant[file] -= 1
+                heirs.add(key)
+    return frozenset(heirs)
+
+
+def _file_of(key: Key) -> Key:
+    # device and inode of a regular file; pipes, devices and the like are no one's heir
+    if isinstance(key, tuple) and len(key) == 4 and stat.S_ISREG(key[3]):
+        return key[1:3]
+    return None
+
+
+def _owned_by(acquisition: Acquisition, owner: Owner, first_test: str) -> Acquisition:
+    return Acquisition(
+        owner=owner, test=first_test or acquisition.test, phase=acquisition.phase or "setup", origin=acquisition.origin
+    )
