@@ -12,6 +12,7 @@ import stat
 import sys
 import threading
 import time
+import warnings
 
 close = os.close
 environ_get = os.environ.get
@@ -47,3 +48,5 @@ main_thread = threading.main_thread
 monotonic = time.monotonic
 perf_counter = time.perf_counter
 sleep = time.sleep
+
+simplefilter = warnings.simplefilter

@@ -6,11 +6,13 @@ that the same leak gives the same finding wherever it is asked for.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any
 
 from pytest_leakguard import _real
@@ -75,7 +77,7 @@ class Watch:
         self._threads = ThreadProbe(root)
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
-        self.tracer = Tracer(self.recorder, self.table) if trace else None
+        self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
                 FdProbe(self.table, short),
@@ -101,10 +103,18 @@ class Watch:
     def stop(self) -> None:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
+        self.unclosed.unwatch()
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
             self._undo.pop()()
+
+    def track(self, obj: object, frame: FrameType) -> None:
+        """Watch an object; `frame` is the caller's. Raises TypeError when it can't be weakly referenced."""
+        record = Record("leak_check.track", None, frames.walk(frame), self.recorder.context())
+        record.how = "track"
+        self.objects.track(obj, record)
+        self.recorder.moves += 1
 
     def is_own_process(self) -> bool:
         """False in a fork of it, which must not report."""
@@ -165,6 +175,7 @@ class Watch:
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
             _join_event_loops(suspects)
+            _join_pipes(suspects)
             _join_copies(suspects)
             held.clear()
             return suspects
@@ -176,8 +187,9 @@ class Watch:
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
         match = matcher.match(resource)
-        record = match.record if match.record is not None else traced
-        if match.record is None and traced is not None:
+        record = match.record if traced is None else traced
+        if traced is not None:
+            # exact: it is about this very descriptor
             origin = frames.origin_of(traced.stack, root=self.root, how="trace", event=traced.event)
             acquisition = Acquisition(
                 owner=traced.context.owner,
@@ -191,9 +203,10 @@ class Watch:
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
+        if suspect.item[0] not in ("thread", "process"):
+            return suspect.resource
         with self.recorder.silence():
-            now = self.roster.describe(*suspect.item)
-        return replace(now, clues=suspect.resource.clues)
+            return replace(self.roster.describe(*suspect.item), clues=suspect.resource.clues)
 
     def examine_unclosed(self, key: Key, matcher: Matcher) -> Suspect:
         """One ResourceWarning: the acquisition if one matches, else what went on when it came."""
@@ -253,6 +266,30 @@ def _mark(record: Record | None) -> Key:
     return None
 
 
+def _join_pipes(suspects: list[Suspect]) -> None:
+    """The pipes that a child's own object holds are parts of the child."""
+    for child in suspects:
+        if child.item[0] == "process" and child.live is not None:
+            child.mark = child.item
+            numbers = _pipes_of(child.live)
+            for suspect in suspects:
+                if suspect.item[0] == "fd" and isinstance(suspect.item[1], tuple) and suspect.item[1][0] in numbers:
+                    suspect.mark = child.mark
+
+
+def _pipes_of(popen: Any) -> set[int]:
+    """The descriptors that subprocess's or multiprocessing's Popen keeps."""
+    attributes = vars(popen)
+    candidates: list[Any] = [attributes.get("sentinel")]
+    for args in getattr(attributes.get("finalizer"), "_args", None) or ():
+        candidates.extend(args if isinstance(args, (tuple, list)) else (args,))
+    for name in ("stdin", "stdout", "stderr"):
+        stream = attributes.get(name)
+        if isinstance(stream, io.IOBase) and not stream.closed:
+            candidates.append(stream.fileno())
+    return {number for number in candidates if type(number) is int}
+
+
 def _join_copies(suspects: list[Suspect]) -> None:
     """A second descriptor on the same file (dup, mmap) shares its owner; where it was made stays unknown."""
     originals = {
@@ -270,7 +307,14 @@ def _join_copies(suspects: list[Suspect]) -> None:
 def _join_event_loops(suspects: list[Suspect]) -> None:
     """An event loop is a selector and a pair of sockets: its epoll descriptor takes their origin."""
     loops = [s for s in suspects if s.record is not None and is_event_loop(s.record)]
-    polls = [s for s in suspects if s.resource.subject == "epoll" and s.record is None]
+    polls = [s for s in suspects if s.resource.subject == "epoll"]
     for loop, poll in zip(loops[::2], polls, strict=False):
         poll.mark = loop.mark
         poll.acquisition = loop.acquisition
+    for loop in loops:
+        loop.resource = replace(
+            loop.resource,
+            what="event loop that was not closed, with its selector and socket pair",
+            subject="event loop",
+            fix="close the loop on every path; asyncio.run and asyncio.Runner do",
+        )

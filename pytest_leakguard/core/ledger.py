@@ -79,11 +79,16 @@ class Ledger:
         if self._entered:
             self._entered.clear()
 
-    def open_scope(self, kind: str, name: str, scope: str, where: str) -> Owner:
+    def open_scope(self, kind: str, name: str, scope: str, where: str, *, xunit: bool = False) -> Owner:
         """The set-up of a wider-than-function fixture or node starts."""
         self._serial += 1
         owner = Owner(
-            kind="node" if kind == "node" else "fixture", scope=scope, name=name, where=where, serial=self._serial
+            kind="node" if kind == "node" else "fixture",
+            scope=scope,
+            name=name,
+            where=where,
+            serial=self._serial,
+            xunit=xunit,
         )
         self._alive[owner.serial] = owner
         self._first_test[owner.serial] = self.test

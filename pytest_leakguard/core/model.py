@@ -56,6 +56,7 @@ class Owner:
         name: test id, fixture name or node id.
         where: for a fixture, where it is defined.
         serial: tells one set-up of a fixture from the next; 0 for tests.
+        xunit: the fixture stands for a set-up in xunit or unittest style.
     """
 
     kind: OwnerKind
@@ -63,6 +64,7 @@ class Owner:
     name: str
     where: str = ""
     serial: int = 0
+    xunit: bool = False
 
 
 NOBODY = Owner(kind="nobody", scope="session", name="")

@@ -99,7 +99,14 @@ def fold(cases: Sequence[Case], is_part: Fold) -> list[Case]:
     Args:
         is_part: whether the first is a part of the second.
     """
-    return [case for case in cases if not any(other is not case and is_part(case, other) for other in cases)]
+    whole = [case for case in cases if not any(other is not case and is_part(case, other) for other in cases)]
+    told: set[Key] = set()
+    kept = []
+    for case in whole:
+        if case.mark is None or case.mark not in told:
+            kept.append(case)
+            told.add(case.mark)
+    return kept
 
 
 def is_part(case: Case, whole: Case) -> bool:
@@ -113,6 +120,8 @@ def is_part(case: Case, whole: Case) -> bool:
         return any(clue == ("path", case.resource.key) for clue in whole.resource.clues)
     if kind == other == "temp":
         return str(case.resource.key).startswith(f"{whole.resource.key}/")
+    if kind == "unclosed" and other == "process":
+        return any(clue in whole.resource.clues for clue in case.resource.clues if clue[0] == "pid")
     if case.mark is not None and case.mark == whole.mark:
         order = ("process", "socket", "fd", "unclosed")
         if kind in order and other in order:
@@ -152,21 +161,29 @@ def _due(case: Case) -> str:
     if owner.kind == "test":
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
-        scope, end = f"end of {owner.scope} scope", f"the {owner.kind}'s teardown"
+        scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
     if case.verdict == "unclosed":
         return f"{scope}; nothing closed it, the garbage collector did"
     if case.verdict == "late":
         return f"{scope}; gone only after {case.seconds:.2g} s, {case.looks} looks"
     state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
     if case.awaited is not None:
-        kind = "fixture" if case.awaited.kind == "fixture" else "set-up"
-        name = f"{kind} {case.awaited.name!r} ({case.awaited.scope} scope)"
+        name = f"{_called(case.awaited)} ({case.awaited.scope} scope)"
         return f"{scope}; {name} might have released it, still {state} after its teardown, {looks}"
     return f"{scope}; still {state} after {end}, {looks}"
 
 
+def _called(owner: Owner) -> str:
+    if owner.kind == "fixture":
+        return owner.name if owner.xunit else f"fixture {owner.name!r}"
+    return f"the set-up of {owner.name!r}"
+
+
 def _fix(case: Case) -> str:
     owner, fix = case.acquisition.owner, case.resource.fix
+    if owner.xunit:
+        teardown = owner.name.partition(" of ")[0].replace("setup", "teardown").replace("setUp", "tearDown")
+        return f"in {teardown}: {fix}; the tests are not at fault"
     if owner.kind == "fixture":
         return f"after the `yield` of fixture {owner.name!r}: {fix}; the tests that use it are not at fault"
     return fix

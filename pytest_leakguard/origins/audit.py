@@ -67,11 +67,13 @@ class Record:
         "event",
         "fd",
         "how",
+        "inode",
         "object_id",
         "over",
         "pinned",
         "raw",
         "ref",
+        "renamed",
         "stack",
         "when",
     )
@@ -90,6 +92,8 @@ class Record:
         self.pinned = False  # a suspect came from it: kept until that is judged
         self.blamed = False  # told once already
         self.created = ""  # the path that came into being with it
+        self.inode: tuple[int, int] | None = None
+        self.renamed = ""  # the path's later name
         self.over = False  # found closed while the test was still running
 
 
@@ -124,7 +128,7 @@ class Recorder:
             "_thread.start_new_thread": self._on_thread,
             "_thread.start_joinable_thread": self._on_thread,
             "os.mkdir": self._on_mkdir,
-            "os.rename": self._on_second_path,
+            "os.rename": self._on_rename,
             "os.link": self._on_second_path,
             "os.symlink": self._on_second_path,
         }
@@ -199,11 +203,14 @@ class Recorder:
             for record in pending:
                 sock = record.ref() if record.ref is not None else None
                 if sock is not None:
-                    record.fd = _socket_fileno(sock)
+                    record.fd = socket_fileno(sock)
+                    record.inode = _inode(record.fd)
 
     def set_before(self) -> None:
         """What was recorded so far was there before the first test; kept apart, never forgotten."""
-        self.before = (*self.before, *self.records)[-KEPT_RECORDS:]
+        # a bare number says nothing any more when others have used it since
+        kept = [record for record in self.records if type(record.detail) is not int]
+        self.before = (*self.before, *kept)[-KEPT_RECORDS:]
         self.records.clear()
 
     def forget(self) -> None:
@@ -246,17 +253,20 @@ class Recorder:
         """
         self._lookups += 1
         try:
-            wanted = _real.os_stat(str(record.detail))
-            numbers = [int(name) for name in _real.listdir("/proc/self/fd")]
+            wanted = _inode_of_path(str(record.detail))
+            numbers = sorted(int(name) for name in _real.listdir("/proc/self/fd"))
         except (OSError, ValueError):
             return
-        taken = {other.fd for other in self.records if other.detail == record.detail}
-        for number in sorted(numbers):
-            try:
-                status = _real.fstat(number)
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino) and number not in taken:
+        taken = set()
+        for other in self.records:
+            if other.detail == record.detail and other.fd >= 0 and not other.over:
+                # an earlier one whose number leads elsewhere by now is closed
+                if _inode(other.fd) == wanted:
+                    taken.add(other.fd)
+                else:
+                    other.over = True
+        for number in numbers:
+            if number not in taken and _inode(number) == wanted:
                 record.fd = number
                 return
         record.over = True
@@ -299,6 +309,20 @@ class Recorder:
         path = _plain_path(args[1])
         if type(path) is str and not path.startswith(self.tmp_roots):
             self._may_create(path, None, "rename or link", _real.getframe(2))
+
+    def _on_rename(self, args: Any) -> None:
+        source, target = _plain_path(args[0]), _plain_path(args[1])
+        if type(source) is not str or type(target) is not str:
+            return
+        for record in self.records:
+            if record.event == "open" and source in (record.detail, record.renamed):
+                record.renamed = target
+        created = self.created.get(_real.abspath(source))
+        if created is not None:
+            self.created[_real.abspath(target)] = created
+            created.created = _real.abspath(target)
+        elif not target.startswith(self.tmp_roots):
+            self._may_create(target, None, "os.rename", _real.getframe(2))
 
     def _may_create(self, path: str, record: Record | None, event: str = "", frame: FrameType | None = None) -> None:
         if path.startswith(self.tmp_roots):
@@ -391,14 +415,27 @@ def _plain_path(path: object) -> object:
     return None
 
 
-def _socket_fileno(sock: Any) -> int:
-    # the C method, so that a subclass's own fileno() is not run
+def socket_fileno(sock: Any) -> int:
+    """The descriptor of a socket, -1 when it has none; a subclass's own fileno() is not run."""
     import _socket
 
     try:
         return _socket.socket.fileno(sock)
     except (TypeError, OSError):
         return -1
+
+
+def _inode_of_path(path: str) -> tuple[int, int]:
+    status = _real.os_stat(path)
+    return (status.st_dev, status.st_ino)
+
+
+def _inode(number: int) -> tuple[int, int] | None:
+    try:
+        status = _real.fstat(number)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
 
 
 def _boot_seconds() -> float:

@@ -13,9 +13,10 @@ from itertools import chain
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import NOBODY, Acquisition, Origin, Resource
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Record, Recorder
+from pytest_leakguard.origins.audit import Record, Recorder, socket_fileno
 
 _SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
+_OF_THE_CENSUS = frozenset({"fd", "socket", "process"})
 _START_SLACK_SECONDS = 0.03  # start times are kept in ticks of 10 ms
 _SELF_PIPE = "_make_self_pipe"
 
@@ -80,7 +81,11 @@ class Matcher:
 
     def _candidates(self, clue: str, value: Hashable, kind: str) -> Iterator[Record]:
         recorder = self._recorder
-        latest = chain(reversed(recorder.records), reversed(recorder.before))
+        if kind in _OF_THE_CENSUS:
+            # what was not there at the last look was acquired since: older records can't explain it
+            latest = iter([r for r in reversed(recorder.records) if not r.blamed and not r.pinned])
+        else:
+            latest = chain(reversed(recorder.records), reversed(recorder.before))
         if clue == "thread" and isinstance(value, int):
             record = recorder.started_by(value)
             if record is not None:
@@ -99,6 +104,10 @@ class Matcher:
             yield from (record for record in latest if _started_then(record, value))
         elif clue == "fd":
             yield from (record for record in latest if _holds(record, value, kind))
+        elif clue == "number":
+            # only when an object that closes it holds the number: else it is a later one of that number
+            if self._held is None or (isinstance(value, int) and self._held(value)):
+                yield from (record for record in latest if record.event == "open" and record.detail == value)
         elif clue == "closed fd":
             yield from (record for record in latest if record.fd == value or record.detail == value)
         elif clue == "id":
@@ -106,7 +115,7 @@ class Matcher:
         elif clue == "name":
             yield from (record for record in latest if record.event == "open" and record.detail == value)
         elif clue == "path":
-            yield from (record for record in latest if _same_path(record.detail, str(value)))
+            yield from (record for record in latest if _same_path(record, str(value)))
         elif clue == "inode":
             yield from (record for record in latest if _inode(record) == value)
         elif clue == "event loop":
@@ -150,24 +159,18 @@ def _started_then(record: Record, ticks: float) -> bool:
 
 
 def _holds(record: Record, number: Hashable, kind: str) -> bool:
+    """Whether a record's own object, or the record itself, is known to have that descriptor."""
     if record.event == "socket.__new__":
-        if kind != "socket":
-            return False
-        sock = record.ref() if record.ref is not None else None
-        if sock is not None:
-            import _socket
-
-            try:
-                return bool(_socket.socket.fileno(sock) == number)
-            except (TypeError, OSError):
-                return False
-        return record.fd == number
-    return record.event == "open" and number in (record.detail, record.fd)
+        sock = record.ref() if kind == "socket" and record.ref is not None else None
+        return sock is not None and socket_fileno(sock) == number
+    return record.event == "open" and type(record.detail) is str and record.fd == number
 
 
-def _same_path(detail: object, path: str) -> bool:
-    if type(detail) is not str:
-        return False
+def _same_path(record: Record, path: str) -> bool:
+    return any(_is_path(detail, path) for detail in (record.detail, record.renamed) if type(detail) is str and detail)
+
+
+def _is_path(detail: str, path: str) -> bool:
     if detail == path:
         return True
     for suffix in _SQLITE_SIDE_FILES:
@@ -180,10 +183,12 @@ def _same_path(detail: object, path: str) -> bool:
 
 
 def _inode(record: Record) -> object:
+    if record.inode is not None:
+        return record.inode
     if type(record.detail) is not str:
         return None
     try:
-        status = _real.os_stat(record.detail)
+        status = _real.os_stat(record.renamed or record.detail)
     except (OSError, ValueError):
         return None
     return (status.st_dev, status.st_ino)

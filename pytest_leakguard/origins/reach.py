@@ -10,13 +10,23 @@ objects, from which everything can be reached.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import sys
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import CodeType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import (
+    AsyncGeneratorType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 from pytest_leakguard import _real
@@ -24,7 +34,7 @@ from pytest_leakguard.origins import frames
 
 OBJECTS_AT_MOST = 50_000
 
-_ATOMS = (int, float, complex, bool, bytes, type(None), CodeType, range, slice, type(Ellipsis))
+_ATOMS = (int, float, complex, bool, bytes, type(None), CodeType, FrameType, range, slice, type(Ellipsis))
 _WALLS = ("_pytest", "pluggy", "pytest", "pytest_leakguard")
 
 
@@ -66,6 +76,7 @@ def reach(
     kept: list[Any] = []
     # breadth first: what a fixture holds is near it, what it could name is far
     level: list[Any] = list(roots)
+    finalizers = _finalizers_by_owner()
     while level:
         below: list[Any] = []
         for obj in level:
@@ -87,8 +98,19 @@ def reach(
             if len(seen) > at_most:
                 return Reach(frozenset(objects), frozenset(found), frozenset(counted), False)
             below.extend(_next(obj))
+            if finalizers and identity in finalizers:
+                below.extend(finalizers[identity])
         level = below
     return Reach(frozenset(objects), frozenset(found), frozenset(counted), True)
+
+
+def _finalizers_by_owner() -> dict[int, list[Any]]:
+    """What runs when an object dies, by the id of the object: ``weakref.finalize``."""
+    registry = getattr(weakref.finalize, "_registry", {})
+    found: dict[int, list[Any]] = {}
+    for info in tuple(registry.values()):
+        found.setdefault(id(info.weakref()), []).extend((info.func, info.args, info.kwargs))
+    return found
 
 
 def _next(obj: Any) -> Iterator[Any]:
@@ -102,13 +124,18 @@ def _next(obj: Any) -> Iterator[Any]:
         yield obj.__func__
     elif kind is GeneratorType:
         yield from _real.gc_get_referents(obj)
-        frame = obj.gi_frame
-        if frame is not None:
-            yield from frame.f_locals.values()
-            yield from _named(obj.gi_code, frame.f_globals)
+        yield from _of_suspended(obj.gi_frame, obj.gi_code)
+    elif kind is CoroutineType:
+        yield from _real.gc_get_referents(obj)
+        yield from _of_suspended(obj.cr_frame, obj.cr_code)
+    elif kind is AsyncGeneratorType:
+        yield from _real.gc_get_referents(obj)
+        yield from _of_suspended(obj.ag_frame, obj.ag_code)
     elif isinstance(obj, type):
         if not _is_wall(obj) and _is_foreign(getattr(sys.modules.get(obj.__module__), "__file__", None)):
             yield from tuple(vars(obj).values())
+    elif kind is contextvars.ContextVar:
+        yield obj.get(None)
     elif isinstance(obj, weakref.ref):
         yield obj()
     elif kind is functools.partial:
@@ -119,6 +146,13 @@ def _next(obj: Any) -> Iterator[Any]:
         yield from _real.gc_get_referents(obj)
         if isinstance(obj, threading.Thread) and obj.ident is not None:
             yield from _of_running(obj.ident)
+
+
+def _of_suspended(frame: FrameType | None, code: CodeType) -> Iterator[Any]:
+    # a frame as such is passed over: before 3.11 it leads to all globals of its module
+    if frame is not None:
+        yield from tuple(frame.f_locals.values())
+        yield from _named(code, frame.f_globals)
 
 
 def _is_wall(kind: type) -> bool:

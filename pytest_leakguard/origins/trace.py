@@ -1,7 +1,10 @@
 """``--leakguard-trace``: the line of acquisitions that raise no audit event.
 
-A profile function compares the number of open descriptors after every call of
-a C function; where it rose, the stack is kept. Exact and slow, so on demand.
+A profile function compares the number of open descriptors before and after
+every call of a C function; where it rose, the stack is kept. Calls of C types
+(``select.epoll()``) and of ctypes functions raise no such event before 3.12: these
+are found by comparing at each new line too, unless a debugger or a coverage tool
+has the trace function. Exact and slow, so on demand.
 """
 
 from __future__ import annotations
@@ -20,13 +23,14 @@ from pytest_leakguard.probes.descriptors import DescriptorTable
 class Tracer:
     """Watches the descriptor count; a profiler that was there before is called too."""
 
-    def __init__(self, recorder: Recorder, table: DescriptorTable) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._table = DescriptorTable() if table.folder is not None else table
+        self._table = DescriptorTable()
         self._count = 0
         self._seen: frozenset[Any] = frozenset()
         self._records: dict[Key, Record] = {}
         self._chained: Any = None
+        self._lines = False
         self.running = False
 
     def start(self) -> None:
@@ -35,15 +39,24 @@ class Tracer:
         self._rebase()
         self.running = True
         threading.setprofile(self._profile)
+        self._lines = sys.gettrace() is None
+        if self._lines:
+            threading.settrace(self._trace)
+            sys.settrace(self._trace)
         sys.setprofile(self._profile)
 
     def stop(self) -> None:
-        """Give the profile function back."""
-        if self.running:
-            self.running = False
-            threading.setprofile(self._chained)
-            if sys.getprofile() == self._profile:
-                sys.setprofile(self._chained)
+        """Give the profile function and the trace function back."""
+        if not self.running:
+            return
+        self.running = False
+        threading.setprofile(self._chained)
+        if sys.getprofile() == self._profile:
+            sys.setprofile(self._chained)
+        if self._lines:
+            threading.settrace(None)
+            if sys.gettrace() == self._trace:
+                sys.settrace(None)
 
     def record(self, key: Key) -> Record | None:
         """The record of the call that opened that descriptor."""
@@ -57,16 +70,31 @@ class Tracer:
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if self._chained is not None:
             self._chained(frame, event, arg)
-        if event != "c_return" or not self.running:
-            return
-        count = self._table.count()
-        if count == self._count:
-            return
-        before, grew = self._seen, count > self._count
+        if event == "c_return" and self.running and self._table.count() != self._count:
+            self._note(frames.walk(frame), str(getattr(arg, "__qualname__", "C function")))
+
+    def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if frames.region(frame.f_code.co_filename) not in ("project", "dependency"):
+            return None
+        last = frame.f_lasti
+
+        def line(frame: FrameType, event: str, arg: Any) -> Any:
+            nonlocal last
+            if self.running and self._table.count() != self._count:
+                # it rose since this frame's last line, and no C function had a part in it
+                outer = frames.walk(frame.f_back)
+                self._note(((frame.f_code, last), *outer), "a call of a C type or a foreign function")
+            last = frame.f_lasti
+            return line
+
+        return line
+
+    def _note(self, stack: frames.Stack, event: str) -> None:
+        before, count = self._seen, self._count
         self._rebase()
-        if grew:
-            name = getattr(arg, "__qualname__", "C function")
-            for key in self._seen - before:
-                record = Record(str(name), None, frames.walk(frame), self._recorder.context())
-                record.how = "trace"
-                self._records[key] = record
+        if self._count <= count:
+            return
+        for key in self._seen - before:
+            record = Record(event, None, stack, self._recorder.context())
+            record.how = "trace"
+            self._records[key] = record

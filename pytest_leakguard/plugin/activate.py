@@ -8,9 +8,11 @@ from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.summary import Presenter, Tally
+from pytest_leakguard.plugin.xdist import Worker, is_worker
 from pytest_leakguard.watch import Watch
 
 GUARD_NAME = "leakguard-guard"
+PRESENTER_NAME = "leakguard-presenter"
 
 
 def activate(
@@ -30,26 +32,18 @@ def activate(
     others = [probe for probes in config.hook.pytest_leakguard_probes(config=config) if probes for probe in probes]
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
-    kinds = options.kinds_of(settings.probes, known, settings.probes_source)
-    rules = options.rules_of(settings.allow_lines, known, settings.source)
+    kinds, rules = options.check_kinds(settings, known)
     for lines in config.hook.pytest_leakguard_allow(config=config):
         rules += options.rules_of(lines or (), known, "hook pytest_leakguard_allow")
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
     config.pluginmanager.register(guard, GUARD_NAME)
     tally = Tally(guard)
-    if hasattr(config, "workerinput"):
-        from pytest_leakguard.plugin.xdist import Worker
-
+    if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
     else:
         presenter = Presenter(config, guard, tally)
-        config.pluginmanager.register(presenter, "leakguard-presenter")
+        config.pluginmanager.register(presenter, PRESENTER_NAME)
         guard.wake = presenter.wake
-        if config.pluginmanager.hasplugin("xdist"):
-            from pytest_leakguard.plugin.xdist import Controller
-
-            presenter.wake()  # what workers found comes with any report
-            config.pluginmanager.register(Controller(presenter), "leakguard-controller")
     watch.start()
     config.add_cleanup(watch.stop)
     if not config.option.collectonly:
@@ -67,3 +61,14 @@ def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:
     assert isinstance(guard, Guard)
     guard.join(item)
     return guard
+
+
+def presenter_of(config: pytest.Config) -> Presenter:
+    """The presenter, made now when only the workers of a distributed run found marked tests."""
+    presenter = config.pluginmanager.get_plugin(PRESENTER_NAME)
+    if presenter is None:
+        activate(config, options.read(config), marked=set())
+        presenter = config.pluginmanager.get_plugin(PRESENTER_NAME)
+    assert isinstance(presenter, Presenter)
+    presenter.wake()
+    return presenter

@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Callable, Collection
 
 from pytest_leakguard import _real
-from pytest_leakguard.core.ledger import OUTSIDE
-from pytest_leakguard.origins.audit import Record
+from pytest_leakguard.probes.tempfiles import temp_folder
 from pytest_leakguard.watch import Watch
 
 Release = Callable[[], object]
@@ -89,7 +88,7 @@ def _process(watch: Watch) -> Release:
 
 
 def _temp(watch: Watch) -> Release:
-    number, path = tempfile.mkstemp(prefix="leakguard-canary-")
+    number, path = tempfile.mkstemp(prefix="leakguard-canary-", dir=temp_folder())
     _real.close(number)
 
     def release() -> None:
@@ -119,7 +118,7 @@ class _Tracked:
 
 def _object(watch: Watch) -> Release:
     kept = [_Tracked()]
-    watch.objects.track(kept[0], Record("track", None, (), OUTSIDE))
+    watch.track(kept[0], _real.getframe(0))
     return kept.clear
 
 

@@ -10,6 +10,7 @@ from pytest_leakguard.plugin import declare
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.fixtures import LeakCheck
+    from pytest_leakguard.plugin.summary import Presenter
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +25,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     declare.add_markers(config)
+    if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
+        _prepare_controller(config)
     if declare.anything_asked(config):
         from pytest_leakguard.plugin import options
 
@@ -33,7 +36,37 @@ def pytest_configure(config: pytest.Config) -> None:
 
             activate(config, settings)
             return
+        options.check_kinds(settings, _all_kinds(config))
     config.pluginmanager.register(Dormant(), "leakguard-dormant")
+
+
+def _all_kinds(config: pytest.Config) -> list[str]:
+    """The kinds that can be named: ours, and those of third-party probes."""
+    from pytest_leakguard.core.model import KINDS
+
+    others = config.hook.pytest_leakguard_probes(config=config)
+    return [*KINDS, *(str(getattr(probe, "kind", "")) for probes in others if probes for probe in probes)]
+
+
+def _check_allow_marks(config: pytest.Config, items: list[pytest.Item]) -> None:
+    from pytest_leakguard.plugin import options
+    from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
+
+    settings, kinds = options.read(config), _all_kinds(config)
+    with usage_errors_of_a_worker(config, items):
+        for item in items:
+            options.item_settings(item, settings, frozenset(kinds), kinds)
+
+
+def _prepare_controller(config: pytest.Config) -> None:
+    from pytest_leakguard.plugin.xdist import Controller
+
+    def presenter() -> Presenter:
+        from pytest_leakguard.plugin.activate import presenter_of
+
+        return presenter_of(config)
+
+    config.pluginmanager.register(Controller(presenter), "leakguard-controller")
 
 
 class Dormant:
@@ -41,6 +74,8 @@ class Dormant:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if any(item.get_closest_marker("allow_leaks") is not None for item in items):
+            _check_allow_marks(config, items)
         marked = {
             item.nodeid
             for item in items
@@ -49,8 +84,10 @@ class Dormant:
         if marked:
             from pytest_leakguard.plugin.activate import activate
             from pytest_leakguard.plugin.options import read
+            from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 
-            activate(config, read(config), marked=marked, items=items)
+            with usage_errors_of_a_worker(config, items):
+                activate(config, read(config), marked=marked, items=items)
 
 
 @pytest.fixture

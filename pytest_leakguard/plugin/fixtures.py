@@ -15,8 +15,6 @@ from pytest_leakguard.core.grace import settle
 from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.errors import LeakError
-from pytest_leakguard.origins.audit import Record
-from pytest_leakguard.origins.frames import walk
 from pytest_leakguard.plugin import options
 
 if TYPE_CHECKING:
@@ -56,11 +54,7 @@ class LeakCheck:
         Raises:
             TypeError: it can't be weakly referenced.
         """
-        watch = self._guard.watch
-        record = Record("leak_check.track", None, walk(_real.getframe(1)), watch.recorder.context())
-        record.how = "track"
-        watch.recorder.moves += 1
-        watch.objects.track(obj, record)
+        self._guard.watch.track(obj, _real.getframe(1))
         return obj
 
     def __call__(self, *kinds: str, grace: float | None = None) -> AbstractContextManager[None]:

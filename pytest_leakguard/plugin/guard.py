@@ -22,11 +22,12 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
-from pytest_leakguard.origins.frames import shorten
 from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.delivery import Delivery, by_test
+from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.judge import Judge, Test
 from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
+from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.watch import Item, Watch
 
 FULL_LOOK_EVERY = 200
@@ -99,7 +100,12 @@ class Guard:
         if (self._guarded is not None and item.nodeid not in self._guarded) or not self.watch.is_own_process():
             self._on = self._fresh = False
             return (yield)
-        self._begin(item)
+        try:
+            self._begin(item)
+        except Exception as error:
+            self._failed_to_judge(item, error)
+            self._on = False
+            return (yield)
         nodes = ()
         if item.parent is not self._last_parent:
             self._last_parent = item.parent
@@ -145,8 +151,8 @@ class Guard:
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         if fixturedef.scope == "function" or not self._fresh:
             return (yield)
-        where = _place_of(fixturedef, self.watch.root)
-        owner = self.watch.ledger.open_scope("fixture", fixturedef.argname, fixturedef.scope, where)
+        name, where, xunit = name_and_place(fixturedef, self.watch.root)
+        owner = self.watch.ledger.open_scope("fixture", name, fixturedef.scope, where, xunit=xunit)
         scope = LiveScope(owner, fixturedef, getattr(request, "cls", None))
         self.judge.scopes.add(scope)
         before = self.judge.everything()
@@ -167,8 +173,9 @@ class Guard:
                 self.judge.scopes.drop(scope.owner.serial)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self.validate(items)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        with usage_errors_of_a_worker(config, items):
+            self.validate(items)
 
     # -- for the other parts of the plugin -----------------------------------
 
@@ -293,7 +300,12 @@ class Guard:
 
     def _tell_unraisable(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """What our collection brought up besides ResourceWarnings is told inside this test's teardown."""
-        call = pytest.CallInfo.from_call(lambda: internals.drain_unraisable(self.config), "teardown")
+
+        def drain() -> None:
+            __tracebackhide__ = True
+            internals.drain_unraisable(self.config)
+
+        call = pytest.CallInfo.from_call(drain, "teardown")
         if call.excinfo is not None and report.outcome == "passed":
             told = pytest.TestReport.from_item_and_call(item, call)
             report.outcome, report.longrepr = told.outcome, told.longrepr
@@ -326,8 +338,3 @@ class Guard:
             if not internals.is_set_up(item.session, scope.node):
                 self.watch.ledger.closed(scope.owner)
                 self.judge.scopes.drop(scope.owner.serial)
-
-
-def _place_of(fixturedef: Any, root: str) -> str:
-    code = getattr(getattr(fixturedef.func, "__wrapped__", fixturedef.func), "__code__", None)
-    return f"{shorten(code.co_filename, root)}:{code.co_firstlineno}" if code is not None else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from typing import Any
 
 import pytest
@@ -55,6 +54,7 @@ def drop_references(item: pytest.Item) -> None:
 
 def drain_unraisable(config: pytest.Config) -> None:
     """Have pytest tell now what its hook queued: as a warning, or raised under an error filter."""
+    __tracebackhide__ = True
     with contextlib.suppress(ImportError):
         from _pytest import unraisableexception
 
@@ -66,17 +66,25 @@ def drain_unraisable(config: pytest.Config) -> None:
 
 def tmp_roots(config: pytest.Config) -> tuple[str, ...]:
     """The folders below which pytest keeps tmp_path: cleaned up by pytest's own policy."""
+    from pytest_leakguard.probes.tempfiles import temp_folder
+
     roots: list[str] = []
     given = config.getoption("basetemp", None)
     if given:
         roots.append(os.path.abspath(str(given)))
-    top = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
+    top = os.environ.get("PYTEST_DEBUG_TEMPROOT") or temp_folder()
     roots.append(os.path.join(top, "pytest-of-"))
     factory = getattr(config, "_tmp_path_factory", None)
     base = getattr(factory, "_basetemp", None)
     if base is not None:
         roots.append(str(base))
     return tuple(sorted({os.path.realpath(r) if not r.endswith("-") else r for r in roots} | set(roots)))
+
+
+def raw_ini(config: pytest.Config, name: str) -> object:
+    """What the ini file says, unconverted."""
+    given = (getattr(config, "_inicfg", None) or {}).get(name)
+    return getattr(given, "value", given)
 
 
 def ini_names(config: pytest.Config) -> tuple[str, ...]:

@@ -59,11 +59,25 @@ def read(config: pytest.Config) -> Settings:
     _refuse_unknown_ini(config, ini)
     _refuse_unread_table(config)
 
+    def setting(name: str) -> Any:
+        try:
+            return config.getini(name)
+        except (ValueError, TypeError) as error:
+            given = internals.raw_ini(config, name)
+            if name == "leakguard_grace" and isinstance(given, (int, float)):
+                return given
+            raise pytest.UsageError(
+                f"{name} ({ini}): bad value {given!r}: {error}. Allowed: {_ALLOWED[name]}."
+            ) from None
+
     def pick(name: str) -> tuple[Any, str]:
         option = config.getoption(f"leakguard_{name}")
-        if option is not None:
-            return option, f"--leakguard-{name}"
-        return config.getini(f"leakguard_{name}"), f"leakguard_{name} ({ini})"
+        if option is None:
+            return setting(f"leakguard_{name}"), f"leakguard_{name} ({ini})"
+        source = f"--leakguard-{name}"
+        if option == "" or option == [""]:
+            raise pytest.UsageError(f"{source}: empty value. Allowed: {_ALLOWED[f'leakguard_{name}']}.")
+        return option, source
 
     flag = config.getoption("leakguard")
     probes, probes_source = pick("probes")
@@ -75,7 +89,7 @@ def read(config: pytest.Config) -> Settings:
     if json_file:
         asked.append(("json", str(json_file)))
     return Settings(
-        every_test=bool(config.getini("leakguard") if flag is None else flag),
+        every_test=bool(setting("leakguard") if flag is None else flag),
         probes=str(probes or "default"),
         probes_source=probes_source,
         action=_action(action or "fail", action_source),
@@ -83,9 +97,29 @@ def read(config: pytest.Config) -> Settings:
         late=bool(pick("late")[0]),
         reports=tuple(asked),
         trace=bool(pick("trace")[0]),
-        allow_lines=tuple(config.getini("leakguard_allow")),
+        allow_lines=tuple(setting("leakguard_allow")),
         source=f"leakguard_allow ({ini})",
     )
+
+
+_TRUTH = "true or false"
+_ALLOWED = {
+    "leakguard": _TRUTH,
+    "leakguard_probes": "default, all, or a list of kinds",
+    "leakguard_action": ", ".join(ACTIONS),
+    "leakguard_grace": "seconds, 0 or more",
+    "leakguard_late": _TRUTH,
+    "leakguard_report": "FORMAT:FILE",
+    "leakguard_json": "a file",
+    "leakguard_trace": _TRUTH,
+    "leakguard_allow": "KIND:GLOB -- reason, one a line",
+}
+
+
+def check_kinds(settings: Settings, known: Collection[str]) -> tuple[frozenset[str], list[AllowRule]]:
+    """The kinds of a run and the allow rules of the ini file. Raises pytest.UsageError."""
+    kinds = kinds_of(settings.probes, known, settings.probes_source)
+    return kinds, rules_of(settings.allow_lines, known, settings.source)
 
 
 def kinds_of(text: str, known: Collection[str], source: str) -> frozenset[str]:
@@ -101,7 +135,9 @@ def kinds_of(text: str, known: Collection[str], source: str) -> frozenset[str]:
     chosen: set[str] = set() if any(word[0] not in "+-" for word in words) else set(known)
     for word in words:
         sign, kind = (word[0], word[1:]) if word[0] in "+-" else ("", word)
-        if kind in ("default", "all") and sign != "-":
+        if kind in ("default", "all") and sign == "-":
+            raise pytest.UsageError(f"{source}: {word!r} leaves nothing to watch.\nKnown: {_listed(known)}.")
+        if kind in ("default", "all"):
             chosen |= set(known)
         elif kind not in known:
             raise pytest.UsageError(
@@ -164,8 +200,8 @@ def item_settings(
 def _allow_marker(mark: pytest.Mark, known: Collection[str], where: str) -> AllowRule:
     _refuse_unknown_arguments(mark.kwargs, ("pattern", "reason"), where)
     given = [*mark.args]
-    pattern = mark.kwargs.get("pattern", given.pop(0) if given else None)
-    reason = mark.kwargs.get("reason", given.pop(0) if given else None)
+    pattern = mark.kwargs["pattern"] if "pattern" in mark.kwargs else given.pop(0) if given else None
+    reason = mark.kwargs["reason"] if "reason" in mark.kwargs else given.pop(0) if given else None
     if given:
         raise pytest.UsageError(f"{where}: too many arguments. Allowed: one pattern and reason='...'.")
     try:

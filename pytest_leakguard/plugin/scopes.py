@@ -117,7 +117,7 @@ class Scopes:
                     scope.owner.serial
                     for scope in scopes
                     if scope.has_finalizer
-                    and (scope.node is not None or is_requested(scope.owner.name))
+                    and (scope.node is not None or is_requested(str(scope.fixturedef.argname)))
                     and (among is None or scope.owner.serial in among)
                 )
             else:

@@ -68,7 +68,7 @@ class Tally:
 
 
 class Outcomes:
-    """The hooks that run for each report; registered when there is a first leak to tell."""
+    """The hook that runs for each report; registered when there is a first leak to tell."""
 
     def __init__(self, presenter: Presenter) -> None:
         self._presenter = presenter
@@ -76,18 +76,13 @@ class Outcomes:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         data = report.__dict__.get(REPORT_ATTRIBUTE)
-        if not isinstance(data, dict) or "findings" not in data:
+        if not isinstance(data, dict) or "findings" not in data or hasattr(report, "node"):
             return (yield)
         presenter = self._presenter
-        findings = [from_dict(finding) for finding in data["findings"]]
-        presenter.show(report, findings)
-        if data["failed_in_setup"]:
-            # pytest shows the sections of a teardown below a failure, not below an error of the setup
-            presenter.apart += [finding for finding in findings if finding.disposition == "note"]
+        presenter.tell(report, data)
         result = yield
         presenter.guard.delivery.sent()
-        for group in data["earlier"]:
-            presenter.tell_earlier(group, getattr(report, "node", None))
+        presenter.tell_all_earlier(report, data)
         return result
 
     @pytest.hookimpl(tryfirst=True)
@@ -152,6 +147,19 @@ class Presenter:
         return result
 
     # -- outcomes ------------------------------------------------------------
+
+    def tell(self, report: pytest.TestReport, data: dict[str, Any]) -> None:
+        """Show what a report carries on its own test."""
+        findings = [from_dict(finding) for finding in data["findings"]]
+        self.show(report, findings)
+        if data["failed_in_setup"]:
+            # pytest shows the sections of a teardown below a failure, not below an error of the setup
+            self.apart += [finding for finding in findings if finding.disposition == "note"]
+
+    def tell_all_earlier(self, report: pytest.TestReport, data: dict[str, Any]) -> None:
+        """Show what a report carries on tests before it."""
+        for group in data["earlier"]:
+            self.tell_earlier(group, getattr(report, "node", None))
 
     def tell_earlier(self, group: dict[str, Any], node: object = None) -> None:
         """A verdict on a test whose own reports are out: a report of its own."""

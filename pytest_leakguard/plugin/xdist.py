@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,24 @@ if TYPE_CHECKING:
     from pytest_leakguard.plugin.summary import Presenter, Tally
 
 OUTPUT_KEY = "leakguard"
+ERROR_KEY = "leakguard_usage_error"
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+@contextmanager
+def usage_errors_of_a_worker(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """A worker that raises ends in xdist's own error: let it run nothing, and have the controller raise."""
+    try:
+        yield
+    except pytest.UsageError as error:
+        if not is_worker(config):
+            raise
+        items[:] = []
+        config.workeroutput[ERROR_KEY] = str(error)  # type: ignore[attr-defined]
 
 
 class Worker:
@@ -37,17 +56,37 @@ class Worker:
 
 
 class Controller:
-    """Adds up what the workers send."""
+    """Adds up what the workers send.
 
-    def __init__(self, presenter: Presenter) -> None:
+    Args:
+        presenter: gives the presenter, made when a worker has something to tell.
+    """
+
+    def __init__(self, presenter: Callable[[], Presenter]) -> None:
         self._presenter = presenter
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+        from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+
+        data = report.__dict__.get(REPORT_ATTRIBUTE)
+        if not isinstance(data, dict) or "findings" not in data:
+            return (yield)
+        presenter = self._presenter()
+        presenter.tell(report, data)
+        result = yield
+        presenter.tell_all_earlier(report, data)
+        return result
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        sent = getattr(node, "workeroutput", {}).get(OUTPUT_KEY)
-        if sent is None:
-            return  # the worker crashed: what its reports carried is kept
-        data = json.loads(sent)
-        self._presenter.tally.add(data["tally"])
+        output = getattr(node, "workeroutput", {})
+        if ERROR_KEY in output:
+            raise pytest.UsageError(output[ERROR_KEY])
+        if OUTPUT_KEY not in output:
+            return  # it judged nothing, or crashed: what its reports carried is kept
+        data = json.loads(output[OUTPUT_KEY])
+        presenter = self._presenter()
+        presenter.tally.add(data["tally"])
         for group in data["groups"]:
-            self._presenter.tell_earlier(group, node)
+            presenter.tell_earlier(group, node)

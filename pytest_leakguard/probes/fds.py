@@ -85,7 +85,7 @@ class FdProbe:
             return Resource(
                 kind=self.kind, key=key, what=f"fd {number}, {end} of a pipe{path and ' ' + self._shorten(path)}",
                 subject=self._shorten(path) or "pipe", fix="close both ends of the pipe",
-                clues=(*clues, ("path", path)) if path else tuple(clues),
+                clues=(*clues, *([("path", path)] if path else []), ("number", number)),
                 reason="pipe() raises no audit event; try --leakguard-trace",
             )  # fmt: skip
         deleted = link.endswith(DELETED) and _is_deleted(number)
@@ -96,7 +96,7 @@ class FdProbe:
             kind=self.kind, key=key,
             what=f"fd {number}, {name} {mode}: {subject}{' (deleted since)' if deleted else ''}",
             subject=subject, fix="open it in a `with` block, or close it where it is last used",
-            clues=(*clues, ("path", path)) if path else tuple(clues),
+            clues=(*clues, *([("path", path)] if path else []), ("number", number)),
             reason="no event tells of it (dup, a C extension, a descriptor passed in); try --leakguard-trace",
         )  # fmt: skip
 

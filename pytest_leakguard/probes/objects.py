@@ -25,8 +25,7 @@ class ObjectProbe:
 
     def track(self, obj: object, record: Record) -> None:
         """Watch an object. Raises TypeError when it can't be weakly referenced."""
-        kind = type(obj)
-        name = f"{kind.__module__}.{kind.__qualname__}"
+        name = _name_of(type(obj))
         try:
             reference = weakref.ref(obj)
         except TypeError:
@@ -67,3 +66,9 @@ class ObjectProbe:
             fix="drop the reference that keeps it alive (a cache, a callback, a module global)",
             clues=(("tracked", key),),
         )  # fmt: skip
+
+
+def _name_of(kind: type) -> str:
+    """Module and qualified name of a class, without running code of its metaclass."""
+    module = type.__getattribute__(kind, "__module__")
+    return f"{module}.{type.__getattribute__(kind, '__qualname__')}"

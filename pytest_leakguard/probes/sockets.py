@@ -46,7 +46,7 @@ class SocketProbe:
             subject=self._shorten(address) if address.startswith("/") else address or "socket",
             fix="close it on every path: a `with` block, or close() in a `finally`",
             clues=(("fd", number), ("inode", (device, inode))),
-            reason="it was made outside Python's socket module; try --leakguard-trace",
+            reason="its socket object was detached, or C code made it; try --leakguard-trace",
         )
 
 

@@ -53,12 +53,21 @@ class TempProbe:
         else:
             folder = stat.S_ISDIR(status.st_mode)
             words = "folder" if folder else f"file, {status.st_size:,} bytes"
-        place = "" if _below(path, tempfile.gettempdir()) else "outside the temp folder, "
+        place = "" if _below(path, temp_folder()) else "outside the temp folder, "
         return Resource(
             kind=self.kind, key=key, what=f"{words}: {place}{short}", subject=short,
             fix="delete it on every path, or create it under the `tmp_path` fixture",
             clues=(("created", path),), reason="no event tells of its creation",
         )  # fmt: skip
+
+
+def temp_folder() -> str:
+    """The folder for temporary files; asking leaves no trace that a test could see."""
+    before = tempfile.tempdir
+    try:
+        return tempfile.gettempdir()
+    finally:
+        tempfile.tempdir = before
 
 
 def _below(path: str, folder: str) -> bool:

@@ -11,12 +11,13 @@ A filter that a test puts before it (``catch_warnings`` with a new filter,
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
@@ -24,22 +25,23 @@ from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Recorder
 
+_LITERAL = r"""b?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_FILE_NAME = re.compile(rf"(?<= name=)(?:{_LITERAL})", re.DOTALL)
+_FOLDER_NAME = re.compile(rf"(?<=<TemporaryDirectory )(?:{_LITERAL})", re.DOTALL)
 _DESCRIPTOR = re.compile(r"\bfd=(\d+)")
-_FILE_NAME = re.compile(r"unclosed file <.*? name=(?P<quote>['\"])(?P<name>.*?)(?P=quote)[ >]", re.DOTALL)
-_FILE_NUMBER = re.compile(r"unclosed file <.*? name=(\d+)[ >]", re.DOTALL)
+_FILE_NUMBER = re.compile(r" name=(\d+)[ >]")
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)")
 _PROCESS = re.compile(r"subprocess (\d+) is still running")
-_CLEANED_UP = re.compile(r"Implicitly cleaning up <TemporaryDirectory (['\"])(.*)\1>", re.DOTALL)
 _KEPT = 1000
+_FINALIZERS = ("__del__", "_exitfunc")
 
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One ResourceWarning: its text, and what was going on."""
+    """One ResourceWarning: its text, and who was at work."""
 
     text: str
     context: Context
-    stack: frames.Stack
 
 
 class _Witness:
@@ -92,13 +94,15 @@ class UnclosedProbe:
 
     def watch(self) -> None:
         """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again."""
-        warnings.simplefilter("ignore", ResourceWarning)
+        # through the public function, so that Python forgets what it had remembered of the filters;
+        # with a class of our own, so that it takes no equal entry of the user's away
+        _real.simplefilter("ignore", self._category)
         warnings.filters[0] = ("ignore", self._witness, self._category, None, 0)  # type: ignore[index]
 
-    def is_watching(self) -> bool:
-        """Whether the entry is still the first of the filters."""
-        filters = warnings.filters
-        return bool(filters) and cast(object, filters[0][1]) is self._witness
+    def unwatch(self) -> None:
+        """Take the entry out of the filters."""
+        filters = cast("list[Any]", warnings.filters)
+        filters[:] = [entry for entry in filters if entry[1] is not self._witness]
 
     def unavailable(self) -> str | None:
         return None if isinstance(warnings.filters, list) else "the warning filters are not a list here"
@@ -125,10 +129,10 @@ class UnclosedProbe:
     def describe(self, key: Key) -> Resource:
         text = self._caught[cast(int, key)].text
         clues = tuple(_clues(text))
-        path = next((str(value) for clue, value in clues if clue == "name"), "")
-        what = _ADDRESS.sub("", text).replace("\n", " ")
+        path = next((str(value) for clue, value in clues if clue in ("name", "created")), "")
+        what = _ADDRESS.sub("", _without_names(text) if path else text).replace("\n", " ")
         if path:
-            what = what.replace(path, self._shorten(path))
+            what = what.replace(_PLACEHOLDER, repr(self._shorten(path)))
         return Resource(
             kind=self.kind,
             key=key,
@@ -140,40 +144,73 @@ class UnclosedProbe:
         )
 
     def _note(self, text: str) -> bool:
-        if len(self._caught) >= _KEPT:
+        """Keep a warning; says whether it is to go no further."""
+        if len(self._caught) >= _KEPT or not self._recorder.active:
             return False
-        stack = frames.walk(_real.getframe(3))
-        if frames.is_import(stack):
+        self._recorder.resolve()  # a dying socket still tells its number now
+        stack = frames.walk(_real.getframe(0))
+        if frames.is_import(stack) or not _is_finalizer(text, stack):
             return False
         self._next += 1
         self._recorder.moves += 1
         context = self.by_collector or self._recorder.context()
-        self._caught[self._next] = Caught(str(text), context, stack)
+        self._caught[self._next] = Caught(str(text), context)
         return self.by_collector is not None
+
+
+_PLACEHOLDER = "\0"
+
+
+def _without_names(text: str) -> str:
+    """The text with the names in it taken out: they may look like anything."""
+    return _FOLDER_NAME.sub(_PLACEHOLDER, _FILE_NAME.sub(_PLACEHOLDER, text))
+
+
+def _is_finalizer(text: str, stack: frames.Stack) -> bool:
+    """Whether something died unclosed, rather than live code warned of something.
+
+    A finalizer in C leaves no frame, but its words are known; one in Python, or a
+    weakref's, is on the stack.
+    """
+    if text[:9].lower() == "unclosed " or _PROCESS.search(text):
+        return True
+    return any(
+        code.co_name in _FINALIZERS or (code.co_name == "__call__" and code.co_filename.endswith("weakref.py"))
+        for code, _ in stack[:12]
+    )
 
 
 def _clues(text: str) -> list[tuple[str, Hashable]]:
     """What the text says of the thing's identity, strongest first."""
     clues: list[tuple[str, Hashable]] = []
-    named = _FILE_NAME.search(text)
+    named = _FILE_NAME.search(text) if text.startswith("unclosed file") else None
     if named:
-        clues.append(("name", named["name"]))
-        clues.append(("path", os.path.abspath(named["name"])))
-    cleaned = _CLEANED_UP.search(text)
-    if cleaned:
-        clues.append(("created", cleaned[2]))
-    numbered = _DESCRIPTOR.search(text) or _FILE_NUMBER.search(text)
+        name = _literal(named[0])
+        clues += [("name", name), ("path", os.path.abspath(name))]
+    folder = _FOLDER_NAME.search(text)
+    if folder:
+        clues.append(("created", _literal(folder[0])))
+    rest = _without_names(text)
+    numbered = _DESCRIPTOR.search(rest) or _FILE_NUMBER.search(rest)
     if numbered:
         clues.append(("closed fd", int(numbered[1])))
-    running = _PROCESS.search(text)
+    running = _PROCESS.search(rest)
     if running:
         clues.append(("pid", int(running[1])))
-    address = _ADDRESS.search(text)
+    address = _ADDRESS.search(rest)
     if address:
         clues.append(("id", int(address[1], 16)))
-    if "unclosed event loop" in text:
+    if "unclosed event loop" in rest:
         clues.append(("event loop", 0))
     return clues
+
+
+def _literal(text: str) -> str:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return os.fsdecode(value) if isinstance(value, bytes) else str(value)
 
 
 def _remedy(text: str) -> str:

@@ -23,6 +23,7 @@ def to_dict(finding: Finding) -> dict[str, Any]:
             "scope": finding.owner.scope,
             "name": finding.owner.name,
             "where": finding.owner.where,
+            "xunit": finding.owner.xunit,
         },
         "what": finding.what,
         "subject": finding.subject,
@@ -53,7 +54,9 @@ def from_dict(data: dict[str, Any]) -> Finding:
         verdict=data["verdict"],
         test=data["test"],
         phase=data["phase"],
-        owner=Owner(kind=owner["kind"], scope=owner["scope"], name=owner["name"], where=owner["where"]),
+        owner=Owner(
+            kind=owner["kind"], scope=owner["scope"], name=owner["name"], where=owner["where"], xunit=owner["xunit"]
+        ),
         what=data["what"],
         subject=data["subject"],
         origin=Origin(

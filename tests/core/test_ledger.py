@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_leakguard.core.ledger import OUTSIDE, Ledger
-from pytest_leakguard.core.model import NOBODY
+from pytest_leakguard.core.model import NOBODY, Owner
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_test_owns_its_three_phases(ledger):
     assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "setup")
     assert ledger.now.owner.scope == "function"
     for phase in ("call", "teardown"):
-        ledger.enter_phase(phase)
+        ledger.phase = phase
         assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", phase)
     ledger.end_test()
     assert ledger.now is OUTSIDE
@@ -46,15 +46,15 @@ def test_a_wider_fixture_owns_its_set_up_and_its_teardown(ledger):
     assert (db.scope, db.where, db.serial) == ("module", "conftest.py:8", 1)
     ledger.ready(db)
     assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "setup")
-    ledger.enter_phase("call")
+    ledger.phase = "call"
     assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "call")
     assert ledger.alive() == (db,)
     ledger.end_test()
     ledger.begin_test("t.py::test_b")
     assert ledger.alive() == (db,)
-    ledger.enter_phase("teardown")
+    ledger.phase = "teardown"
     ledger.closing(db)
-    assert who(ledger) == ("fixture", "db", "t.py::test_b", "teardown")
+    assert who(ledger) == ("fixture", "db", "t.py::test_a", "teardown")  # its first user's, in both
     assert ledger.is_alive(db.serial)
     ledger.closed(db)
     assert who(ledger) == ("test", "t.py::test_b", "t.py::test_b", "teardown")
@@ -82,7 +82,7 @@ def test_teardowns_nest_as_set_ups_do(ledger):
     outer, inner = (ledger.open_scope("fixture", name, "session", "") for name in ("outer", "inner"))
     ledger.ready(inner)
     ledger.ready(outer)
-    ledger.enter_phase("teardown")
+    ledger.phase = "teardown"
     ledger.closing(outer)
     ledger.closing(inner)
     assert ledger.now.owner is inner
@@ -133,6 +133,16 @@ def test_a_scope_that_is_over_does_not_close_again(ledger):
     before = ledger.now
     ledger.closing(db)
     assert ledger.now == before
+
+
+def test_a_fixture_is_told_with_its_first_user(ledger):
+    """The test for which it was set up, whichever test runs now; a scope that nobody opened has the running one."""
+    ledger.begin_test("a")
+    db = ledger.open_scope("fixture", "db", "session", "")
+    ledger.ready(db)
+    ledger.begin_test("b")
+    assert ledger.first_test(db) == "a"
+    assert ledger.first_test(Owner(kind="test", scope="function", name="b")) == "b"
 
 
 def test_a_set_up_that_failed_half_way_is_still_alive_until_it_is_closed(ledger):

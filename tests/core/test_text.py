@@ -41,7 +41,7 @@ FD = found(
 )
 SOCKET = found(
     "socket",
-    "fd 15, TCP socket, 127.0.0.1:40312 to 127.0.0.1:6379, established",
+    "fd 15, TCP socket, 127.0.0.1:40312 to 127.0.0.1:6379, connected",
     "127.0.0.1:6379",
     "close it on every path: a `with` block, or close() in a `finally`",
     Origin(
@@ -149,7 +149,7 @@ LEAK fd  tests/test_import.py::test_header
         SOCKET,
         """\
 LEAK socket  tests/test_import.py::test_header
-  what      fd 15, TCP socket, 127.0.0.1:40312 to 127.0.0.1:6379, established
+  what      fd 15, TCP socket, 127.0.0.1:40312 to 127.0.0.1:6379, connected
   acquired  setup phase, redis/connection.py:631 in Connection._connect, called from app/cache.py:9 in connect  \
 [audit: socket.__new__]
   due       end of function scope; still open after teardown, 1 look in 0 s
@@ -332,7 +332,7 @@ def test_one_line_for_a_list():
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
-        ("plain é дан 漢", "plain é дан 漢"),
+        ("plain é 漢字", "plain é 漢字"),
         ("\x1b[31mred", "\\x1b[31mred"),
         ("a\nb\rc\td", "a\\nb\\rc\\td"),
         ("\x00\x07\x7f", "\\x00\\x07\\x7f"),

@@ -283,7 +283,7 @@ HOSTILE = {
     "glob": "a[b]*?[!c]{d}.csv",
     "bracket first": "]a[",
     "long": "data/" + "x" * 10_000,
-    "unicode": "дан\u0308ные/é.csv",
+    "unicode": "漢字/e\u0301é.csv",
     "braces": "{0} {name} %s %(x)s $HOME",
     "hash": "# comment ; comment",
     "dashes": "poller -- roof -- north",

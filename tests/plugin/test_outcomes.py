@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -611,7 +610,7 @@ def failed():
 
 
 def test_unittest_items(pytester, run):
-    """Each place in which a unittest test can leak is that test's, or its class's when shared; clean twins are clean."""
+    """Each place in which a unittest test can leak is told on that test, and the clean twins are clean."""
     pytester.makepyfile(
         LEAK
         + """

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from twins import line_marked
+
+
+@pytest.fixture
+def run(alone, pytester, monkeypatch):
+    """Without patience: nothing here goes by itself. Stray files stay below the test's own folder."""
+    monkeypatch.setenv("TMPDIR", str(pytester.mkdir("stray")))
+    return partial(alone, "--leakguard-grace=0.05")
 
 
 @pytest.fixture
@@ -30,6 +39,7 @@ def test_xunit_setups_own_what_they_acquire(pytester, run, line):
     """setup_function and setup_method are the test's, setup_class and setup_module are wider fixtures."""
     pytester.makepyfile(
         test_x="""
+        import socket
         KEPT = []
 
         def setup_module():
@@ -73,7 +83,7 @@ def test_xunit_setups_own_what_they_acquire(pytester, run, line):
         ("method", "test", "function", "setup"),
         ("method end", "test", "function", "teardown"),
     ]
-    assert scopes_of(ran.findings) == sorted((line("test_x.py", mark), *rest, "fd") for mark, *rest in expected)
+    assert scopes_of(ran.findings) == sorted((line("test_x.py", mark), *rest, "socket") for mark, *rest in expected)
     tests = {f["origin"]["line"]: f["test"] for f in ran.findings}
     assert tests[line("test_x.py", "function")] == "test_x.py::test_plain"
     assert tests[line("test_x.py", "method")] == "test_x.py::TestIt::test_method"
@@ -83,6 +93,7 @@ def test_the_message_names_the_xunit_function_that_the_user_wrote(pytester, run)
     """pytest's internal fixture names and pytest's own file are of no use to the reader."""
     pytester.makepyfile(
         """
+        import socket
         import unittest
 
         KEPT = []
@@ -109,16 +120,18 @@ def test_the_message_names_the_xunit_function_that_the_user_wrote(pytester, run)
     ran = run()
     assert len(ran.findings) == 3
     for name in ("setup_module", "setup_class", "setUpClass"):
-        ran.result.stdout.fnmatch_lines([f"LEAK fd *{name}*"])
-    assert "_fixture_" not in ran.text
-    assert "_pytest" not in ran.text
-    assert "`yield`" not in ran.text
+        ran.result.stdout.fnmatch_lines([f"LEAK socket *{name}*"])
+    section = ran.text.partition("= leaks =")[2]
+    assert "_fixture_" not in section
+    assert "_pytest" not in section
+    assert "`yield`" not in section
 
 
 def test_xunit_setups_that_are_undone_are_silent(pytester, run):
     """What the matching teardown function closes is no leak, nor what a test leaves for it."""
     pytester.makepyfile(
         """
+        import socket
         STATE = {}
 
         def setup_module():
@@ -164,6 +177,7 @@ def test_xunit_setups_that_are_undone_are_silent(pytester, run):
 def test_setup_module_of_a_package_owns_what_it_acquires(pytester, run, line):
     """setup_module in __init__.py is a set-up of the package, due after the package's last test."""
     source = """
+        import socket
         KEPT = []
 
         def setup_module():
@@ -193,6 +207,7 @@ def test_unittest_setups_own_what_they_acquire(pytester, run, line):
     """setUp is the test's, setUpClass the class's, setUpModule the module's."""
     pytester.makepyfile(
         test_u="""
+        import socket
         import unittest
 
         KEPT = []
@@ -229,17 +244,15 @@ def test_unittest_setups_own_what_they_acquire(pytester, run, line):
         ("end", "test", "function", "call"),
         ("body", "test", "function", "call"),
     ]
-    assert scopes_of(ran.findings) == sorted((line("test_u.py", mark), *rest, "fd") for mark, *rest in expected)
+    assert scopes_of(ran.findings) == sorted((line("test_u.py", mark), *rest, "socket") for mark, *rest in expected)
 
 
 def test_unittest_cleanups_are_waited_for(pytester, run):
-    """addCleanup, addClassCleanup, addModuleCleanup and the tearDown methods may release what the test acquired."""
+    """addCleanup, addClassCleanup and the tearDown methods may release what the test acquired."""
     pytester.makepyfile(
         """
+        import socket
         import unittest
-
-        def setUpModule():
-            unittest.addModuleCleanup(socket.socket().close)
 
         class Clean(unittest.TestCase):
             @classmethod
@@ -273,10 +286,53 @@ def test_unittest_cleanups_are_waited_for(pytester, run):
     assert ran.report["findings"] == []
 
 
+def test_what_a_unittest_test_leaves_for_its_class_is_waited_for(pytester, run):
+    """tearDownClass of a base class may release it; where it doesn't, it is the leak of the test that put it there."""
+    pytester.makepyfile(
+        """
+        import socket
+        import unittest
+
+        KEPT = []
+
+        class Base:
+            @classmethod
+            def setUpClass(cls):
+                cls.held = []
+
+        class Leaky(Base, unittest.TestCase):
+            @classmethod
+            def tearDownClass(cls):
+                KEPT.extend(cls.held)
+
+            def test_one(self):
+                self.held.append(socket.socket())
+
+            def test_two(self): pass
+
+        class Clean(Base, unittest.TestCase):
+            @classmethod
+            def tearDownClass(cls):
+                for one in cls.held:
+                    one.close()
+
+            def test_one(self):
+                self.held.append(socket.socket())
+
+            def test_two(self): pass
+        """
+    )
+    ran = run()
+    (finding,) = ran.report["findings"]
+    assert finding["test"].endswith("Leaky::test_one")
+    assert "(class scope) might have released it" in finding["due"]
+
+
 def test_a_unittest_class_without_setup_delays_no_verdict(pytester, run):
     """The fixture that pytest makes for each unittest class holds nothing: the leak is told at once."""
     pytester.makepyfile(
         """
+        import socket
         import unittest
 
         KEPT = []
@@ -301,16 +357,15 @@ def test_a_unittest_class_without_setup_delays_no_verdict(pytester, run):
 def test_what_was_there_before_the_first_test_is_nobodys(pytester, run):
     """Acquired by a conftest, a test module or a hook before the tests: never told, however it ends."""
     acquire = """
-        import atexit, os, subprocess, sys, tempfile, threading
-        KEPT = [socket.socket(), *os.pipe()]
+        import atexit, os, socket, subprocess, sys, tempfile, threading
+        KEPT = [open(__file__), *os.pipe()]
         CHILD = subprocess.Popen([sys.executable, "-S", "-c", "import sys; sys.stdin.read()"], stdin=-1)
         atexit.register(CHILD.communicate)
-        threading.Timer(600, int).start
         TIMER = threading.Timer(600, int)
         TIMER.daemon = True
         TIMER.start()
         FOLDER = tempfile.mkdtemp()
-        DROPPED = [socket.socket()]
+        DROPPED = [open(__file__), socket.socket()]
         """
     pytester.makeconftest(
         acquire
@@ -381,7 +436,7 @@ def test_an_import_inside_a_test_is_nobodys(pytester, run):
             library.LOG.close()
         """,
     )
-    ran = run("--leakguard-grace=0.05")
+    ran = run()
     (finding,) = ran.report["findings"]
     assert (finding["test"], finding["origin"]["function"]) == ("test_it.py::test_uses", "later")
 
@@ -390,6 +445,7 @@ def test_hooks_of_a_conftest_are_nobodys(pytester, run):
     """What a plugin opens in a hook around a test is not the test's; a leak of the same test still is."""
     pytester.makeconftest(
         """
+        import socket
         import pytest
         KEPT = []
 
@@ -418,6 +474,7 @@ def test_hooks_of_a_conftest_are_nobodys(pytester, run):
     )
     pytester.makepyfile(
         """
+        import socket
         KEPT = []
 
         def test_one(): pass
@@ -439,6 +496,7 @@ def test_autouse_fixtures_own_what_they_acquire(pytester, run, line):
     """An autouse function fixture is each test's, a wider one is a fixture's, once."""
     pytester.makepyfile(
         test_auto="""
+        import socket
         import pytest
         KEPT = []
 
@@ -469,6 +527,7 @@ def test_a_parametrized_module_fixture_is_judged_for_each_parameter(pytester, ru
     """It is torn down in the next parameter's set-up: each leak is the fixture's, told with its own first user."""
     pytester.makepyfile(
         test_params="""
+        import socket
         import pytest
         KEPT = []
 
@@ -504,6 +563,7 @@ def test_a_fixture_that_fails_half_way_owns_what_it_had_acquired(pytester, run, 
     """The test has failed by itself, so it is a note, on the fixture, once; what is released is no leak."""
     pytester.makepyfile(
         test_half=f"""
+        import socket
         import pytest
         KEPT = []
 
@@ -546,10 +606,11 @@ def test_a_fixture_that_fails_half_way_owns_what_it_had_acquired(pytester, run, 
     assert "half-way" in ran.text
 
 
-def test_each_of_nested_fixtures_owns_its_own(pytester, run, line):
+def test_each_of_nested_fixtures_owns_its_own(pytester, run):
     """A wider fixture set up by another, by name or from the middle of a test, owns what it acquires itself."""
     pytester.makepyfile(
         test_nested="""
+        import socket
         import pytest
         KEPT = []
 
@@ -589,6 +650,7 @@ def test_finalizers_count_as_the_fixtures_teardown(pytester, run, line):
     """What an addfinalizer callback acquires is the fixture's, what it releases is no leak."""
     pytester.makepyfile(
         test_final="""
+        import socket
         import pytest
         KEPT = []
 
@@ -614,6 +676,110 @@ def test_finalizers_count_as_the_fixtures_teardown(pytester, run, line):
     assert finding["origin"]["line"] == line("test_final.py", "leaky")
 
 
+def test_an_inherited_class_fixture_is_judged_for_each_class(pytester, run, line):
+    """Two classes set it up twice: two findings of the fixture, each with the first test of its class."""
+    pytester.makepyfile(
+        test_base="""
+        import pytest, socket
+        KEPT = []
+
+        class Base:
+            @pytest.fixture(scope="class", autouse=True)
+            def resource(self):
+                KEPT.append(socket.socket())  # inherited
+                yield
+
+            def test_one(self): pass
+
+            def test_two(self): pass
+
+        class TestA(Base): pass
+
+        class TestB(Base): pass
+        """
+    )
+    ran = run()
+    told = [(f["test"], f["owner"]["name"], f["owner"]["scope"], f["origin"]["line"]) for f in ran.findings]
+    mark = line("test_base.py", "inherited")
+    assert told == [
+        ("test_base.py::TestA::test_one", "resource", "class", mark),
+        ("test_base.py::TestB::test_one", "resource", "class", mark),
+    ]
+
+
+def test_a_package_fixture_is_judged_at_the_end_of_its_package(pytester, run):
+    """Sub-packages are part of the package; a second package with the same fixture has its own finding."""
+    conftest = """
+        import pytest, socket
+        KEPT = []
+
+        @pytest.fixture(scope="package")
+        def resource():
+            KEPT.append(socket.socket())
+            yield
+        """
+    for package in ("one", "two"):
+        for place in (package, f"{package}/sub"):
+            pytester.makepyfile(**{f"{place}/__init__": ""})
+            name = place.replace("/", "_")
+            pytester.makepyfile(**{f"{place}/test_{name}": "def test_it(resource): pass\n\ndef test_last(): pass"})
+        pytester.makepyfile(**{f"{package}/conftest": conftest})
+    ran = run()
+    told = sorted((f["test"], f["owner"]["name"], f["owner"]["scope"]) for f in ran.report["findings"])
+    assert [finding["owner"]["name"] for finding in ran.findings] == ["resource"] * len(told)
+    assert {scope for *_, scope in told} == {"package"}
+    assert {test.partition("/")[0] for test, *_ in told} == {"one", "two"}
+
+
+# -- threads -----------------------------------------------------------------------
+
+
+def test_what_the_threads_of_a_test_acquire_is_the_tests(pytester, run, line):
+    """A thread of its own, a pool's worker that an earlier test left at work, and a thread of a thread."""
+    pytester.makepyfile(
+        test_threads="""
+        import pytest, socket, threading
+        from concurrent.futures import ThreadPoolExecutor
+        KEPT = []
+
+        def acquire():
+            KEPT.append(socket.socket())  # acquire
+
+        def in_thread(target):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+
+        @pytest.fixture(scope="module")
+        def executor():
+            with ThreadPoolExecutor(1) as executor:
+                yield executor
+
+        def test_own():
+            in_thread(acquire)
+
+        def test_nested():
+            in_thread(lambda: in_thread(acquire))
+
+        def test_starts_worker(executor):
+            executor.submit(int).result()
+
+        def test_uses_worker(executor):
+            executor.submit(acquire).result()
+
+        def test_last(): pass
+        """
+    )
+    ran = run()
+    told = [(f["test"].partition("::")[2], f["owner"]["kind"], f["kind"]) for f in ran.report["findings"]]
+    assert sorted(told) == [
+        ("test_nested", "test", "socket"),
+        ("test_own", "test", "socket"),
+        ("test_uses_worker", "test", "socket"),
+    ]
+    assert {f["origin"]["line"] for f in ran.findings} == {line("test_threads.py", "acquire")}
+
+
 # -- once --------------------------------------------------------------------------
 
 
@@ -621,6 +787,7 @@ def test_two_tests_that_leak_in_one_line_are_two_findings(pytester, run):
     """Each test is told; the fingerprint is the same, and the section prints it once with a count."""
     pytester.makepyfile(
         test_line="""
+        import socket
         KEPT = []
 
         def acquire():
@@ -635,27 +802,27 @@ def test_two_tests_that_leak_in_one_line_are_two_findings(pytester, run):
     assert [finding["test"].partition("::")[2] for finding in ran.findings] == ["test_one", "test_two"]
     assert len({finding["fingerprint"] for finding in ran.findings}) == 1
     section = ran.text.partition("= leaks =")[2]
-    assert section.count("LEAK fd") == 1
-    ran.result.stdout.fnmatch_lines(["LEAK fd*test_one*x2", "*also in*test_two*"])
+    assert section.count("LEAK socket") == 1
+    ran.result.stdout.fnmatch_lines(["LEAK socket*test_one*x2", "*also in*test_two*"])
 
 
 @pytest.mark.parametrize(
     ("kind", "acquire", "drop"),
     [
-        ("fd", "socket.socket()", "KEPT.clear()"),
-        ("fd", "socket.socket()", "KEPT.pop().close()"),
-        ("socket", "__import__('socket').socket()", "KEPT.clear()"),
+        ("fd", "open(__file__)", "KEPT.clear()"),
+        ("fd", "open(__file__)", "KEPT.pop().close()"),
+        ("socket", "socket.socket()", "KEPT.clear()"),
         ("thread", "timer()", "KEPT.pop().cancel()"),
         ("process", "child()", "KEPT.clear()"),
         ("process", "child()", "KEPT.pop().communicate()"),
-        ("temp", "__import__('tempfile').TemporaryDirectory()", "KEPT.clear()"),
+        ("temp", "tempfile.TemporaryDirectory()", "KEPT.clear()"),
     ],
 )
 def test_a_leak_is_blamed_once_and_never_on_later_tests(pytester, run, kind, acquire, drop):
     """Later tests with leaks of their own, and one that drops or closes it, hear nothing of it."""
     pytester.makepyfile(
         f"""
-        import subprocess, sys, threading
+        import socket, subprocess, sys, tempfile, threading
         KEPT = []
         OTHERS = []
 
@@ -674,21 +841,21 @@ def test_a_leak_is_blamed_once_and_never_on_later_tests(pytester, run, kind, acq
         def test_after(): pass
 
         def test_opens():
-            with socket.socket():
+            with open(__file__):
                 pass
 
         def test_leaks_other():
-            OTHERS.append(socket.socket())
+            OTHERS.append(open(__file__))
 
         def test_drops():
             {drop}
 
         def test_last():
-            with socket.socket():
+            with open(__file__):
                 pass
         """
     )
-    ran = run("--leakguard-grace=0.05")
+    ran = run()
     told = [(finding["test"].partition("::")[2], finding["kind"]) for finding in ran.report["findings"]]
     assert told == [("test_leaks", kind), ("test_leaks_other", "fd")]
 
@@ -697,11 +864,12 @@ def test_a_file_that_a_later_test_drops_unclosed_is_its_owners(pytester, run, li
     """Opened by a module fixture or by an earlier test, dropped by a later one: the later one is not at fault."""
     pytester.makepyfile(
         test_drop="""
+        import socket
         import pytest
 
         @pytest.fixture(scope="module")
         def files():
-            files = [socket.socket()]  # fixture
+            files = [open(__file__)]  # fixture
             yield files
             for file in files:
                 file.close()
@@ -709,7 +877,7 @@ def test_a_file_that_a_later_test_drops_unclosed_is_its_owners(pytester, run, li
         def test_first(files): pass
 
         def test_hands_over(files):
-            files.append(socket.socket())  # test
+            files.append(open(pytest.__file__))  # test
 
         def test_drops(files):
             files.clear()
@@ -731,6 +899,7 @@ def test_what_a_later_test_closes_in_time_is_no_leak(pytester, run):
     """The twin: a later test that takes it from the fixture and closes it."""
     pytester.makepyfile(
         """
+        import socket
         import pytest
 
         @pytest.fixture(scope="module")

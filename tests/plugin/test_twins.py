@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,30 +27,13 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tmp_path_factory, run_tree):
     root = tmp_path_factory.mktemp("twins")
     files = tree()
-    for name, text in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(text, "utf-8")
-    data, temp = root / "data", root / "temp"
-    data.mkdir()
-    temp.mkdir()
-    for row in ROWS:
-        (data / f"{row.name}.txt").touch()
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
-        + ["--leakguard", "--leakguard-grace=0.05", "--leakguard-json=told.json"],
-        cwd=root,
-        env={**os.environ, "TWINS_DATA": str(data), "TMPDIR": str(temp), "PYTEST_ADDOPTS": ""},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 1, ran.stdout + ran.stderr
-    return Told(json.loads((root / "told.json").read_text("utf-8")), ran.stdout, files)
+    data = {f"data/{row.name}.txt": "" for row in ROWS}
+    ran = run_tree(root, {**files, **data}, "--leakguard-grace=0.05", TWINS_DATA=str(root / "data"))
+    assert ran.result.ret == 1, ran.text
+    return Told(ran.report, ran.text, files)
 
 
 LEAKY = [row for row in ROWS if row.leaky]

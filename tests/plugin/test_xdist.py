@@ -1,0 +1,391 @@
+"""Under pytest-xdist: the same leaks, told once, by the controller."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections import Counter
+from typing import Any
+
+import pytest
+
+QUICK = "--leakguard-grace=0.05"
+
+pytest.importorskip("xdist")
+
+CONFTEST = """
+import os
+
+import pytest
+
+KEPT = []
+
+@pytest.fixture(scope="session")
+def session_store():
+    KEPT.append(os.open(os.devnull, os.O_RDONLY))
+    yield
+
+@pytest.fixture(scope="session")
+def session_pool():
+    held = []
+    yield held
+"""
+
+MODULE = """
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+KEPT = []
+
+class Thing:
+    pass
+
+def leak():
+    KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+def test_fd():
+    leak()
+
+def test_socket():
+    KEPT.append(socket.socket())
+
+def test_thread():
+    threading.Thread(target=threading.Event().wait, name="waits", daemon=True).start()
+
+def test_process():
+    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    atexit.register(child.communicate)
+
+def test_temp():
+    os.mkdir(f"left-by-{__name__}")
+
+def test_unclosed():
+    thing = Thing()
+    thing.itself, thing.stream = thing, open(os.devnull)
+
+def test_object(leak_check):
+    KEPT.append(leak_check.track(Thing()))
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_parametrized(number):
+    leak()
+
+@pytest.fixture(scope="module")
+def store():
+    leak()
+    yield
+
+def test_store(store):
+    pass
+
+def test_session_store(session_store):
+    pass
+
+@pytest.fixture(scope="module")
+def pool():
+    held = []
+    yield held
+    while held:
+        held.pop().close()
+
+def test_deferred(pool):
+    leak()
+
+def test_deferred_to_the_session(session_pool):
+    session_pool.append(socket.socket())
+
+def test_deferred_clean(pool):
+    pool.append(socket.socket())
+
+def test_failed():
+    leak()
+    assert not "own failure"
+
+@pytest.mark.allow_leaks("fd:*", reason="a twin")
+def test_allowed():
+    leak()
+
+def test_clean(tmp_path):
+    with socket.socket(), open(tmp_path / "a.txt", "w"):
+        pass
+
+def test_trivial():
+    pass
+"""
+TESTS_IN_MODULE = 18
+
+
+def found(report: dict[str, Any]) -> Counter[tuple[str, str, str]]:
+    """(test, kind, fingerprint) of all findings; a wider fixture's first user depends on the order of the tests."""
+    return Counter(
+        (
+            finding["test"] if finding["owner"]["kind"] == "test" else finding["owner"]["name"],
+            finding["kind"],
+            finding["fingerprint"],
+        )
+        for finding in report["findings"]
+    )
+
+
+def quiet(result: pytest.RunResult) -> bool:
+    """Nothing of ours on the error stream."""
+    return not [line for line in result.errlines if "leakguard" in line or "Exception ignored" in line]
+
+
+@pytest.fixture
+def clean_up(pytester):
+    """Takes away the folders that the leaky tests leave, so that each run makes them anew."""
+
+    def clean_up() -> None:
+        for folder in pytester.path.glob("left-by-*"):
+            folder.rmdir()
+
+    yield clean_up
+    clean_up()
+
+
+def test_the_same_findings_with_and_without_workers(pytester, run, clean_up):
+    """With each distribution every leak is told once, with counts, exit status, section and JUnit as in one process."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_one=MODULE, test_two=MODULE)
+    alone = run(QUICK, "-n", "0", "--junit-xml=junit.xml")
+    expected = found(alone.report)
+    assert sum(expected.values()) == 2 * 14 + 1
+    assert set(expected.values()) == {1}
+    assert Counter(f["disposition"] for f in alone.report["findings"]) == {"fails": 25, "note": 2, "allowed": 2}
+    assert quiet(alone.result)
+    for distribution in ("load", "loadscope", "worksteal"):
+        clean_up()
+        ran = run(QUICK, "-n", "2", "--dist", distribution, "--junit-xml=junit.xml")
+        assert set(found(ran.report)) == set(expected), distribution
+        # a module or session fixture may be set up in both workers, what a test does happens in one
+        assert max(v for (name, *_), v in found(ran.report).items() if "::" in name) == 1
+        assert ran.report["summary"]["tests"] == 2 * TESTS_IN_MODULE
+        assert ran.result.ret == 1
+        ran.result.assert_outcomes(passed=2 * (TESTS_IN_MODULE - 1), failed=2)
+        closing = [line for line in ran.result.outlines if line.startswith("leakguard: ")]
+        assert len(closing) == 2  # the header and the closing line
+        assert closing[1].startswith(f"leakguard: {2 * TESTS_IN_MODULE} tests, ")
+        assert "2 in failed tests, 2 allowed" in closing[1]
+        assert ran.text.count("= leaks =") == 1
+        for module in ("test_one", "test_two"):
+            assert ran.text.count(f"\nLEAK socket  {module}.py::test_socket\n") == 1
+        failures = Counter(
+            f"{entry.get('classname')}.{entry.get('name')}"
+            for entry in ET.parse(pytester.path / "junit.xml").getroot().iter("testcase")
+            for child in entry
+            if child.tag in ("failure", "error") and "LEAK " in (child.text or "")
+        )
+        told = {finding["test"] for finding in ran.findings}
+        assert set(failures) == {test.replace(".py::", ".") for test in told}
+        assert quiet(ran.result), ran.result.errlines
+
+
+def test_letters_and_words(pytester, run):
+    """The letter L and the word LEAKED come from the controller, -v with the worker's name; --lf and -x work."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        KEPT = []
+
+        def test_leaks():
+            KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+        def test_clean():
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        """
+    )
+    ran = run(QUICK, "-n", "2", "-v")
+    ran.result.stdout.fnmatch_lines(["[[]gw?[]]*LEAKED test_it.py::test_leaks*", "*= 2 passed, 1 leaked in *"])
+    assert ran.text.count("LEAKED") == 1
+    ran = run(QUICK, "-n", "2", "--leakguard-action=warn")
+    ran.result.stdout.fnmatch_lines(["*L*", "*= leaks =*", "*= 2 passed, 1 leaked in *"])
+    assert ran.result.ret == 0
+
+
+def test_without_the_flag_only_marked_tests(pytester, run):
+    """A marked test and a test with leak_check are judged in the workers as without them; the rest is left alone."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        KEPT = []
+
+        class Thing:
+            pass
+
+        def leak():
+            KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+        @pytest.mark.no_leaks
+        def test_marked():
+            leak()
+
+        def test_unmarked():
+            leak()
+
+        def test_tracks(leak_check):
+            KEPT.append(leak_check.track(Thing()))
+        """
+    )
+    ran = run("-n", "2", flag=())
+    assert sorted((f["test"].partition("::")[2], f["kind"]) for f in ran.findings) == [
+        ("test_marked", "fd"),
+        ("test_tracks", "object"),
+    ]
+    ran.result.stdout.fnmatch_lines(["leakguard: 2 tests, 2 leaks, *"])
+
+
+def test_a_crashed_worker_loses_no_finding_made_before(pytester, run):
+    """What a worker told before a test ended its process is kept, and the worker that stands in goes on telling."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        KEPT = []
+
+        def leak():
+            KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+        def test_a_leaks():
+            leak()
+
+        def test_b_clean():
+            pass
+
+        def test_c_ends_the_process():
+            leak()
+            os._exit(3)
+
+        def test_d_leaks():
+            leak()
+
+        def test_e_clean():
+            pass
+        """
+    )
+    ran = run(QUICK, "-n", "1", "--max-worker-restart=2")
+    ran.result.stdout.fnmatch_lines(["*worker 'gw0' crashed while running 'test_it.py::test_c_ends_the_process'*"])
+    ran.result.assert_outcomes(passed=4, failed=1)
+    assert sorted((f["test"].partition("::")[2], f["kind"]) for f in ran.findings) == [
+        ("test_a_leaks", "fd"),
+        ("test_d_leaks", "fd"),
+    ]
+    assert ran.result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("marker", "source", "known"),
+    [
+        ('no_leaks("fsd")', "unknown kind 'fsd'; did you mean 'fd'?", "Known: *fd, *socket*"),
+        ('allow_leaks("fd:*")', "the rule 'fd:[*]' has no reason", "*"),
+    ],
+    ids=["kind", "reason"],
+)
+@pytest.mark.parametrize("flag", [("--leakguard",), ()], ids=["flag", "marker"])
+def test_a_bad_marker_is_a_readable_usage_error(pytester, marker, source, known, flag):
+    """A bad marker stops the run with its one message, also when a worker meets it first."""
+    pytester.makepyfile(
+        test_it=f"""
+        import pytest
+
+        @pytest.mark.no_leaks
+        @pytest.mark.{marker}
+        def test_it():
+            pass
+
+        def test_other():
+            pass
+        """
+    )
+    result = pytester.runpytest(*flag, "-n", "2", "-p", "no:randomly", "-p", "no:cacheprovider")
+    output = [*result.outlines, *result.errlines]
+    assert result.ret == pytest.ExitCode.USAGE_ERROR, "\n".join(output)
+    told = [line for line in output if "@pytest.mark." in line]
+    assert told, "\n".join(output)
+    pytest.LineMatcher(told).fnmatch_lines([f"*@pytest.mark.* on test_it.py::test_it: *{source}*"])
+    pytest.LineMatcher(output).fnmatch_lines([known])
+    assert "INTERNALERROR" not in "\n".join(output)
+    assert "Traceback" not in "\n".join(output)
+
+
+def test_a_bad_option_is_a_readable_usage_error(pytester):
+    """A bad option stops the controller before any worker starts."""
+    pytester.makepyfile("def test_it():\n    pass")
+    result = pytester.runpytest("--leakguard", "--leakguard-probes=fsd", "-n", "2", "-p", "no:randomly")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--leakguard-probes: unknown kind 'fsd'; did you mean 'fd'?*", "Known: *"])
+    assert "INTERNALERROR" not in result.stderr.str() + result.stdout.str()
+
+
+def test_allow_rules_that_only_one_worker_needed_are_used(pytester, run):
+    """An ini rule used in one worker only, and a marker, are not told as unused; one that nobody used is, once."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        KEPT = []
+
+        @pytest.mark.allow_leaks("fd:*", reason="a twin")
+        def test_allowed():
+            KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+        @pytest.mark.allow_leaks("socket:*", reason="of no use")
+        def test_unused():
+            pass
+
+        def test_other():
+            pass
+        """
+    )
+    ran = run(QUICK, "-n", "2")
+    assert ran.result.ret == 0
+    assert [entry["rule"] for entry in ran.report["unused_allows"]] == ["socket:*"]
+    assert ran.report["summary"]["allowed"] == 1
+    assert len([line for line in ran.result.outlines if "hides nothing any more" in line]) == 1
+
+
+def test_the_report_is_one_file_with_sums(pytester, run):
+    """JSON is written by the controller alone: sums of tests and time, the highest peak of any worker."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_clean(number):
+            pass
+
+        def test_peak():
+            numbers = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+            for number in numbers:
+                os.close(number)
+
+        @pytest.fixture
+        def many():
+            numbers = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+            yield
+            for number in numbers:
+                os.close(number)
+
+        def test_peak_in_a_fixture(many):
+            pass
+        """
+    )
+    ran = run(QUICK, "-n", "2")
+    assert ran.result.ret == 0
+    assert ran.report["findings"] == []
+    summary = ran.report["summary"]
+    assert (summary["tests"], summary["leaks"]) == (8, 0)
+    assert summary["peak_descriptors"] > 50
+    assert summary["peak_test"] == "test_it.py::test_peak_in_a_fixture"
+    assert all(probe["active"] for probe in ran.report["probes"].values())
+    assert not [path.name for path in pytester.path.iterdir() if ".part" in path.name]
+    assert json.loads((pytester.path / "leakguard.json").read_text("utf-8")) == ran.report
