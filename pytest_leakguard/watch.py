@@ -128,6 +128,10 @@ class Watch:
         with self.recorder.silence():
             return self.roster.look(kinds)
 
+    def settled(self) -> None:
+        """What is there now is told or known: a descriptor from before is no candidate for a later record."""
+        self.recorder.known = frozenset(key[:3] for key in self.table.read())
+
     def items(self, census: Census) -> set[Item]:
         """A census as one set."""
         return {(kind, key) for kind, keys in census.items() for key in keys}
@@ -187,9 +191,10 @@ class Watch:
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
         match = matcher.match(resource)
-        record = match.record if traced is None else traced
-        if traced is not None:
+        record = match.record
+        if traced is not None and (record is None or record.event == "open"):
             # exact: it is about this very descriptor
+            record = traced
             origin = frames.origin_of(traced.stack, root=self.root, how="trace", event=traced.event)
             acquisition = Acquisition(
                 owner=traced.context.owner,

@@ -110,6 +110,8 @@ class Recorder:
         self.created: dict[str, Record] = {}
         self.tmp_roots: tuple[str, ...] = ()
         self._unresolved: list[Record] = []
+        self.known: frozenset[tuple[int, int, int]] = frozenset()
+        """Number, device and inode of the descriptors that were there at the last look."""
         self._opened: dict[str, Record] = {}
         self._lookups = 0
         self._thread_records: dict[int, Record] = {}
@@ -266,7 +268,7 @@ class Recorder:
                 else:
                     other.over = True
         for number in numbers:
-            if number not in taken and _inode(number) == wanted:
+            if number not in taken and (number, *wanted) not in self.known and _inode(number) == wanted:
                 record.fd = number
                 return
         record.over = True

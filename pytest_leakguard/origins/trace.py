@@ -19,6 +19,8 @@ from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Record, Recorder
 from pytest_leakguard.probes.descriptors import DescriptorTable
 
+_UNTOLD = "a call of a C type or a foreign function"
+
 
 class Tracer:
     """Watches the descriptor count; a profiler that was there before is called too."""
@@ -70,8 +72,10 @@ class Tracer:
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if self._chained is not None:
             self._chained(frame, event, arg)
-        if event == "c_return" and self.running and self._table.count() != self._count:
-            self._note(frames.walk(frame), str(getattr(arg, "__qualname__", "C function")))
+        if self.running and event in ("c_call", "c_return") and self._table.count() != self._count:
+            # what rose before a C function was entered is not that function's
+            name = str(getattr(arg, "__qualname__", "C function")) if event == "c_return" else _UNTOLD
+            self._note(frames.walk(frame), name)
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         if frames.region(frame.f_code.co_filename) not in ("project", "dependency"):
@@ -83,7 +87,7 @@ class Tracer:
             if self.running and self._table.count() != self._count:
                 # it rose since this frame's last line, and no C function had a part in it
                 outer = frames.walk(frame.f_back)
-                self._note(((frame.f_code, last), *outer), "a call of a C type or a foreign function")
+                self._note(((frame.f_code, last), *outer), _UNTOLD)
             last = frame.f_lasti
             return line
 

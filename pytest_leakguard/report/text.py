@@ -19,8 +19,8 @@ def headline(finding: Finding) -> str:
     owner = finding.owner
     if owner.kind == "fixture":
         place = f", {owner.where}" if owner.where else ""
-        word = owner.name if owner.xunit else f"fixture '{owner.name}'"
-        name = f"{word} ({owner.scope} scope){place}"
+        called = owner.name if owner.xunit else f"fixture '{owner.name}'"
+        name = f"{called} ({owner.scope} scope){place}"
     elif owner.kind == "node":
         name = f"set-up of {owner.name} ({owner.scope} scope)"
     else:

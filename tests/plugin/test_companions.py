@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 from typing import Any
 
 import pytest
+from _pytest.config import default_plugins, essential_plugins
+from forks import GUARDED, fork_runs
 
 QUICK = "--leakguard-grace=0.05"
 # pytest-asyncio warns when this is unset
@@ -36,7 +38,7 @@ def test_thread():
     threading.Thread(target=threading.Event().wait, name="waits", daemon=True).start()
 
 def test_temp():
-    os.mkdir("left")
+    os.mkdir(f"left-by-{os.getpid()}")
 
 def test_unclosed_cycle():
     node = Node()
@@ -91,44 +93,58 @@ def found(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     )
 
 
-def suite(pytester: pytest.Pytester, *args: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-    """One run of the suite, with everything that a companion does by itself; warnings are errors."""
-    if (pytester.path / "left").exists():
-        (pytester.path / "left").rmdir()
-    pytester.makepyfile(test_suite=SUITE)
-    result = pytester.runpytest(
-        "--leakguard", QUICK, "--leakguard-json=leakguard.json", "-W", "error", *LOOP_SCOPE, *args
-    )
-    return result, json.loads((pytester.path / "leakguard.json").read_text("utf-8"))
+# companion -> the module that has to be there, its options, and a line that shows that it worked
+COMPANIONS = {
+    "randomly": ("pytest_randomly", ("-p", "randomly"), "Using --randomly-seed="),
+    "timeout-thread": (
+        "pytest_timeout",
+        ("-p", "timeout", "--timeout=60", "--timeout-method=thread"),
+        "timeout method: thread",
+    ),
+    "timeout-signal": (
+        "pytest_timeout",
+        ("-p", "timeout", "--timeout=60", "--timeout-method=signal"),
+        "timeout method: signal",
+    ),
+    "rerunfailures": ("pytest_rerunfailures", ("-p", "rerunfailures", "--reruns=2"), "rerunfailures-"),
+    "rerunfailures-xdist": ("pytest_rerunfailures", ("-p", "xdist", "-p", "rerunfailures", "--reruns=2"), "xdist-"),
+    "cov": (
+        "pytest_cov",
+        ("-p", "pytest_cov", "--cov=.", "--cov-branch", "--cov-context=test", "--cov-report=xml"),
+        "coverage.xml",
+    ),
+    "asyncio": ("pytest_asyncio", ("-p", "asyncio", *LOOP_SCOPE), "asyncio: mode="),
+    "asyncio-auto": ("pytest_asyncio", ("-p", "asyncio", "--asyncio-mode=auto", *LOOP_SCOPE), "mode=Mode.AUTO"),
+    "anyio": ("anyio", ("-p", "anyio"), "anyio-"),
+    "xdist": ("xdist", ("-p", "xdist", "-n0"), "xdist-"),
+    "pytester": ("pytest", ("-p", "pytester"), ""),
+}
 
 
-@pytest.mark.parametrize(
-    ("module", "args", "sign"),
-    [
-        ("pytest_randomly", (), "Using --randomly-seed=*"),
-        ("pytest_timeout", ("--timeout=60", "--timeout-method=thread"), "timeout method: thread"),
-        ("pytest_timeout", ("--timeout=60", "--timeout-method=signal"), "timeout method: signal"),
-        ("pytest_rerunfailures", ("--reruns=2",), "plugins:*rerunfailures*"),
-        ("pytest_cov", ("--cov=.", "--cov-branch", "--cov-context=test", "--cov-report=xml"), "*coverage.xml"),
-    ],
-    ids=["randomly", "timeout-thread", "timeout-signal", "rerunfailures", "cov"],
-)
-def test_a_companion_changes_no_finding(pytester, module, args, sign):
+def test_a_companion_changes_no_finding(pytester):
     """The same findings as without it, no error, no warning, and nothing that the companion itself keeps is told."""
-    pytest.importorskip(module)
-    if module != "pytest_randomly":
-        args = ("-p", "no:randomly", *args)
-    result, report = suite(pytester, *args)
-    result.stdout.fnmatch_lines([sign])
-    assert found(report) == FOUND
-    assert report["errors"] == []
-    assert report["summary"]["tests"] == 8
-    result.assert_outcomes(passed=8)
-    assert result.ret == 1
-    result.stdout.no_fnmatch_line("*warning*")
+    pytester.makepyfile(test_suite=SUITE)
+    here = {name: row for name, row in COMPANIONS.items() if importlib.util.find_spec(row[0])}
+    ran = fork_runs(pytester, {name: (*GUARDED, "-W", "error", *args) for name, (_, args, _) in here.items()})
+    for name, (_, _, sign) in here.items():
+        assert sign in ran[name].text, (name, ran[name].text)
+        assert found(ran[name].report) == FOUND, (name, ran[name].text)
+        assert ran[name].report["errors"] == [], name
+        assert ran[name].report["summary"]["tests"] == 8, name
+        assert ran[name].status == 1, name
+        assert "8 passed" in ran[name].text, name
+        assert "warning" not in ran[name].text, (name, ran[name].text)
 
 
-def test_a_test_that_times_out_keeps_its_failure(pytester, run):
+def test_all_that_is_installed_at_once(pytester, run):
+    """With every plugin that is installed here, and a random order, the findings are still the same."""
+    pytester.makepyfile(test_suite=SUITE)
+    ran = run(QUICK, "-p", "randomly", *LOOP_SCOPE)
+    assert found(ran.report) == FOUND
+    ran.result.assert_outcomes(passed=8)
+
+
+def test_a_test_that_times_out_keeps_its_failure(pytester, alone):
     """pytest-timeout's failure stays the test's own, its leak a note, and the next test is judged alone."""
     pytest.importorskip("pytest_timeout")
     pytester.makepyfile(
@@ -154,7 +170,7 @@ def test_a_test_that_times_out_keeps_its_failure(pytester, run):
             pass
         """
     )
-    ran = run(QUICK)
+    ran = alone(QUICK, "-p", "timeout")
     ran.result.assert_outcomes(failed=1, passed=2)
     ran.result.stdout.fnmatch_lines(["*Timeout*"])
     assert [(f["test"].partition("::")[2], f["kind"], f["disposition"]) for f in ran.report["findings"]] == [
@@ -168,7 +184,7 @@ def owners(report: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [finding[:3] for finding in found(report)]
 
 
-def test_asyncio(pytester):
+def test_asyncio(pytester, alone):
     """Loops of any scope are pytest-asyncio's own; what an async test or fixture leaves in them is told on it."""
     pytest.importorskip("pytest_asyncio")
     pytester.makepyfile(
@@ -270,11 +286,8 @@ def test_asyncio(pytester):
             await talk()
         """
     )
-    result = pytester.runpytest(
-        "--leakguard", QUICK, "--leakguard-json=leakguard.json", "-p", "no:randomly", "-W", "error", *LOOP_SCOPE
-    )
-    report = json.loads((pytester.path / "leakguard.json").read_text("utf-8"))
-    assert owners(report) == [
+    ran = alone(QUICK, "-p", "asyncio", "-W", "error", *LOOP_SCOPE)
+    assert owners(ran.report) == [
         ("shared", "fixture", "fd"),
         ("test_leaky", "test", "fd"),
         ("test_leaky_fixture", "test", "socket"),
@@ -283,13 +296,12 @@ def test_asyncio(pytester):
         ("test_leaky_server", "test", "socket"),
         ("test_leaky_session_loop", "test", "fd"),
     ]
-    assert report["errors"] == []
-    result.assert_outcomes(passed=12)
+    ran.result.assert_outcomes(passed=12)
     # each at a line of the test file, also where the event loop's own code stands between
-    assert {finding["origin"]["file"] for finding in report["findings"]} == {"test_async.py"}
+    assert {finding["origin"]["file"] for finding in ran.findings} == {"test_async.py"}
 
 
-def test_anyio(pytester):
+def test_anyio(pytester, alone):
     """Both backends of anyio, their worker threads and their runners are clean; leaks are told for each backend."""
     pytest.importorskip("trio")
     pytester.makepyfile(
@@ -346,11 +358,8 @@ def test_anyio(pytester):
             pass
         """
     )
-    result = pytester.runpytest(
-        "--leakguard", QUICK, "--leakguard-json=leakguard.json", "-p", "no:randomly", "-W", "error", *LOOP_SCOPE
-    )
-    report = json.loads((pytester.path / "leakguard.json").read_text("utf-8"))
-    assert owners(report) == sorted(
+    ran = alone(QUICK, "-p", "anyio", "-W", "error")
+    assert owners(ran.report) == sorted(
         (f"{name}[{backend}]", "test", kind)
         for backend in ("asyncio", "trio")
         for name, kind in (
@@ -360,82 +369,37 @@ def test_anyio(pytester):
             ("test_leaky_fixture", "fd"),
         )
     )
-    assert report["errors"] == []
-    result.assert_outcomes(passed=14)
+    ran.result.assert_outcomes(passed=14)
 
 
-# one process imports everything once, then forks for each run
-FORKS = """
-import importlib
-import json
-import os
-import sys
-
-import pytest
-import pytest_leakguard.plugin.activate
-from _pytest.config import default_plugins, essential_plugins
-
-for name in default_plugins:
-    importlib.import_module(f"_pytest.{name}")
-
-# pytest refuses to run without the essential ones, and collects nothing without python
-left_out = [name for name in default_plugins if name not in (*essential_plugins, "python")]
-runs = {f"no:{name}": ["-p", f"no:{name}"] for name in left_out}
-runs["no:all at once"] = [word for name in left_out for word in ("-p", f"no:{name}")]
-runs |= {f"capture={method}": [f"--capture={method}"] for method in ("no", "fd", "sys", "tee-sys")}
-runs["-W error"] = ["-W", "error"]
-runs["filterwarnings"] = ["-o", "filterwarnings=error"]
-runs["plain"] = []
-
-results = {}
-for number, (name, args) in enumerate(runs.items()):
-    child = os.fork()
-    if not child:
-        output = os.open(f"{number}.txt", os.O_CREAT | os.O_WRONLY)
-        os.dup2(output, 1), os.dup2(output, 2), os.close(output)
-        status = pytest.main(["-p", "leakguard", "--leakguard", "--leakguard-grace=0.05",
-                              f"--leakguard-json={number}.json", "test_suite.py", *args])
-        sys.stdout.flush(), sys.stderr.flush()
-        os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if os.path.isdir("left"):
-        os.rmdir("left")
-    with open(f"{number}.txt") as text:
-        results[name] = {"status": status, "text": text.read(), "report": None}
-    if os.path.exists(f"{number}.json"):
-        with open(f"{number}.json") as report:
-            results[name]["report"] = json.load(report)
-
-with open("results.json", "w") as file:
-    json.dump(results, file)
-"""
-
-
-def test_pytests_own_plugins_may_be_left_out(pytester, monkeypatch):
+def test_pytests_own_plugins_may_be_left_out(pytester):
     """The findings stay the same without any one of pytest's plugins, without all, and under each way to capture."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile(test_suite=SUITE, forks=FORKS)
-    driver = pytester.runpython(pytester.path / "forks.py")
-    assert driver.ret == 0, driver.stderr.str()
-    results = json.loads((pytester.path / "results.json").read_text("utf-8"))
-    assert len(results) > 25
-    for name, result in results.items():
-        assert result["report"] is not None, (name, result["text"])
-        assert found(result["report"]) == FOUND, name
-        assert (result["report"]["errors"], result["report"]["blind"]) == ([], {}), name
-        assert result["report"]["summary"]["tests"] == 8, name
-        assert result["status"] == 1, (name, result["text"])
-        if "no:terminal" in name or name == "no:all at once":
+    pytester.makepyfile(test_suite=SUITE)
+    # pytest refuses to run without the essential ones, and collects nothing without python
+    left_out = [name for name in default_plugins if name not in (*essential_plugins, "python")]
+    assert len(left_out) > 20
+    runs = {f"no:{name}": ("-p", f"no:{name}") for name in left_out}
+    runs["no:all at once"] = tuple(word for name in left_out for word in ("-p", f"no:{name}"))
+    runs |= {f"capture={method}": (f"--capture={method}",) for method in ("no", "fd", "sys", "tee-sys")}
+    runs["error"] = ("-W", "error")
+    runs["ini error"] = ("-o", "filterwarnings=error")
+    ran = fork_runs(pytester, {name: (*GUARDED, *args) for name, args in runs.items()})
+    for name, result in ran.items():
+        assert found(result.report) == FOUND, (name, result.text)
+        assert (result.report["errors"], result.report["blind"]) == ([], {}), name
+        assert result.report["summary"]["tests"] == 8, name
+        assert result.status == 1, (name, result.text)
+        if name in ("no:terminal", "no:all at once"):  # then nothing is printed by anyone
             continue
-        assert "warning" not in result["text"], (name, result["text"])
-        assert "LEAK fd  test_suite.py::test_fd" in result["text"], name
-        assert "8 passed" in result["text"], name
+        assert "warning" not in result.text, (name, result.text)
+        assert "LEAK fd  test_suite.py::test_fd" in result.text, name
+        assert "8 passed" in result.text, name
 
 
 def test_without_the_plugin(pytester):
     """-p no:leakguard leaves nothing of it: no option, no fixture, no line of output."""
     pytester.makepyfile(test_suite=SUITE)
-    result = pytester.runpytest("-p", "no:leakguard", "-p", "no:randomly")
+    result = pytester.runpytest("-p", "no:leakguard")
     result.assert_outcomes(passed=8)
     assert result.ret == 0
     result.stdout.no_fnmatch_line("leakguard:*")

@@ -141,10 +141,10 @@ FINDING_OF = {
 }
 
 
-def test_each_outcome_has_its_disposition_and_keeps_itself(pytester, run):
+def test_each_outcome_has_its_disposition_and_keeps_itself(pytester, alone):
     """A leak counts unless its test failed or allows it, and no outcome is lost; the clean twins tell nothing."""
     pytester.makepyfile(OUTCOMES)
-    ran = run(QUICK, "--junit-xml=junit.xml")
+    ran = alone(QUICK, "--junit-xml=junit.xml")
     expected = {f"{name}[leaky]": [("fd", disposition)] for name, disposition in FINDING_OF.items()}
     expected |= {f"test_parametrized[leaky-{number}]": [("fd", "fails")] for number in (1, 2)}
     assert told(ran.report) == expected
@@ -170,7 +170,7 @@ def test_each_outcome_has_its_disposition_and_keeps_itself(pytester, run):
         assert len(marks) - len(tells) == sum(tag in ("failure", "error") for tag in clean), (name, marks)
 
 
-def test_a_failed_tests_own_failure_comes_first_and_the_leak_is_readable_below(pytester, run):
+def test_a_failed_tests_own_failure_comes_first_and_the_leak_is_readable_below(pytester, alone):
     """The leak of a test that failed in setup, call or teardown is a section on the failure, not in the leaks."""
     pytester.makepyfile(
         LEAK
@@ -197,7 +197,7 @@ def test_teardown(teardown):
     pass
 """
     )
-    ran = run(QUICK)
+    ran = alone(QUICK)
     ran.result.assert_outcomes(failed=1, passed=1, errors=2)
     assert ran.result.ret == 1
     for test, failure in (
@@ -216,10 +216,10 @@ def test_teardown(teardown):
 ONE_LEAK = LEAK + "def test_leaks():\n    leak()\n\ndef test_clean():\n    use()\n"
 
 
-def test_leaked_is_an_outcome_of_its_own(pytester, run):
+def test_leaked_is_an_outcome_of_its_own(pytester, alone):
     """A leak shows as the letter L, as LEAKED with -v, as its own count, section and exit status 1."""
     pytester.makepyfile(test_it=ONE_LEAK)
-    ran = run(QUICK)
+    ran = alone(QUICK)
     ran.result.stdout.fnmatch_lines(
         [
             "test_it.py .L. *",
@@ -230,18 +230,17 @@ def test_leaked_is_an_outcome_of_its_own(pytester, run):
         ]
     )
     assert ran.result.ret == 1
-    ran = run(QUICK, "-v")
+    ran = alone(QUICK, "-v")
     ran.result.stdout.fnmatch_lines(
         ["*::test_leaks PASSED *", "*::test_leaks LEAKED *", "*::test_clean PASSED *", "*= 2 passed, 1 leaked in *"]
     )
     ran.result.stdout.no_fnmatch_line("*::test_clean LEAKED*")
 
 
-def test_the_action_warn_shows_and_fails_nothing(pytester, run):
+def test_the_action_warn_shows_and_fails_nothing(pytester, alone):
     """The action warn shows what fail shows, but for the exit status, JUnit and warnings as errors."""
     pytester.makepyfile(test_it=ONE_LEAK)
-    # pytest-asyncio warns of a setting of its own
-    ran = run(QUICK, "--leakguard-action=warn", "--junit-xml=junit.xml", "-W", "error", "-p", "no:asyncio")
+    ran = alone(QUICK, "--leakguard-action=warn", "--junit-xml=junit.xml", "-W", "error")
     ran.result.stdout.fnmatch_lines(
         [
             "test_it.py .L. *",
@@ -258,10 +257,10 @@ def test_the_action_warn_shows_and_fails_nothing(pytester, run):
     assert not {"failure", "error"} & set(tags)
 
 
-def test_the_action_report_only_writes(pytester, run):
+def test_the_action_report_only_writes(pytester, alone):
     """The action report leaves letters, sections and exit status alone: files and one line."""
     pytester.makepyfile(test_it=ONE_LEAK)
-    ran = run(QUICK, "--leakguard-action=report")
+    ran = alone(QUICK, "--leakguard-action=report")
     assert ran.result.ret == 0
     ran.result.stdout.fnmatch_lines(["test_it.py .. *", "leakguard: 2 tests, 1 leak, *", "*= 2 passed in *"])
     assert "LEAK fd" not in ran.text
@@ -270,7 +269,7 @@ def test_the_action_report_only_writes(pytester, run):
     assert (test, findings[0][0], ran.report["summary"]["leaks"]) == ("test_leaks", "fd", 1)
 
 
-def test_x_stops_after_a_leak(pytester, run):
+def test_x_stops_after_a_leak(pytester, alone):
     """With -x no test runs after the leaking one; a note and a warned leak stop nothing."""
     pytester.makepyfile(
         LEAK
@@ -287,20 +286,21 @@ def test_never_runs():
     leak()
 """
     )
-    ran = run(QUICK, "-x")
+    ran = alone(QUICK, "-x")
     ran.result.assert_outcomes(passed=1, xfailed=1)
     ran.result.stdout.fnmatch_lines(["*stopping after 1 failures*"])
     assert told(ran.report) == {"test_note": [("fd", "note")], "test_leaks": [("fd", "fails")]}
     assert ran.result.ret == 1
-    ran = run(QUICK, "-x", "--leakguard-action=warn")
+    ran = alone(QUICK, "-x", "--leakguard-action=warn")
     ran.result.assert_outcomes(passed=2, xfailed=1)
     assert ran.result.ret == 0
 
 
-def test_lf_runs_the_leaking_test_again(pytester):
+def test_lf_runs_the_leaking_test_again(pytester, monkeypatch):
     """--lf selects the test that leaked, as any that failed."""
     pytester.makepyfile(test_it=LEAK + "def test_clean():\n    use()\n\ndef test_leaks():\n    leak()\n")
-    common = ("--leakguard", QUICK, "-p", "no:randomly")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    common = ("-p", "leakguard", "--leakguard", QUICK)
     assert pytester.runpytest(*common).ret == 1
     result = pytester.runpytest(*common, "--lf", "-v")
     result.stdout.fnmatch_lines(["*::test_leaks LEAKED*", "*= 1 passed, 1 *leaked* in *"])
@@ -308,7 +308,7 @@ def test_lf_runs_the_leaking_test_again(pytester):
     assert result.ret == 1
 
 
-def test_junit_has_the_failure_on_the_right_test_case(pytester, run):
+def test_junit_has_the_failure_on_the_right_test_case(pytester, alone):
     """JUnit XML fails the leaking test's entry, gives the fingerprint as a property and leaves the others alone."""
     pytester.makepyfile(
         test_it=LEAK
@@ -339,7 +339,7 @@ def test_last(store):
     use()
 """
     )
-    ran = run(QUICK, "--junit-xml=junit.xml")
+    ran = alone(QUICK, "--junit-xml=junit.xml")
     assert told(ran.report) == {
         "test_leaks": [("fd", "fails")],
         "test_failed": [("fd", "note")],
@@ -396,13 +396,13 @@ def test_joined():
 """
 
 
-def test_late_is_told_only_when_asked_for(pytester, run):
+def test_late_is_told_only_when_asked_for(pytester, alone):
     """A thread that ends within the grace is no leak; with --leakguard-late it is told and still fails nothing."""
     pytester.makepyfile(LATE)
-    ran = run("-v")
+    ran = alone("-v")
     ran.result.assert_outcomes(passed=2)
     assert (ran.report["findings"], ran.result.ret) == ([], 0)
-    ran = run("--leakguard-late", "-v", "--junit-xml=junit.xml")
+    ran = alone("--leakguard-late", "-v", "--junit-xml=junit.xml")
     ran.result.assert_outcomes(passed=2)
     assert told(ran.report) == {"test_late": [("thread", "late")]}
     (finding,) = ran.report["findings"]
@@ -412,11 +412,11 @@ def test_late_is_told_only_when_asked_for(pytester, run):
     ran.result.stdout.fnmatch_lines(["LATE thread  *::test_late", "leakguard: 2 tests, 0 leaks, 1 late, *"])
     assert "LEAKED" not in ran.text
     # its still-catches twin: a grace that is too short for it
-    ran = run("--leakguard-late", "--leakguard-grace=0.01")
+    ran = alone("--leakguard-late", "--leakguard-grace=0.01")
     assert told(ran.report)["test_late"] == [("thread", "fails")]
 
 
-def test_an_interrupt_keeps_its_exit_status_and_the_findings_so_far(pytester, run):
+def test_an_interrupt_keeps_its_exit_status_and_the_findings_so_far(pytester, alone):
     """Ctrl-C in a test or in a teardown ends with status 2, and what was found before is written and shown."""
     pytester.makepyfile(
         test_it=LEAK
@@ -441,7 +441,7 @@ def test_never_runs():
     )
     for where in ("call", "teardown"):
         pytester._monkeypatch.setenv("WHERE", where)
-        ran = run(QUICK)
+        ran = alone(QUICK)
         assert ran.result.ret == pytest.ExitCode.INTERRUPTED, where
         assert told(ran.report)["test_leaks"] == [("fd", "fails")]
         assert "test_never_runs" not in told(ran.report)
@@ -449,7 +449,7 @@ def test_never_runs():
         ran.result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
 
 
-def test_a_fork_in_a_test(pytester, run):
+def test_a_fork_in_a_test(pytester, alone):
     """A child that exits tells nothing, nor does one that runs on through pytest; the parent tells its own leaks."""
     pytester.makepyfile(
         test_it=LEAK
@@ -485,7 +485,7 @@ def test_after():
     leak()
 """
     )
-    ran = run(QUICK, "-v")
+    ran = alone(QUICK, "-v")
     assert told(ran.report) == {
         "test_before": [("fd", "fails")],
         "test_parent_leaks": [("fd", "fails")],
@@ -499,7 +499,7 @@ def test_after():
     assert ran.text.count("::test_after LEAKED") == 1
 
 
-def test_reruns(pytester, run):
+def test_reruns(pytester, alone):
     """Attempts that failed give notes; a leak of the attempt that passed fails, also when that was a later one."""
     pytest.importorskip("pytest_rerunfailures")
     pytester.makepyfile(
@@ -547,7 +547,7 @@ def test_only_leaks(attempt):
     leak()
 """
     )
-    ran = run(QUICK, "--reruns=1")
+    ran = alone(QUICK, "-p", "rerunfailures", "--reruns=1")
     assert told(ran.report) == {
         "test_each_attempt_leaks": [("fd", "fails"), ("fd", "note")],
         "test_first_attempt_leaks": [("fd", "note")],
@@ -561,7 +561,7 @@ def test_only_leaks(attempt):
     assert ran.result.ret == 1
 
 
-def test_doctests(pytester, run):
+def test_doctests(pytester, alone):
     """Doctests of modules and of text files are judged like tests; an example that fails keeps its failure."""
     pytester.makepyfile(
         test_it=LEAK
@@ -594,7 +594,7 @@ def failed():
         test_leaky=">>> import os\n>>> number = os.open(os.devnull, os.O_RDONLY)\n",
         test_clean=">>> import os\n>>> os.close(os.open(os.devnull, os.O_RDONLY))\n",
     )
-    ran = run(QUICK, "--doctest-modules", "--doctest-glob=*.txt")
+    ran = alone(QUICK, "--doctest-modules", "--doctest-glob=*.txt")
     assert told(ran.report) == {
         "test_it.leaky": [("fd", "fails")],
         "test_it.leaky_in_the_example": [("fd", "fails")],
@@ -609,7 +609,7 @@ def failed():
     ran.result.assert_outcomes(passed=5, failed=1)
 
 
-def test_unittest_items(pytester, run):
+def test_unittest_items(pytester, alone):
     """Each place in which a unittest test can leak is told on that test, and the clean twins are clean."""
     pytester.makepyfile(
         LEAK
@@ -672,7 +672,7 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
         use()
 """
     )
-    ran = run(QUICK)
+    ran = alone(QUICK)
     assert told(ran.report) == {
         "Leaky::test_body": [("fd", "fails")],
         "Leaky::test_cleanup": [("fd", "fails")],
@@ -686,7 +686,7 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
     ran.result.assert_outcomes(passed=9, failed=1, skipped=1, xfailed=1)
 
 
-def test_unittest_subtests(pytester, run):
+def test_unittest_subtests(pytester, alone):
     """Subtests of unittest are parts of their test: told once on it, a note when one of them failed."""
     pytester.makepyfile(
         LEAK
@@ -709,7 +709,7 @@ class Parts(unittest.TestCase):
                 use()
 """
     )
-    ran = run(QUICK)
+    ran = alone(QUICK)
     expected = {"Parts::test_leaky": [("fd", "fails")], "Parts::test_failed": [("fd", "note")]}
     assert told(ran.report) == expected
     if pytest.version_tuple >= (9,):  # before, the first that fails ends its test
@@ -717,7 +717,7 @@ class Parts(unittest.TestCase):
 
 
 @pytest.mark.skipif(pytest.version_tuple < (9,), reason="the subtests fixture came with pytest 9")
-def test_subtests(pytester, run):
+def test_subtests(pytester, alone):
     """Subtests of pytest are parts of their test: told once on it, a note when one of them failed."""
     pytester.makepyfile(
         LEAK
@@ -739,7 +739,7 @@ def test_clean(subtests):
             use()
 """
     )
-    ran = run(QUICK)
+    ran = alone(QUICK)
     assert told(ran.report) == {"test_leaky": [("fd", "fails")], "test_failed": [("fd", "note")]}
     assert [finding["count"] for finding in ran.report["findings"]] == [3, 3]
     ran.result.stdout.fnmatch_lines(["*= 2 failed, 2 passed*, 1 leaked in *"])
