@@ -94,6 +94,11 @@ class UnclosedProbe:
 
     def watch(self) -> None:
         """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again."""
+        filters = cast("list[Any]", warnings.filters)
+        if filters and filters[0][1] is self._witness:
+            return
+        # without pytest's own catch_warnings it is still there, behind what came since
+        self.unwatch()
         # through the public function, so that Python forgets what it had remembered of the filters;
         # with a class of our own, so that it takes no equal entry of the user's away
         _real.simplefilter("ignore", self._category)
@@ -102,7 +107,8 @@ class UnclosedProbe:
     def unwatch(self) -> None:
         """Take the entry out of the filters."""
         filters = cast("list[Any]", warnings.filters)
-        filters[:] = [entry for entry in filters if entry[1] is not self._witness]
+        if any(entry[1] is self._witness for entry in filters):
+            filters[:] = [entry for entry in filters if entry[1] is not self._witness]
 
     def unavailable(self) -> str | None:
         return None if isinstance(warnings.filters, list) else "the warning filters are not a list here"

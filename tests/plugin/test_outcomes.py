@@ -743,3 +743,16 @@ def test_clean(subtests):
     assert told(ran.report) == {"test_leaky": [("fd", "fails")], "test_failed": [("fd", "note")]}
     assert [finding["count"] for finding in ran.report["findings"]] == [3, 3]
     ran.result.stdout.fnmatch_lines(["*= 2 failed, 2 passed*, 1 leaked in *"])
+
+
+def test_nothing_is_told_where_nothing_ran(pytester, monkeypatch):
+    """Under --collect-only no line of ours stands among the ids of the tests, and bad markers are still refused."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(test_it=ONE_LEAK)
+    result = pytester.runpytest("-p", "leakguard", "--leakguard", "--collect-only", "-q")
+    assert result.ret == 0
+    assert [line for line in result.outlines if line][:-1] == ["test_it.py::test_leaks", "test_it.py::test_clean"]
+    pytester.makepyfile(test_it='import pytest\n\n@pytest.mark.no_leaks("fsd")\ndef test_it():\n    pass\n')
+    result = pytester.runpytest("-p", "leakguard", "--leakguard", "--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*unknown kind 'fsd'; did you mean 'fd'?*"])

@@ -731,6 +731,69 @@ def test_a_package_fixture_is_judged_at_the_end_of_its_package(pytester, run):
     assert {test.partition("/")[0] for test, *_ in told} == {"one", "two"}
 
 
+def test_owners_of_one_file_that_many_open_are_told_apart(pytester, run, line):
+    """Fixtures and tests that have the same file open at the same time: each is blamed for its own descriptor only."""
+    pytester.makepyfile(
+        test_same="""
+        import pytest
+        KEPT = []
+
+        @pytest.fixture(scope="module")
+        def clean():
+            with open(__file__) as file:
+                yield file
+
+        @pytest.fixture(scope="module")
+        def leaky():
+            KEPT.append(open(__file__))  # fixture
+            with open(__file__):
+                yield
+
+        @pytest.fixture
+        def each():
+            with open(__file__) as file:
+                yield file
+
+        def test_reads(clean, leaky, each):
+            with open(__file__) as file:
+                file.read()
+
+        def test_leaks(clean, each):
+            KEPT.append(open(__file__))  # test
+            with open(__file__) as file:
+                file.read()
+
+        def test_leaks_the_second(clean, each):
+            first, second, third = open(__file__), None, None
+            second = open(__file__)  # second
+            third = open(__file__)
+            first.close(), third.close()
+            KEPT.append(second)
+
+        def test_drops(clean, each):
+            file = open(__file__)
+            lost = open(__file__)  # dropped
+            file.close()
+
+        def test_after(clean, each):
+            with open(__file__) as file:
+                file.read()
+        """
+    )
+    ran = run()
+    told = sorted((f["origin"]["line"], f["kind"], f["owner"]["name"].partition("::")[2] or f["owner"]["name"],
+                   f["test"].partition("::")[2]) for f in ran.report["findings"])  # fmt: skip
+    assert told == sorted(
+        (line("test_same.py", mark), kind, owner, test)
+        for mark, kind, owner, test in (
+            ("fixture", "fd", "leaky", "test_reads"),
+            ("test", "fd", "test_leaks", "test_leaks"),
+            ("second", "fd", "test_leaks_the_second", "test_leaks_the_second"),
+            ("dropped", "unclosed", "test_drops", "test_drops"),
+        )
+    )
+
+
 # -- threads -----------------------------------------------------------------------
 
 

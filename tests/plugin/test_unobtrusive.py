@@ -532,9 +532,13 @@ def test_descriptors_of_others_and_none_left(pytester):
 HOSTILE = (
     ACTS
     + """
-import gc
+import functools
+import io
 import socket
 import threading
+import types
+import weakref
+from unittest import mock
 
 import pytest
 
@@ -579,6 +583,8 @@ class Meta(type):
 class Odd(metaclass=Meta):
     pass
 
+KINDS = [str, type, threading.Thread, socket.socket, io.FileIO, weakref.ref, functools.partial, types.ModuleType]
+
 class Stream(socket.socket):
     def fileno(self):
         raise ZeroDivisionError("asked a socket of the user")
@@ -595,7 +601,9 @@ class HostileThread(threading.Thread):
         return super().__getattribute__(name)
 
 def crowd():
-    return [Hostile(), Liar(str), Liar(threading.Thread), Liar(type), Liar(socket.socket), Odd(), Odd]
+    liars = [Liar(kind) for kind in KINDS]
+    mocks = [mock.MagicMock(spec=kind) for kind in KINDS]
+    return [Hostile(), Odd(), Odd, *liars, *mocks, mock.create_autospec(Stream)]
 
 @pytest.fixture(scope="module")
 def wide():
@@ -666,7 +674,9 @@ def test_clean_again(wide):
 def test_objects_that_resist(pytester):
     """No code of a user's object is run: not its comparison, hash, representation, class or attributes."""
     pytester.makepyfile(test_hostile=HOSTILE)
-    ran = fork_runs(pytester, {"plain": ("-v", "-p", "leakguard"), "guarded": (*GUARDED, "-v")})
+    ran = fork_runs(
+        pytester, {"plain": ("-v", "-p", "leakguard", "--leakguard-action=report"), "guarded": (*GUARDED, "-v")}
+    )
     assert ran["plain"].status == 0, ran["plain"].text
     guarded = ran["guarded"]
     assert guarded.report["errors"] == []
@@ -795,8 +805,14 @@ def thing(name):
     WATCHED[name] = weakref.ref(made)
     return made
 
+def alive():
+    return sorted(name for name, reference in WATCHED.items() if reference() is not None)
+
 def look(where):
-    see(where, sorted(name for name, reference in WATCHED.items() if reference() is not None))
+    # a traceback is a cycle: when the collector comes by itself to free what it holds is not for us to say
+    see(where, [name for name in alive() if "error" not in name and "fail" not in name])
+    gc.collect()
+    see(where + ", collected", alive())
 
 @pytest.fixture(autouse=True)
 def around(request):
@@ -881,17 +897,18 @@ def test_last():
 def test_objects_die_as_soon_as_without_it(pytester):
     """Whatever a test made is gone at the latest when it is under plain pytest."""
     pytester.makepyfile(test_lives=LIVES)
-    ran = fork_runs(pytester, {"plain": (), "guarded": GUARDED, "guarded with -l": (*GUARDED, "-l")})
+    ran = fork_runs(pytester, {"plain": (), "guarded": GUARDED})
     plain, guarded = ran["plain"].seen, ran["guarded"].seen
     assert len(plain) > 20
     assert any(alive for _, alive in plain)
+    assert "a local of a failed test" in {name for _, alive in plain for name in alive}
     assert [where for where, _ in guarded] == [where for where, _ in plain]
-    later = [
+    longer = [
         (where, sorted(set(alive) - set(before)))
         for (where, alive), (_, before) in zip(guarded, plain, strict=True)
         if set(alive) - set(before)
     ]
-    assert later == []
+    assert longer == []
 
 
 # -- the results of a whole suite ---------------------------------------------------
@@ -1045,3 +1062,79 @@ def printed(text):
         for line in text.splitlines()
         if not line.startswith(("leakguard: ", "plugins: ", "rootdir: ", "generated xml"))
     ]
+
+
+WITHIN = (
+    ACTS
+    + """
+import threading
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+INNER = '''
+import os
+
+import pytest
+
+KEPT = []
+
+@pytest.fixture(autouse=True, scope="session")
+def at_the_end():
+    yield
+    while KEPT:
+        os.close(KEPT.pop())
+
+@pytest.mark.no_leaks
+def test_leaks():
+    KEPT.append(os.open(os.devnull, os.O_RDONLY))
+    os.close(KEPT.pop())
+    open(os.devnull)
+'''
+
+@pytest.mark.parametrize("flags", ["-p leakguard --leakguard", "-p leakguard", ""], ids=["on", "off", "no"])
+def test_inner(pytester, flags):
+    pytester.makepyfile(test_inner=INNER)
+    result = pytester.inline_run(*flags.split())
+    assert result.ret == (1 if flags else 0)
+
+def test_leaks_afterwards():
+    leak()
+
+def test_unclosed_afterwards():
+    open(os.devnull)
+
+def test_temp_afterwards():
+    os.mkdir(f"left-by-{os.getpid()}")
+
+def test_thread_afterwards():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+def test_clean_afterwards():
+    use()
+"""
+)
+
+
+def test_a_session_within_a_test(pytester):
+    """A test that runs pytest in its own process, guarded or not, leaves the outer session as seeing as before."""
+    pytester.makepyfile(test_outer=WITHIN)
+    (ran,) = fork_runs(pytester, {"guarded": (*GUARDED, "-v")}).values()
+    assert "failed" not in ran.last_line, ran.text
+    assert ran.report["errors"] == []
+    found = {
+        finding["test"].partition("::")[2]: (finding["kind"], finding["origin"]["function"], finding["phase"])
+        for finding in ran.report["findings"]
+        if "test_inner" not in finding["test"]
+    }
+    assert found == {
+        "test_leaks_afterwards": ("fd", "leak", "call"),
+        "test_unclosed_afterwards": ("unclosed", "test_unclosed_afterwards", "call"),
+        "test_temp_afterwards": ("temp", "test_temp_afterwards", "call"),
+        "test_thread_afterwards": ("thread", "test_thread_afterwards", "call"),
+    }
+    # what the inner session keeps is its own to tell; an inner one that is off leaves all to the outer
+    inner = {finding["test"].partition("::")[2] for finding in ran.report["findings"]} - set(found)
+    assert inner <= {"test_inner[on]", "test_inner[off]", "test_inner[no]"}
+    assert ran.last_line.startswith("8 passed")

@@ -150,19 +150,19 @@ def clean_up(pytester):
     clean_up()
 
 
-def test_the_same_findings_with_and_without_workers(pytester, run, clean_up):
+def test_the_same_findings_with_and_without_workers(pytester, alone, clean_up):
     """With each distribution every leak is told once, with counts, exit status, section and JUnit as in one process."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_one=MODULE, test_two=MODULE)
-    alone = run(QUICK, "-n", "0", "--junit-xml=junit.xml")
-    expected = found(alone.report)
+    single = alone(QUICK, "-p", "xdist", "-n", "0", "--junit-xml=junit.xml")
+    expected = found(single.report)
     assert sum(expected.values()) == 2 * 14 + 1
     assert set(expected.values()) == {1}
-    assert Counter(f["disposition"] for f in alone.report["findings"]) == {"fails": 25, "note": 2, "allowed": 2}
-    assert quiet(alone.result)
-    for distribution in ("load", "loadscope", "worksteal"):
+    assert Counter(f["disposition"] for f in single.report["findings"]) == {"fails": 25, "note": 2, "allowed": 2}
+    assert quiet(single.result)
+    for distribution in ("load", "loadscope"):
         clean_up()
-        ran = run(QUICK, "-n", "2", "--dist", distribution, "--junit-xml=junit.xml")
+        ran = alone(QUICK, "-p", "xdist", "-n", "2", "--dist", distribution, "--junit-xml=junit.xml")
         assert set(found(ran.report)) == set(expected), distribution
         # a module or session fixture may be set up in both workers, what a test does happens in one
         assert max(v for (name, *_), v in found(ran.report).items() if "::" in name) == 1
@@ -176,18 +176,24 @@ def test_the_same_findings_with_and_without_workers(pytester, run, clean_up):
         assert ran.text.count("= leaks =") == 1
         for module in ("test_one", "test_two"):
             assert ran.text.count(f"\nLEAK socket  {module}.py::test_socket\n") == 1
-        failures = Counter(
-            f"{entry.get('classname')}.{entry.get('name')}"
+        headlines = Counter(
+            (f"{entry.get('classname')}.py::{entry.get('name')}", line)
             for entry in ET.parse(pytester.path / "junit.xml").getroot().iter("testcase")
             for child in entry
-            if child.tag in ("failure", "error") and "LEAK " in (child.text or "")
+            if child.tag in ("failure", "error")
+            for line in (child.text or "").splitlines()
+            if line.startswith("LEAK ")
         )
-        told = {finding["test"] for finding in ran.findings}
-        assert set(failures) == {test.replace(".py::", ".") for test in told}
+        assert set(headlines.values()) == {1}
+        of_tests = {(test, line) for test, line in headlines if "fixture '" not in line}
+        assert of_tests == {
+            (f["test"], f"LEAK {f['kind']}  {f['test']}") for f in ran.findings if f["owner"]["kind"] == "test"
+        }
+        assert len(headlines) == len(ran.findings)
         assert quiet(ran.result), ran.result.errlines
 
 
-def test_letters_and_words(pytester, run):
+def test_letters_and_words(pytester, alone):
     """The letter L and the word LEAKED come from the controller, -v with the worker's name; --lf and -x work."""
     pytester.makepyfile(
         test_it="""
@@ -201,15 +207,15 @@ def test_letters_and_words(pytester, run):
             os.close(os.open(os.devnull, os.O_RDONLY))
         """
     )
-    ran = run(QUICK, "-n", "2", "-v")
+    ran = alone(QUICK, "-p", "xdist", "-n", "2", "-v")
     ran.result.stdout.fnmatch_lines(["[[]gw?[]]*LEAKED test_it.py::test_leaks*", "*= 2 passed, 1 leaked in *"])
     assert ran.text.count("LEAKED") == 1
-    ran = run(QUICK, "-n", "2", "--leakguard-action=warn")
+    ran = alone(QUICK, "-p", "xdist", "-n", "2", "--leakguard-action=warn")
     ran.result.stdout.fnmatch_lines(["*L*", "*= leaks =*", "*= 2 passed, 1 leaked in *"])
     assert ran.result.ret == 0
 
 
-def test_without_the_flag_only_marked_tests(pytester, run):
+def test_without_the_flag_only_marked_tests(pytester, alone):
     """A marked test and a test with leak_check are judged in the workers as without them; the rest is left alone."""
     pytester.makepyfile(
         test_it="""
@@ -235,7 +241,7 @@ def test_without_the_flag_only_marked_tests(pytester, run):
             KEPT.append(leak_check.track(Thing()))
         """
     )
-    ran = run("-n", "2", flag=())
+    ran = alone("-p", "xdist", "-n", "2", flag=())
     assert sorted((f["test"].partition("::")[2], f["kind"]) for f in ran.findings) == [
         ("test_marked", "fd"),
         ("test_tracks", "object"),
@@ -243,7 +249,7 @@ def test_without_the_flag_only_marked_tests(pytester, run):
     ran.result.stdout.fnmatch_lines(["leakguard: 2 tests, 2 leaks, *"])
 
 
-def test_a_crashed_worker_loses_no_finding_made_before(pytester, run):
+def test_a_crashed_worker_loses_no_finding_made_before(pytester, alone):
     """What a worker told before a test ended its process is kept, and the worker that stands in goes on telling."""
     pytester.makepyfile(
         test_it="""
@@ -270,7 +276,7 @@ def test_a_crashed_worker_loses_no_finding_made_before(pytester, run):
             pass
         """
     )
-    ran = run(QUICK, "-n", "1", "--max-worker-restart=2")
+    ran = alone(QUICK, "-p", "xdist", "-n", "1", "--max-worker-restart=2")
     ran.result.stdout.fnmatch_lines(["*worker 'gw0' crashed while running 'test_it.py::test_c_ends_the_process'*"])
     ran.result.assert_outcomes(passed=4, failed=1)
     assert sorted((f["test"].partition("::")[2], f["kind"]) for f in ran.findings) == [
@@ -289,7 +295,7 @@ def test_a_crashed_worker_loses_no_finding_made_before(pytester, run):
     ids=["kind", "reason"],
 )
 @pytest.mark.parametrize("flag", [("--leakguard",), ()], ids=["flag", "marker"])
-def test_a_bad_marker_is_a_readable_usage_error(pytester, marker, source, known, flag):
+def test_a_bad_marker_is_a_readable_usage_error(pytester, monkeypatch, marker, source, known, flag):
     """A bad marker stops the run with its one message, also when a worker meets it first."""
     pytester.makepyfile(
         test_it=f"""
@@ -304,7 +310,8 @@ def test_a_bad_marker_is_a_readable_usage_error(pytester, marker, source, known,
             pass
         """
     )
-    result = pytester.runpytest(*flag, "-n", "2", "-p", "no:randomly", "-p", "no:cacheprovider")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = pytester.runpytest("-p", "leakguard", *flag, "-p", "xdist", "-n", "2", "-p", "no:cacheprovider")
     output = [*result.outlines, *result.errlines]
     assert result.ret == pytest.ExitCode.USAGE_ERROR, "\n".join(output)
     told = [line for line in output if "@pytest.mark." in line]
@@ -318,13 +325,13 @@ def test_a_bad_marker_is_a_readable_usage_error(pytester, marker, source, known,
 def test_a_bad_option_is_a_readable_usage_error(pytester):
     """A bad option stops the controller before any worker starts."""
     pytester.makepyfile("def test_it():\n    pass")
-    result = pytester.runpytest("--leakguard", "--leakguard-probes=fsd", "-n", "2", "-p", "no:randomly")
+    result = pytester.runpytest("--leakguard", "--leakguard-probes=fsd", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--leakguard-probes: unknown kind 'fsd'; did you mean 'fd'?*", "Known: *"])
     assert "INTERNALERROR" not in result.stderr.str() + result.stdout.str()
 
 
-def test_allow_rules_that_only_one_worker_needed_are_used(pytester, run):
+def test_allow_rules_that_only_one_worker_needed_are_used(pytester, alone):
     """An ini rule used in one worker only, and a marker, are not told as unused; one that nobody used is, once."""
     pytester.makepyfile(
         test_it="""
@@ -345,14 +352,14 @@ def test_allow_rules_that_only_one_worker_needed_are_used(pytester, run):
             pass
         """
     )
-    ran = run(QUICK, "-n", "2")
+    ran = alone(QUICK, "-p", "xdist", "-n", "2")
     assert ran.result.ret == 0
     assert [entry["rule"] for entry in ran.report["unused_allows"]] == ["socket:*"]
     assert ran.report["summary"]["allowed"] == 1
     assert len([line for line in ran.result.outlines if "hides nothing any more" in line]) == 1
 
 
-def test_the_report_is_one_file_with_sums(pytester, run):
+def test_the_report_is_one_file_with_sums(pytester, alone):
     """JSON is written by the controller alone: sums of tests and time, the highest peak of any worker."""
     pytester.makepyfile(
         test_it="""
@@ -379,7 +386,7 @@ def test_the_report_is_one_file_with_sums(pytester, run):
             pass
         """
     )
-    ran = run(QUICK, "-n", "2")
+    ran = alone(QUICK, "-p", "xdist", "-n", "2")
     assert ran.result.ret == 0
     assert ran.report["findings"] == []
     summary = ran.report["summary"]
@@ -389,3 +396,50 @@ def test_the_report_is_one_file_with_sums(pytester, run):
     assert all(probe["active"] for probe in ran.report["probes"].values())
     assert not [path.name for path in pytester.path.iterdir() if ".part" in path.name]
     assert json.loads((pytester.path / "leakguard.json").read_text("utf-8")) == ran.report
+
+
+def test_reruns_in_workers(pytester, alone):
+    """With pytest-rerunfailures too: notes for attempts that failed, a leak for the one that passed, told once each."""
+    pytest.importorskip("pytest_rerunfailures")
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        KEPT = []
+        ATTEMPTS = {}
+
+        @pytest.fixture
+        def attempt(request):
+            ATTEMPTS[request.node.name] = ATTEMPTS.get(request.node.name, 0) + 1
+            return ATTEMPTS[request.node.name]
+
+        def leak():
+            KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+        def test_each(attempt):
+            leak()
+            assert attempt > 1
+
+        def test_first(attempt):
+            if attempt == 1:
+                leak()
+            assert attempt > 1
+
+        def test_second(attempt):
+            if attempt > 1:
+                leak()
+            assert attempt > 1
+
+        def test_clean(attempt):
+            assert attempt > 1
+        """
+    )
+    ran = alone(QUICK, "-p", "xdist", "-p", "rerunfailures", "--reruns=1", "-n", "2")
+    assert sorted((f["test"].partition("::")[2], f["disposition"], f["count"]) for f in ran.report["findings"]) == [
+        ("test_each", "fails", 1),
+        ("test_each", "note", 1),
+        ("test_first", "note", 1),
+        ("test_second", "fails", 1),
+    ]
+    ran.result.stdout.fnmatch_lines(["*= 4 passed, 4 rerun, 2 leaked in *"])

@@ -105,7 +105,7 @@ def test_a_probe_that_cannot_work_here_is_off_and_no_error(steady):
     roster = Roster([off, steady])
     assert roster.kinds == {"steady"}
     assert roster.states() == [
-        ProbeState(kind="broken", active=False, mechanism="how broken sees", note="no device here"),
+        ProbeState(kind="broken", active=False, mechanism="", note="no device here"),
         ProbeState(kind="steady", active=True, mechanism="how steady sees"),
     ]
     assert roster.errors == []
@@ -245,4 +245,4 @@ def test_switching_off_twice_is_told_once(steady):
     roster.switch_off("steady", "second")
     roster.switch_off("other", "third")
     assert roster.errors == ["probe 'steady' switched off: first"]
-    assert roster.states() == [ProbeState(kind="steady", active=False, mechanism="how steady sees", note="first")]
+    assert roster.states() == [ProbeState(kind="steady", active=False, mechanism="", note="first")]
