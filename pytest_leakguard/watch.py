@@ -125,12 +125,11 @@ class Watch:
 
     def look(self, kinds: Collection[str] | None = None) -> Census:
         """The census, less what the looking itself takes."""
-        with self.recorder.silence():
+        before = self.recorder.hush()
+        try:
             return self.roster.look(kinds)
-
-    def settled(self) -> None:
-        """What is there now is told or known: a descriptor from before is no candidate for a later record."""
-        self.recorder.known = frozenset(key[:3] for key in self.table.read())
+        finally:
+            self.recorder.unhush(before)
 
     def items(self, census: Census) -> set[Item]:
         """A census as one set."""

@@ -55,6 +55,7 @@ class Ledger:
         self._alive: dict[int, Owner] = {}
         self._first_test: dict[int, str] = {}
         self._ended: set[int] = set()
+        self._last = OUTSIDE
         self._serial = 0
 
     @property
@@ -65,7 +66,11 @@ class Ledger:
             return Context(owner, self.first_test(owner), phase)
         if not self.test:
             return OUTSIDE
-        return Context(Owner(kind="test", scope="function", name=self.test), self.test, self.phase)
+        last = self._last
+        if last.test is not self.test or last.phase is not self.phase:
+            owner = Owner(kind="test", scope="function", name=self.test)
+            last = self._last = Context(owner, self.test, self.phase)
+        return last
 
     def begin_test(self, test: str) -> None:
         """A test starts with its setup phase; what it acquires is its own."""

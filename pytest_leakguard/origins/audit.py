@@ -35,6 +35,8 @@ KEPT_RECORDS = 20_000
 """Records kept at most; the oldest go first. Only a leak older than that loses its origin."""
 LOOKUPS_PER_TEST = 50
 """How often a test may open a path anew and have the earlier descriptor looked up."""
+THREADS_KEPT = 200
+"""Records of thread starts after which those of dead threads are dropped."""
 KEPT_FOR_FIXTURES = 2_000
 """Records kept from test to test at most, for wider fixtures that are alive."""
 
@@ -57,44 +59,38 @@ def _note_failure(error: Exception) -> None:
 
 
 class Record:
-    """One acquisition as the hook saw it, before the resource existed."""
+    """One acquisition as the hook saw it, before the resource existed.
 
-    __slots__ = (
-        "blamed",
-        "context",
-        "created",
-        "detail",
-        "event",
-        "fd",
-        "how",
-        "inode",
-        "object_id",
-        "over",
-        "pinned",
-        "raw",
-        "ref",
-        "renamed",
-        "stack",
-        "when",
-    )
+    One is made at each acquisition, so what most of them never need is a default
+    of the class.
+    """
+
+    how: How = "audit"
+    ref: weakref.ref[Any] | None = None
+    """The object that holds the resource, when the event carries it."""
+    object_id = 0
+    fd = -1
+    inode: tuple[int, int] | None = None
+    raw = False
+    """Made without a Python object that closes it."""
+    created = ""
+    """The path that came into being with it."""
+    renamed = ""
+    """The path's later name."""
+    when = 0.0
+    """Seconds since boot, of a process's start."""
+    over = False
+    """Found closed while the test was still running."""
+    pinned = False
+    """A suspect came from it: kept until that is judged."""
+    blamed = False
+    """Told once already."""
 
     def __init__(self, event: str, detail: object, stack: frames.Stack, context: Context) -> None:
         self.event = event
         self.detail = detail
         self.stack = stack
         self.context = context
-        self.how: How = "audit"
-        self.ref: weakref.ref[Any] | None = None
-        self.object_id = 0
-        self.fd = -1
-        self.raw = False  # made without a Python object that closes it
-        self.when = 0.0
-        self.pinned = False  # a suspect came from it: kept until that is judged
-        self.blamed = False  # told once already
-        self.created = ""  # the path that came into being with it
-        self.inode: tuple[int, int] | None = None
-        self.renamed = ""  # the path's later name
-        self.over = False  # found closed while the test was still running
 
 
 class Recorder:
@@ -110,8 +106,8 @@ class Recorder:
         self.created: dict[str, Record] = {}
         self.tmp_roots: tuple[str, ...] = ()
         self._unresolved: list[Record] = []
-        self.known: frozenset[tuple[int, int, int]] = frozenset()
-        """Number, device and inode of the descriptors that were there at the last look."""
+        self.known: Callable[[], frozenset[Any]] = frozenset
+        """Gives the descriptors that were there at the last look, as the fd probe names them."""
         self._opened: dict[str, Record] = {}
         self._lookups = 0
         self._thread_records: dict[int, Record] = {}
@@ -146,12 +142,24 @@ class Recorder:
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Leave out what this thread acquires inside the block: our own reading of the process."""
-        global _silenced
-        before, _silenced = _silenced, _real.get_ident()
+        before = self.hush()
         try:
             yield
         finally:
-            _silenced = before
+            self.unhush(before)
+
+    @staticmethod
+    def hush() -> int:
+        """`silence` for where a context manager costs too much: give the result to `unhush`."""
+        global _silenced
+        before, _silenced = _silenced, _real.get_ident()
+        return before
+
+    @staticmethod
+    def unhush(before: int) -> None:
+        """End of `hush`."""
+        global _silenced
+        _silenced = before
 
     @property
     def active(self) -> bool:
@@ -217,6 +225,8 @@ class Recorder:
 
     def forget(self) -> None:
         """Drop the records that can't become the origin of a leak any more."""
+        if not self.records:
+            return
         kept = [record for record in self.records if self._may_explain(record)]
         if len(kept) > KEPT_FOR_FIXTURES:
             kept = kept[-KEPT_FOR_FIXTURES:]
@@ -224,11 +234,12 @@ class Recorder:
         self.records.extend(kept)
         self._opened.clear()
         self._lookups = 0
-        self._thread_records = {
-            key: record
-            for key, record in self._thread_records.items()
-            if record.ref is not None and record.ref() is not None
-        }
+        if len(self._thread_records) > THREADS_KEPT:
+            self._thread_records = {
+                key: record
+                for key, record in self._thread_records.items()
+                if record.ref is not None and record.ref() is not None
+            }
 
     def _may_explain(self, record: Record) -> bool:
         if record.pinned or record.blamed:
@@ -259,7 +270,7 @@ class Recorder:
             numbers = sorted(int(name) for name in _real.listdir("/proc/self/fd"))
         except (OSError, ValueError):
             return
-        taken = set()
+        taken = {key[0] for key in self.known() if key[1:3] == wanted}
         for other in self.records:
             if other.detail == record.detail and other.fd >= 0 and not other.over:
                 # an earlier one whose number leads elsewhere by now is closed
@@ -268,7 +279,7 @@ class Recorder:
                 else:
                     other.over = True
         for number in numbers:
-            if number not in taken and (number, *wanted) not in self.known and _inode(number) == wanted:
+            if number not in taken and _inode(number) == wanted:
                 record.fd = number
                 return
         record.over = True

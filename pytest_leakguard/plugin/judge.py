@@ -77,7 +77,7 @@ class Judge:
         """What exists now was there before: it is nobody's."""
         self.watch.recorder.set_before()
         self.known = self.watch.look()
-        self.watch.settled()
+        self.watch.recorder.known = lambda: self.known.get("fd", frozenset())
 
     def everything(self) -> set[Item]:
         """What exists now."""
@@ -305,7 +305,6 @@ class Judge:
             waiting = {key for kind, key in self.deferred if kind == "temp"}
             recorder.created = {path: record for path, record in recorder.created.items() if path in waiting}
         recorder.forget()
-        self.watch.settled()
 
 
 def _heirs(known: frozenset[Key], now: frozenset[Key]) -> frozenset[Key]:

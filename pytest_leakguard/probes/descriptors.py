@@ -15,6 +15,7 @@ from pytest_leakguard import _real
 DescriptorKey = tuple[int, int, int, int]
 """Number, device, inode, type bits of the mode."""
 
+_TYPE_BITS = 0o170000
 FOLDERS = ("/proc/self/fd", "/dev/fd")
 SCANNED_AT_MOST = 65_536
 
@@ -59,12 +60,14 @@ class DescriptorTable:
         """All open descriptors, less the one used to list them."""
         if self._table is None:
             table = []
+            fstat = _real.fstat
             for number in self._numbers():
                 try:
-                    status = _real.fstat(number)
+                    status = fstat(number)
                 except OSError:
                     continue  # the listing's own, or closed meanwhile by another thread
-                table.append((number, status.st_dev, status.st_ino, stat.S_IFMT(status.st_mode)))
+                # by index: device, inode and mode, at half the cost of their names
+                table.append((number, status[2], status[1], status[0] & _TYPE_BITS))
             self._table = frozenset(table)
         return self._table
 

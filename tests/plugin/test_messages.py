@@ -1,0 +1,349 @@
+"""Every message that docs/reference/messages.md describes is produced, and the documented ones are all there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "messages.md"
+
+CONFTEST = """
+from pytest_leakguard.core.model import Resource
+
+class Probe:
+    mechanism = "none"
+    def __init__(self, kind): self.kind = kind
+    def unavailable(self): return "no lamp here" if self.kind == "dark" else None
+    def mark(self): return 0
+    def keys(self): raise LookupError("the oil is out")
+    def describe(self, key): raise LookupError
+
+def pytest_leakguard_probes(config):
+    return [Probe("lantern"), Probe("dark")]
+"""
+
+TESTS = """
+import os
+import threading
+
+import pytest
+
+KEPT = []
+NEVER_CLOSED = []
+
+
+def leak(path, mode="w"):
+    KEPT.append(open(path, mode))
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    leak(tmp_path_factory.mktemp("broker") / "b.txt")
+    yield
+
+
+@pytest.fixture(scope="module")
+def pool():
+    kept = []
+    yield kept
+    NEVER_CLOSED.extend(kept)
+
+
+def test_leaked(tmp_path):
+    leak(tmp_path / "a.txt")
+
+def test_unknown():
+    KEPT.extend(os.pipe())
+
+def test_unclosed(tmp_path):
+    open(tmp_path / "a.txt", "w")
+
+def test_late():
+    threading.Timer(0.05, int).start()
+
+def test_of_a_fixture(broker):
+    pass
+
+def test_told_later(tmp_path, pool):
+    pool.append(open(tmp_path / "a.txt", "w"))
+
+def test_failing(tmp_path):
+    leak(tmp_path / "a.txt")
+    assert 0
+
+@pytest.mark.allow_leaks("fd:*/a.txt", reason="kept on purpose")
+def test_allowed(tmp_path):
+    leak(tmp_path / "a.txt")
+
+@pytest.mark.allow_leaks("fd:*/b.txt", reason="long gone")
+def test_unused():
+    pass
+"""
+
+# slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
+PRINTED = {
+    "header": [
+        r"leakguard: fd, lantern, object, process, socket, temp, thread, unclosed; every test; action fail, grace 1 s$",
+        r"leakguard: dark is not watched: no lamp here$",
+    ],
+    "leaked": [
+        r"=+ leaks =+$",
+        r"LEAK fd  test_it.py::test_leaked",
+        r"  what      fd \d+, regular file open for writing: .*/a\.txt$",
+        r"  acquired  call phase, test_it.py:11 in leak  \[audit: open\]$",
+        r"  due       end of function scope; still open after teardown, 1 look in [\d.]+ s$",
+        r"  fix       open it in a `with` block, or close it where it is last used$",
+        r'  allow     @pytest.mark.allow_leaks\("fd:.*/a.txt", reason="..."\)$',
+    ],
+    "acquired-unknown": [r"  acquired  unknown: pipe\(\) raises no audit event; try --leakguard-trace$"],
+    "unclosed": [
+        r"LEAK unclosed  test_it.py::test_unclosed$",
+        r"  what      closed only by the garbage collector: unclosed file <_io.TextIOWrapper name='",
+        r"  due       end of function scope; nothing closed it, the garbage collector did$",
+    ],
+    "late": [
+        r"=+ late: gone, but only within the grace =+$",
+        r"LATE thread  test_it.py::test_late$",
+        r"  due       end of function scope; gone only after [\d.]+ s, \d+ looks$",
+    ],
+    "leak-of-a-fixture": [
+        r"LEAK fd  fixture 'broker' \(module scope\), test_it.py:14$",
+        r"  acquired  setup phase, for test_it.py::test_of_a_fixture, test_it.py:11 in leak  \[audit: open\]$",
+        r"  due       end of module scope; still open after the fixture's teardown, ",
+        r"  fix       after the `yield` of fixture 'broker': .*; the tests that use it are not at fault$",
+        r"  allow     in the ini file: leakguard_allow = fd:.*/b.txt -- <reason>$",
+    ],
+    "leak-told-later": [
+        r"LEAK fd  test_it.py::test_told_later$",
+        r"  due       end of function scope; fixture 'pool' \(module scope\) might have released it, "
+        r"still open after its teardown, ",
+    ],
+    "note": [
+        r"-+ leakguard: left behind after teardown of this failed test -+$",
+        r"LEAK fd  test_it.py::test_failing$",
+    ],
+    "allowed": [r"leakguard: 9 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
+    "unused-allow": [
+        r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
+        r"@pytest.mark.allow_leaks on test_it.py::test_unused$",
+    ],
+    "probe-off": [r"leakguard: probe 'lantern' switched off: LookupError: the oil is out$"],
+    "blind": [r"leakguard: blind for socket: a resource leaked on purpose was not seen$"],
+    "closing-line": [
+        r"leakguard: 9 tests, 6 leaks, 1 in failed tests, 1 allowed, 1 late, "
+        r"peak [\d,]+ of [\d,]+ descriptors \(test_it.py::\w+\), \+\d+\.\d s$",
+    ],
+    "usage-error": [
+        r"ERROR: leakguard_probes \(ini file tox.ini\): unknown kind 'fsd'; did you mean 'fd'\?$",
+        r"Known: dark, fd, lantern, object, process, socket, temp, thread, unclosed\.$",
+    ],
+}  # fmt: skip
+
+BLIND = """
+from pytest_leakguard.probes.sockets import SocketProbe
+SocketProbe.keys = lambda self: frozenset()
+"""
+
+
+@pytest.fixture
+def printed(alone, pytester) -> list[str]:
+    """All lines of one run with everything in it, and of one that is refused."""
+    pytester.makeconftest(CONFTEST + BLIND)
+    pytester.makepyfile(test_it=TESTS)
+    ran = alone("--leakguard-late", errors=True)
+    pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
+    refused = pytester.runpytest("-p", "leakguard", "--leakguard")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    return [*ran.result.outlines, *refused.errlines]
+
+
+def test_every_documented_message_is_produced(printed):
+    """For each heading of the reference the lines that it describes, each line whole and in order."""
+    documented = re.findall(r"^## (\S+)$", REFERENCE.read_text("utf-8"), re.MULTILINE)
+    assert sorted(documented) == sorted(PRINTED)
+    for slug, patterns in PRINTED.items():
+        rest = list(printed)
+        for pattern in patterns:
+            while rest and not re.match(pattern, rest[0]):
+                rest.pop(0)
+            assert rest, f"{slug}: no line {pattern!r} in\n" + "\n".join(printed)
+
+
+def test_no_other_message_is_printed(printed):
+    """Every line of ours belongs to a documented message: nothing is said that nobody could look up."""
+    known = [re.compile(pattern) for patterns in PRINTED.values() for pattern in patterns]
+    ours = [line for line in printed if line.startswith(("leakguard: ", "LEAK ", "LATE "))]
+    assert [line for line in ours if not any(pattern.match(line) for pattern in known)] == [
+        "LEAK fd  test_it.py::test_unknown  x2"
+    ]
+
+
+def test_the_lines_shown_in_the_reference_are_as_they_print(alone, pytester):
+    """Header and closing line of the reference are what a run prints, but for its numbers."""
+
+    def shape(line: str) -> str:
+        line = re.sub(r"\(\S+\)", "(TEST)", line)
+        return re.sub(r"[\d,.]*\d", "N", line)
+
+    shown = re.findall(r"^`(leakguard: .*)`$", REFERENCE.read_text("utf-8"), re.MULTILINE)
+    assert len(shown) == 2
+    pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(2))\ndef test_clean(n): pass")
+    printed = [shape(line) for line in alone().result.outlines if line.startswith("leakguard: ")]
+    assert [shape(line) for line in shown] == printed
+
+
+def test_the_usage_error_of_the_reference_is_as_it_prints(pytester, monkeypatch):
+    """The block in the reference is what stands on the terminal."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (block,) = re.findall(r"```text\n(.*?)\n```", REFERENCE.read_text("utf-8"), re.DOTALL)
+    pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
+    pytester.makepyfile("def test_it(): pass")
+    printed = pytester.runpytest("-p", "leakguard", "--leakguard").errlines
+    text = "\n".join(line for line in printed if line).removeprefix("ERROR: ")
+    assert text == block
+
+
+SECTION = """\
+==================================== leaks =====================================
+LEAK fd  test_it.py::test_one  x3
+  what      fd N, regular file open for writing: <basetemp>/basetemp/test_one0/a.txt
+  acquired  call phase, test_it.py:7 in leak  [audit: open]
+  due       end of function scope; still open after teardown, 1 look in N s
+  fix       open it in a `with` block, or close it where it is last used
+  allow     @pytest.mark.allow_leaks("fd:<basetemp>/basetemp/test_one0/a.txt", reason="...")
+  note      also in test_it.py::test_two[0], test_it.py::test_two[1]
+
+LEAK thread  test_it.py::test_thread
+  what      thread 'roof', daemon, now at LIB/threading.py:N in WAIT
+  acquired  call phase, test_it.py:16 in test_thread  [HOW: thread start]
+  due       end of function scope; still alive after teardown, 1 look in N s
+  fix       tell it to stop and join it before the test ends
+  allow     @pytest.mark.allow_leaks("thread:roof", reason="...")"""
+
+
+def test_the_section_of_leaks_to_the_character(alone, pytester):
+    """One message for each fingerprint with its count and the other tests, a blank line between, nothing else."""
+    pytester.makepyfile(
+        test_it="""
+        import threading
+
+        import pytest
+
+        KEPT = []
+
+        def leak(tmp_path): KEPT.append(open(tmp_path / "a.txt", "w"))
+
+        def test_one(tmp_path): leak(tmp_path)
+
+        @pytest.mark.parametrize("n", range(2))
+        def test_two(tmp_path, n): leak(tmp_path)
+
+        def test_thread():
+            thread = threading.Thread(target=threading.Event().wait, name="roof", daemon=True)
+            thread.start()
+        """
+    )
+    ran = alone("--leakguard-grace=0")
+    lines = ran.result.outlines
+    start = next(number for number, line in enumerate(lines) if re.match("=+ leaks =+$", line))
+    end = next(number for number, line in enumerate(lines) if number > start and line.startswith("leakguard: "))
+    section = "\n".join(lines[start:end])
+    for pattern, instead in (
+        (r"fd \d+", "fd N"),
+        (r"in [\d.]+ s$", "in N s"),
+        (r"at \S+/threading\.py:\d+ in \S+", "at LIB/threading.py:N in WAIT"),
+        (r"\[\w+: thread start\]", "[HOW: thread start]"),
+    ):
+        section = re.sub(pattern, instead, section, flags=re.MULTILINE)
+    assert section == SECTION
+
+
+def test_a_note_that_comes_later_is_shown(alone, pytester):
+    """The leak of a failed test that waited for a wider fixture is told in words, not only counted."""
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        NEVER_CLOSED = []
+
+        @pytest.fixture(scope="module")
+        def pool():
+            kept = []
+            yield kept
+            NEVER_CLOSED.extend(kept)
+
+        def test_failing(tmp_path, pool):
+            pool.append(open(tmp_path / "a.txt", "w"))
+            assert 0
+
+        def test_last(pool): pass
+        """
+    )
+    ran = alone()
+    assert [finding["disposition"] for finding in ran.report["findings"]] == ["note"]
+    ran.result.stdout.fnmatch_lines(["*left behind*", "LEAK fd  test_it.py::test_failing", "  what *a.txt"])
+
+
+def test_many_tests_with_one_leak_are_not_all_named(alone, pytester):
+    """The note names some of them and counts the rest."""
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        KEPT = []
+
+        @pytest.mark.parametrize("n", range(9))
+        def test_it(tmp_path, n): KEPT.append(open(tmp_path / "a.txt", "w"))
+        """
+    )
+    ran = alone()
+    named = ", ".join(f"test_it.py::test_it[{n}]" for n in range(1, 6))
+    assert f"  note      also in {named} and 3 more" in ran.result.outlines
+    assert "LEAK fd  test_it.py::test_it[0]  x9" in ran.result.outlines
+
+
+def test_outcomes_have_a_letter_and_a_word(alone, pytester):
+    """L and LEAKED, counted apart from failed ones; with --leakguard-action=report nothing of it is shown."""
+    pytester.makepyfile(
+        test_it="KEPT = []\ndef test_it(tmp_path): KEPT.append(open(tmp_path / 'a', 'w'))\ndef test_ok(): pass"
+    )
+    assert "test_it.py .L.                                                           [100%]" in alone().result.outlines
+    long = alone("-v").result
+    long.stdout.fnmatch_lines(
+        ["test_it.py::test_it PASSED*", "test_it.py::test_it LEAKED*", "*= 2 passed, 1 leaked in *"]
+    )
+    quiet = alone("--leakguard-action=report").result
+    assert quiet.ret == 0
+    assert [line for line in quiet.outlines if "LEAK" in line or (line.startswith("=") and "leak" in line)] == []
+    quiet.stdout.fnmatch_lines(["leakguard: 2 tests, 1 leak, *"])
+    warned = alone("--leakguard-action=warn").result
+    assert warned.ret == 0
+    warned.stdout.fnmatch_lines(["test_it.py .L. *", "=* leaks =*", "LEAK fd  *", "*= 2 passed, 1 leaked in *"])
+
+
+def test_a_hostile_name_can_do_nothing_to_the_terminal(alone, pytester):
+    """Escapes, newlines, surrogates and quotes in the names of files and threads stay harmless text."""
+    pytester.makepyfile(
+        test_it=r"""
+        import threading
+        KEPT = []
+        NAMES = ["\x1b[31mred", "new\nLEAK fd  another::test", "\udce9", "quo\"te's", "x" * 200]
+
+        def test_files(tmp_path):
+            for name in NAMES:
+                KEPT.append(open(str(tmp_path) + "/" + name, "w"))
+
+        def test_threads():
+            for name in NAMES + ["y" * 10_000]:
+                threading.Thread(target=threading.Event().wait, name=name, daemon=True).start()
+        """
+    )
+    ran = alone("--leakguard-grace=0")
+    assert [(f["test"], f["count"]) for f in ran.findings] == [
+        ("test_it.py::test_files", 5),
+        ("test_it.py::test_threads", 6),
+    ]
+    raw = ran.result.stdout.str()
+    assert "\x1b[31mred" not in raw
+    assert [line for line in ran.result.outlines if line.startswith("LEAK fd  another")] == []
+    assert all(line.isprintable() for line in ran.result.outlines)

@@ -1,0 +1,394 @@
+"""The documentation tells what is there: its code is that of files that run, its names are all names, its links lead."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_leakguard import hookspecs
+from pytest_leakguard.core.model import KINDS, Resource
+from pytest_leakguard.plugin.declare import ACTIONS, FORMATS, INI_NAMES
+from pytest_leakguard.plugin.fixtures import LeakCheck
+from pytest_leakguard.probes.protocol import Probe
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REFERENCE = ROOT / "docs" / "reference"
+
+pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+
+
+def text_of(page: Path) -> str:
+    return page.read_text("utf-8")
+
+
+def headings(page: Path) -> list[str]:
+    """The headings of a page, code blocks left out."""
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
+    return re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    """The anchor that a renderer makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def named(page: Path) -> set[str]:
+    """All that stands in backticks on a page."""
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)))
+
+
+# -- pages
+
+
+@pages
+def test_code_from_a_file_is_as_it_stands_there(page):
+    """A block that is marked as taken from a file is found in it, to the character."""
+    for name, block in re.findall(r"<!-- from: (\S+) -->\n```python\n(.*?)```", text_of(page), re.DOTALL):
+        source = (ROOT / name).read_text("utf-8")
+        assert block in source, f"not in {name}:\n{block}"
+
+
+@pages
+def test_every_mark_is_followed_by_its_block(page):
+    """A comment that promises a block has one: code of a file, a report, a line for .ci/run."""
+    for mark, language in re.findall(r"<!-- ([^>]*?) -->\n+(?:```(\w+))?", text_of(page)):
+        word = mark.partition(":")[0]
+        assert language == {"from": "python", "report": "text", "ci": "sh"}[word], f"<!-- {mark} -->"
+
+
+@pages
+def test_python_blocks_are_python(page):
+    """Every Python block compiles, also those that are no whole file."""
+    for indent, block in re.findall(r"^( *)```python\n(.*?)^ *```", text_of(page), re.DOTALL | re.MULTILINE):
+        source = inspect.cleandoc(indent + block) if not block.startswith("    with") else f"if 1:\n{block}"
+        compile(source, str(page), "exec")
+
+
+@pages
+def test_relative_links_lead_somewhere(page):
+    """Every link to a file of the project, and to a heading in it, resolves."""
+    for target, fragment in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)]*))?\)", text_of(page)):
+        linked = page if not target else page.parent / target
+        assert linked.exists(), target
+        if fragment:
+            assert fragment in {anchor(heading) for heading in headings(linked)}, f"{target}#{fragment}"
+
+
+def test_every_page_is_in_the_index():
+    """A page that nobody links to is not read."""
+    index = text_of(ROOT / "docs" / "index.md")
+    missing = [page for page in (ROOT / "docs").rglob("*.md") if f"({page.relative_to(ROOT / 'docs')})" not in index]
+    assert [page.name for page in missing] == ["index.md"]
+
+
+@pages
+def test_lines_are_short_enough_to_read(page):
+    """No line of text is longer than 125 characters; tables and blocks may be."""
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL)
+    assert [line for line in text.splitlines() if len(line) > 125 and not line.startswith("|")] == []
+
+
+# -- names
+
+
+@pytest.fixture
+def shown(pytester, monkeypatch):
+    """What pytest prints for some arguments, with this plugin and no other."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *args: pytester.runpytest("-p", "leakguard", *args).stdout.str()
+
+
+def test_every_option_is_documented(shown):
+    """Each option of --help has a heading and a row in the reference, and a row in the README; and none is made up."""
+    options = set(re.findall(r"^  (--leakguard[a-z-]*)", shown("--help"), re.MULTILINE))
+    assert len(options) == 8
+    reference, readme = text_of(REFERENCE / "options.md"), text_of(ROOT / "README.md")
+    assert {heading for heading in headings(REFERENCE / "options.md") if heading.startswith("--")} == options
+    for text in (reference, readme):
+        rows = re.findall(r"^\| \[?`(--leakguard[a-z-]*)", text, re.MULTILINE)
+        assert set(rows) == options
+        assert len(rows) == len(options)
+    for page in PAGES:
+        assert set(re.findall(r"--leakguard[a-z-]*[a-z]", text_of(page))) <= options, page
+
+
+def test_every_ini_setting_is_documented(shown):
+    """Each setting of --help has its row; and none is made up."""
+    settings = set(re.findall(r"^  (leakguard[a-z_]*) \(", shown("--help"), re.MULTILINE))
+    assert settings == set(INI_NAMES)
+    rows = re.findall(r"^\| .*?\| \[?`(leakguard[a-z_]*)`", text_of(REFERENCE / "options.md"), re.MULTILINE)
+    assert set(rows) == settings
+    for page in PAGES:
+        written = set(re.findall(r"\bleakguard(?:_[a-z]+)?(?= = | =\n)", text_of(page)))
+        assert written <= settings, page
+
+
+def test_values_of_options_are_documented():
+    """Kinds, actions and formats are all named where the options are."""
+    known = named(REFERENCE / "options.md")
+    assert {*KINDS, *ACTIONS, *FORMATS, "default", "all"} <= known
+    rows = re.findall(r"^\| `(\w+)` \|", text_of(ROOT / "README.md").partition("## What it sees")[2], re.MULTILINE)
+    assert rows == list(KINDS)
+
+
+def test_every_marker_is_documented(shown):
+    """Each marker of --markers has a heading, and its signature stands below it."""
+    markers = re.findall(r"^@pytest\.mark\.(\w*leaks\w*)\((.*)\):", shown("--markers"), re.MULTILINE)
+    assert [heading for heading in headings(REFERENCE / "markers.md") if heading != "Markers"] == [
+        m[0] for m in markers
+    ]
+    assert f"`@pytest.mark.no_leaks({dict(markers)['no_leaks']})`" in text_of(REFERENCE / "markers.md")
+    for argument in ("*kinds", "add", "allow", "grace"):
+        assert re.search(rf"^\| `{re.escape(argument)}` \|", text_of(REFERENCE / "markers.md"), re.MULTILINE)
+
+
+def test_every_hook_is_documented():
+    """Each hook has a heading with its arguments; the protocol and the fields of a resource have their tables."""
+    hooks = {
+        f"{name}({', '.join(inspect.signature(hook).parameters)})"
+        for name, hook in vars(hookspecs).items()
+        if name.startswith("pytest_leakguard_")
+    }
+    assert {heading for heading in headings(REFERENCE / "hooks.md") if heading != "Hooks"} == hooks
+    text = text_of(REFERENCE / "hooks.md")
+    members = {name for name in vars(Probe) if not name.startswith("_")}
+    for name in members:
+        assert re.search(rf"^\| `{name}(\(\w*\))?`", text, re.MULTILINE), name
+    fields = {field.name for field in dataclasses.fields(Resource)} - {"clues"}
+    assert set(re.findall(r"^\| `(\w+)` \|", text.partition("takes keywords only")[2], re.MULTILINE)) == fields
+
+
+def test_every_use_of_the_fixture_is_documented():
+    """Each public name of what `leak_check` gives stands in a heading of its page."""
+    public = {name for name in vars(LeakCheck) if not name.startswith("_")}
+    titles = " ".join(headings(REFERENCE / "fixtures.md"))
+    assert {name for name in public if f"leak_check.{name}(" not in titles} == set()
+    assert "with leak_check(*kinds, grace=None)" in titles
+    assert set(re.findall(r"leak_check\.(\w+)", " ".join(text_of(page) for page in PAGES))) == public
+
+
+JSON_RUN = """
+import pytest
+
+KEPT = []
+
+@pytest.fixture(scope="module")
+def wide():
+    KEPT.append(open(__file__))
+    yield
+
+@pytest.mark.allow_leaks("socket:*", reason="r")
+def test_it(wide):
+    KEPT.append(open(__file__))
+"""
+
+
+def test_every_field_of_the_json_report_is_documented(alone, pytester):
+    """Each name of a real report stands in the table of its part; and none is made up."""
+    pytester.makepyfile(JSON_RUN)
+    report = alone().report
+    text = text_of(REFERENCE / "json.md")
+    parts = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+
+    def rows(part: str) -> dict[str, str]:
+        """Name -> the text of its row."""
+        table = {}
+        for names, rest in re.findall(r"^\| (`.*?) \| (.*) \|$", parts[part], re.MULTILINE):
+            for name in re.findall(r"`(\w+)`", names):
+                table[name] = rest
+        return table
+
+    def inner(row: str) -> set[str]:
+        return set(re.findall(r"`(\w+)`", row))
+
+    top, finding = rows("Top level"), rows("A finding")
+    assert set(top) == set(report)
+    assert set(rows("summary")) == set(report["summary"])
+    assert inner(top["probes"]) == set(report["probes"]["fd"])
+    assert inner(top["unused_allows"]) == set(report["unused_allows"][0])
+    of_a_fixture = next(f for f in report["findings"] if f["owner"]["kind"] == "fixture")
+    assert set(finding) == set(of_a_fixture)
+    assert set(of_a_fixture["owner"]) <= inner(finding["owner"])
+    assert set(of_a_fixture["origin"]) == inner(finding["origin"])
+
+
+def test_every_value_of_a_closed_set_is_documented():
+    """Verdicts, dispositions, phases, kinds of owners and ways to know an origin are all named."""
+    from typing import get_args
+
+    from pytest_leakguard.core import model
+
+    known = named(REFERENCE / "json.md")
+    for values in (model.Verdict, model.Disposition, model.Phase, model.How):
+        assert set(get_args(values)) <= known
+    assert set(get_args(model.OwnerKind)) - {"nobody"} <= known
+
+
+def test_the_example_of_the_json_report_has_real_fields(alone, pytester):
+    """The finding that is shown is one, but for the fields that the page says are left out."""
+    import json
+
+    (block,) = re.findall(r"```json\n(.*?)```", text_of(REFERENCE / "json.md"), re.DOTALL)
+    shown = json.loads(block)
+    pytester.makepyfile(JSON_RUN)
+    real = alone().report["findings"][0]
+
+    def missing(part: dict[str, Any], whole: dict[str, Any]) -> set[str]:
+        assert set(part) <= set(whole)
+        return set(whole) - set(part)
+
+    left_out = missing(shown, real)
+    for name in ("owner", "origin"):
+        left_out |= missing(shown[name], real[name])
+    assert left_out <= named(REFERENCE / "json.md")
+
+
+# -- settings shown in the README
+
+
+def test_the_settings_of_the_readme_are_accepted(pytester, monkeypatch):
+    """The toml block, in a project of its own, starts a guarded run; in an ini file without the quotes as well."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (block,) = re.findall(r"```toml\n(.*?)```", text_of(ROOT / "README.md"), re.DOTALL)
+    block = "\n".join(line.removeprefix("   ") for line in block.splitlines())
+    pytester.makepyprojecttoml(block)
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest("-p", "leakguard")
+    assert result.ret == 0, result.stderr.str()
+    result.stdout.fnmatch_lines(["leakguard: *; every test; *"])
+
+
+def test_the_settings_of_the_howto_are_accepted(pytester, monkeypatch):
+    """The ini block of "allow a leak" is read as it stands."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (block,) = re.findall(r"```ini\n(.*?)```", text_of(ROOT / "docs" / "howto" / "allow-a-leak.md"), re.DOTALL)
+    pytester.makeini(block)
+    pytester.makepyfile("def test_it(): pass")
+    assert pytester.runpytest("-p", "leakguard", "--leakguard").ret == 0
+
+
+# -- examples that run
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    """A copy of a folder of the project, to run in."""
+
+    def project(name: str) -> Path:
+        for source in (ROOT / name).rglob("*"):
+            inside = source.relative_to(ROOT / name)
+            if source.is_file() and not {"__pycache__", ".pytest_cache"} & set(inside.parts):
+                (pytester.path / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, pytester.path / inside)
+        return pytester.path
+
+    return project
+
+
+def leaked(ran) -> set[str]:
+    return {finding["test"].partition("::")[2] for finding in ran.findings}
+
+
+def test_the_examples_of_the_howtos_pass(project, alone):
+    """All pass, none leaks, with the flag and without; the known leak is allowed."""
+    project("docs/examples/howto")
+    for flag in (("--leakguard",), ()):
+        ran = alone(flag=flag)
+        assert ran.result.ret == 0, ran.text
+        assert leaked(ran) == set()
+        assert ran.report["unused_allows"] == []
+        assert set(ran.result.parseoutcomes()) == {"passed"}
+    assert ran.report["summary"]["tests"] >= 3
+
+
+def test_the_example_probe_gives_what_its_page_says(project, alone):
+    """`test_leaky_handle` is LEAKED, the four others pass."""
+    page = text_of(ROOT / "docs" / "howto" / "write-a-probe.md")
+    assert "`test_leaky_handle` is `LEAKED`, the four others pass." in page
+    project("docs/examples/probe_plugin")
+    ran = alone()
+    assert leaked(ran) == {"test_leaky_handle"}
+    ran.result.assert_outcomes(passed=5)
+
+
+def test_the_tutorial_goes_as_it_says(project, alone):
+    """Both tests pass without the flag, one is LEAKED with it, and after the change of the tutorial none is."""
+    folder = project("examples")
+    tutorial = text_of(ROOT / "docs" / "tutorial" / "first-leak.md")
+    plain = alone("test_fd.py", "-k", "journal", "-p", "no:leakguard-dormant", flag=("--leakguard-action=report",))
+    plain.result.assert_outcomes(passed=2, deselected=2)
+    assert plain.result.ret == 0
+    guarded = alone("test_fd.py", "-k", "journal")
+    assert leaked(guarded) == {"test_leaky_journal"}
+    (finding,) = guarded.findings
+    assert finding["origin"]["file"] == "app/journal.py"
+    file = folder / "test_fd.py"
+    fix = re.findall(r"```python\n(    with journal.*?)```", tutorial, re.DOTALL)[0]
+    source = file.read_text("utf-8")
+    body = source.partition("journal.open_journal(")[2].partition("\n\n")[0]
+    assert body
+    changed = source.replace(f"    journal.open_journal({body}\n", fix, 1)
+    assert changed != source
+    file.write_text(changed, "utf-8")
+    fixed = alone("test_fd.py", "-k", "journal")
+    assert fixed.result.ret == 0, fixed.text
+    assert fixed.report["findings"] == []
+    fixed.result.stdout.fnmatch_lines(["leakguard: 2 tests, 0 leaks, *"])
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory, run_tree):
+    """One run of the README's line over a copy of examples/."""
+    root = tmp_path_factory.mktemp("examples")
+    files = {
+        str(source.relative_to(ROOT / "examples")): source.read_text("utf-8")
+        for source in (ROOT / "examples").rglob("*")
+        if source.is_file() and source.suffix in (".py", ".ini")
+    }
+    return run_tree(root, files, "--leakguard-grace=0.1")
+
+
+def test_every_leaky_example_is_told_and_no_clean_one(examples):
+    """`pytest --leakguard examples` marks every test_leaky_* as LEAKED, nothing else, and ends with exit status 1."""
+    leaky = {
+        name
+        for file in (ROOT / "examples").glob("test_*.py")
+        for name in re.findall(r"^def (test_leaky_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert leaky
+    assert leaked(examples) == leaky
+    assert examples.result.ret == 1
+    assert {finding["kind"] for finding in examples.findings} == set(KINDS)
+    assert [f["subject"] for f in examples.report["findings"] if f["disposition"] == "allowed"] != []
+
+
+def steady(line: str) -> str:
+    """A line of a report without what changes from run to run."""
+    line = re.sub(r"\bfd \d+", "fd N", line)
+    line = re.sub(r"\d+ looks? in [\d.]+ s", "N looks in N s", line)
+    line = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", line)
+    line = re.sub(r"<basetemp>/(?:\S*/)?(test_\w+?)\d*/", r"<basetemp>/\1/", line)
+    return re.sub(r"(?<=[ /])tmp\w{8}\b|pid \d+|process \d+", "N", line)
+
+
+@pages
+def test_a_report_that_is_shown_is_as_it_prints(page, examples):
+    """Each report on a page stands so in the output of the examples, but for numbers."""
+    printed = [steady(line.rstrip()) for line in examples.result.outlines]
+    for block in re.findall(r"<!-- report[^>]*-->\n+```text\n(.*?)```", text_of(page), re.DOTALL):
+        for line in block.splitlines():
+            assert not line or steady(line.rstrip()) in printed, line
+
+
+def test_the_doctor_is_documented():
+    """The command stands in the README and in the reference."""
+    for page in (ROOT / "README.md", REFERENCE / "options.md"):
+        assert "python -m pytest_leakguard doctor" in text_of(page)
