@@ -6,6 +6,7 @@ a mock would see what the test wants it to see.
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import stat
@@ -40,6 +41,7 @@ gc_is_tracked = gc.is_tracked
 getframe = sys._getframe
 current_frames = sys._current_frames
 
+thread_count = _thread._count
 active_count = threading.active_count
 enumerate_threads = threading.enumerate
 get_ident = threading.get_ident

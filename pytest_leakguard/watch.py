@@ -13,20 +13,20 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context, Ledger
-from pytest_leakguard.core.model import Acquisition, Key, Origin, Resource
+from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Record, Recorder
 from pytest_leakguard.origins.match import Matcher, acquisition_of, is_event_loop, is_popen_pipe
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
-from pytest_leakguard.probes.descriptors import DescriptorTable
+from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
 from pytest_leakguard.probes.objects import ObjectProbe
-from pytest_leakguard.probes.processes import ProcessProbe
+from pytest_leakguard.probes.processes import ProcessProbe, has_children
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
@@ -91,6 +91,8 @@ class Watch:
             ],
             before_look=self.table.forget,
         )
+        self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
+        self._thread_mark = (-1, -1)
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -134,6 +136,25 @@ class Watch:
     def items(self, census: Census) -> set[Item]:
         """A census as one set."""
         return {(kind, key) for kind, keys in census.items() for key in keys}
+
+    def is_still(self, census: Census) -> bool:
+        """Whether certainly nothing came and nothing went since that census; cheaper than a new one."""
+        if census.get("temp") or self.recorder.created or census.get("object") or self._others:
+            return False
+        if census.get("process") or has_children():
+            return False
+        mark = (self._threads.mark(), self.recorder.thread_starts)
+        if mark != self._thread_mark:
+            if self._threads.keys() != census.get("thread"):
+                return False
+            self._thread_mark = mark
+        descriptors = census.get("fd", frozenset()) | census.get("socket", frozenset())
+        return self.table.is_still(cast("frozenset[DescriptorKey]", descriptors))
+
+    def look_and_mark(self) -> Census:
+        """A census that `is_still` can be asked about."""
+        self._thread_mark = (self._threads.mark(), self.recorder.thread_starts)
+        return self.look()
 
     def gone(self, items: Collection[Item]) -> set[Item]:
         """Which of these don't exist any more."""

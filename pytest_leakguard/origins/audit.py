@@ -100,6 +100,7 @@ class Recorder:
         self.ledger = ledger
         self.home = _real.get_ident()
         self.moves = 0
+        self.thread_starts = 0
         self.spawned = False
         self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self.before: tuple[Record, ...] = ()
@@ -252,6 +253,7 @@ class Recorder:
     def thread_starting(self, function: object, how: How, frame: FrameType | None) -> None:
         """A thread is about to start; `function` is what it will run."""
         self.moves += 1
+        self.thread_starts += 1
         record = self._add("thread start", None, frame)
         record.how = how
         thread = function.__self__ if type(function) is MethodType else None

@@ -69,6 +69,7 @@ class Judge:
     late: bool = False
     scopes: Scopes = field(default_factory=Scopes)
     known: Census = field(default_factory=dict)
+    _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
@@ -76,7 +77,8 @@ class Judge:
     def rebase(self) -> None:
         """What exists now was there before: it is nobody's."""
         self.watch.recorder.set_before()
-        self.known = self.watch.look()
+        self._census = self.watch.look_and_mark()
+        self.known = dict(self._census)
         self.watch.recorder.known = lambda: self.known.get("fd", frozenset())
 
     def everything(self) -> set[Item]:
@@ -107,7 +109,9 @@ class Judge:
         Lets go of what is gone, and remembers that the rest is known.
         """
         watch = self.watch
-        return bool(self._new() or watch.ledger.has_ended or watch.unclosed.has_caught)
+        if watch.ledger.has_ended or watch.unclosed.has_caught:
+            return True
+        return not watch.is_still(self._census) and bool(self._new())
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; garbage has been collected."""
@@ -133,7 +137,7 @@ class Judge:
     # -- what is new ---------------------------------------------------------
 
     def _new(self) -> set[Item]:
-        census = self.watch.look()
+        census = self._census = self.watch.look_and_mark()
         new: set[Item] = set()
         for kind, keys in census.items():
             known = self.known.get(kind)

@@ -33,7 +33,7 @@ class ThreadProbe:
         return None
 
     def mark(self) -> int:
-        return _real.active_count()
+        return _real.thread_count()
 
     def keys(self) -> frozenset[Key]:
         own = _real.get_ident()

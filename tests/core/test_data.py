@@ -36,7 +36,7 @@ GOLD = {
     "verdict": "leaked",
     "test": "tests/test_a.py::test_x",
     "phase": "call",
-    "owner": {"kind": "fixture", "scope": "module", "name": "db", "where": "conftest.py:8"},
+    "owner": {"kind": "fixture", "scope": "module", "name": "db", "where": "conftest.py:8", "xunit": False},
     "what": "fd 14, regular file open for reading: data/header.csv",
     "subject": "data/header.csv",
     "origin": {

@@ -159,14 +159,27 @@ def test_what_one_call_acquired_together_is_its_most_specific_part():
 
 
 def test_without_a_common_mark_nothing_is_folded():
-    """No mark, another mark, or a kind that is never a part: each its own finding."""
+    """No mark, or another mark: each its own finding."""
     for one, other in (
         (case("process"), case("fd")),
         (case("process", mark="a"), case("fd", mark="b")),
-        (case("process", mark="a"), case("thread", mark="a")),
-        (case("fd", "x", mark="a"), case("fd", "y", mark="a")),
+        (case("fd", "x", mark="a"), case("fd", "y", mark="b")),
+        (case("temp", "x", key="/x"), case("temp", "xy", key="/xy")),
     ):
         assert fold([one, other], is_part) == [one, other]
+
+
+def test_equal_parts_of_one_call_are_told_once():
+    """The two sockets of one event loop: the first stands for both."""
+    pair = [case("socket", name, mark="loop 1") for name in "ab"]
+    assert fold(pair, is_part) == pair[:1]
+
+
+def test_the_warning_of_a_leaked_child_is_a_part_of_it():
+    """A child that was dropped unfinished is told once, by its pid; the warning of another child is its own."""
+    child = case("process", clues=(("pid", 77),))
+    same, other = (case("unclosed", f"{pid}", clues=(("pid", pid),)) for pid in (77, 78))
+    assert fold([same, child, other], is_part) == [child, other]
 
 
 def test_folding_asks_the_rule_it_was_given():
@@ -211,7 +224,7 @@ def test_due_tells_the_state_in_the_word_of_the_kind(kind, state):
         ),
         (
             {"awaited": NODE},
-            "end of function scope; set-up 'tests/net' (package scope) might have released it, "
+            "end of function scope; the set-up of 'tests/net' (package scope) might have released it, "
             "still open after its teardown, 1 look in 0 s",
         ),
     ],

@@ -18,7 +18,7 @@ import pytest
 
 from pytest_leakguard.core.ledger import OUTSIDE
 from pytest_leakguard.core.model import KINDS, Resource
-from pytest_leakguard.origins.audit import Record
+from pytest_leakguard.origins.audit import Record, Recorder
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.watch import Watch
 
@@ -31,6 +31,8 @@ def watch(monkeypatch) -> Watch:
     """All probes as a session has them, with the example of the docs among them; nothing is recorded."""
     monkeypatch.syspath_prepend(str(EXAMPLE))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    # started, it would take the place of the recorder that watches this very suite
+    monkeypatch.setattr(Recorder, "active", True)
     plugin = importlib.import_module("leakguard_handles")
     return Watch(root=os.getcwd(), others=plugin.pytest_leakguard_probes(None))
 
