@@ -198,6 +198,8 @@ class Watch:
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
+                if suspect.item[0] == "fd" and suspect.record is not None and isinstance(suspect.item[1], tuple):
+                    suspect.record.fd = suspect.item[1][0]
             _join_event_loops(suspects)
             _join_pipes(suspects)
             _join_copies(suspects)

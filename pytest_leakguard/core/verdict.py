@@ -35,6 +35,7 @@ class Case:
     Attributes:
         awaited: the wider scope that might have released it, where the verdict waited for one.
         looks, seconds: how patiently it was looked for.
+        until: when it had to be gone, where that is no scope's end.
         mark: what tells compound resources apart: equal marks come from one call.
     """
 
@@ -44,6 +45,7 @@ class Case:
     awaited: Owner | None = None
     looks: int = 1
     seconds: float = 0.0
+    until: str = ""
     mark: Key = None
 
 
@@ -157,15 +159,20 @@ def _order(case: Case) -> tuple[int, str]:
 
 def _due(case: Case) -> str:
     owner = case.acquisition.owner
-    looks = f"{case.looks} look{'s' if case.looks != 1 else ''} in {case.seconds:.2g} s"
+    seconds = f"{case.seconds:.2g}" if case.seconds >= 0.01 else "0"
+    looks = f"{case.looks} look{'s' if case.looks != 1 else ''} in {seconds} s"
     if owner.kind == "test":
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
+    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
+    if case.until:
+        closed = "nothing closed it, the garbage collector did"
+        return f"{case.until}; {closed if case.verdict == 'unclosed' else f'still {state}, {looks}'}"
     if case.verdict == "unclosed":
         return f"{scope}; nothing closed it, the garbage collector did"
     if case.verdict == "late":
-        return f"{scope}; gone only after {case.seconds:.2g} s, {case.looks} looks"
+        return f"{scope}; gone only after {seconds} s, {case.looks} looks"
     state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
     if case.awaited is not None:
         name = f"{_called(case.awaited)} ({case.awaited.scope} scope)"

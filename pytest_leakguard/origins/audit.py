@@ -29,6 +29,7 @@ from pytest_leakguard.origins import frames
 Handlers = dict[str, Callable[[Any], None]]
 
 _handlers: Handlers = {}
+_recorders: list[Recorder] = []
 _added = False
 _silenced = 0
 KEPT_RECORDS = 20_000
@@ -85,6 +86,8 @@ class Record:
     """A suspect came from it: kept until that is judged."""
     blamed = False
     """Told once already."""
+    spent = False
+    """Its object is known to be dead: a ResourceWarning told so."""
 
     def __init__(self, event: str, detail: object, stack: frames.Stack, context: Context) -> None:
         self.event = event
@@ -138,6 +141,7 @@ class Recorder:
         if not _added:
             sys.addaudithook(_hook)
             _added = True
+        _recorders.append(self)
         _handlers = self._handlers
 
     @contextmanager
@@ -170,8 +174,10 @@ class Recorder:
     def stop(self) -> None:
         """Stop recording; the hook stays and does nothing."""
         global _handlers
-        if self.active:
-            _handlers = {}
+        if self in _recorders:
+            _recorders.remove(self)
+        # a session may run inside a test of another: that one records on
+        _handlers = _recorders[-1]._handlers if _recorders else {}
 
     @staticmethod
     def failures() -> list[str]:
@@ -215,7 +221,7 @@ class Recorder:
                 sock = record.ref() if record.ref is not None else None
                 if sock is not None:
                     record.fd = socket_fileno(sock)
-                    record.inode = _inode(record.fd)
+                    record.inode = inode_of(record.fd)
 
     def set_before(self) -> None:
         """What was recorded so far was there before the first test; kept apart, never forgotten."""
@@ -276,12 +282,12 @@ class Recorder:
         for other in self.records:
             if other.detail == record.detail and other.fd >= 0 and not other.over:
                 # an earlier one whose number leads elsewhere by now is closed
-                if _inode(other.fd) == wanted:
+                if inode_of(other.fd) == wanted:
                     taken.add(other.fd)
                 else:
                     other.over = True
         for number in numbers:
-            if number not in taken and _inode(number) == wanted:
+            if number not in taken and inode_of(number) == wanted:
                 record.fd = number
                 return
         record.over = True
@@ -317,12 +323,12 @@ class Recorder:
 
     def _on_mkdir(self, args: Any) -> None:
         path = _plain_path(args[0])
-        if type(path) is str and not path.startswith(self.tmp_roots):
+        if type(path) is str and not (path + "/").startswith(self.tmp_roots):
             self._may_create(path, None, "os.mkdir", _real.getframe(2))
 
     def _on_second_path(self, args: Any) -> None:
         path = _plain_path(args[1])
-        if type(path) is str and not path.startswith(self.tmp_roots):
+        if type(path) is str and not (path + "/").startswith(self.tmp_roots):
             self._may_create(path, None, "rename or link", _real.getframe(2))
 
     def _on_rename(self, args: Any) -> None:
@@ -333,18 +339,19 @@ class Recorder:
             if record.event == "open" and source in (record.detail, record.renamed):
                 record.renamed = target
         created = self.created.get(_real.abspath(source))
-        if created is not None:
-            self.created[_real.abspath(target)] = created
-            created.created = _real.abspath(target)
-        elif not target.startswith(self.tmp_roots):
+        place = _real.abspath(target)
+        if created is not None and not (place + "/").startswith(self.tmp_roots):
+            self.created[place] = created
+            created.created = place
+        elif not (place + "/").startswith(self.tmp_roots):
             self._may_create(target, None, "os.rename", _real.getframe(2))
 
     def _may_create(self, path: str, record: Record | None, event: str = "", frame: FrameType | None = None) -> None:
-        if path.startswith(self.tmp_roots):
+        if (path + "/").startswith(self.tmp_roots):
             return
         try:
             absolute = path if path.startswith("/") and ".." not in path else _real.abspath(path)
-            if absolute in self.created or absolute.startswith(self.tmp_roots):
+            if absolute in self.created or (absolute + "/").startswith(self.tmp_roots):
                 return
             _real.lstat(absolute)
         except FileNotFoundError:
@@ -445,7 +452,8 @@ def _inode_of_path(path: str) -> tuple[int, int]:
     return (status.st_dev, status.st_ino)
 
 
-def _inode(number: int) -> tuple[int, int] | None:
+def inode_of(number: int) -> tuple[int, int] | None:
+    """Device and inode of an open descriptor, or None."""
     try:
         status = _real.fstat(number)
     except OSError:

@@ -13,7 +13,7 @@ from itertools import chain
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import NOBODY, Acquisition, Origin, Resource
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Record, Recorder, socket_fileno
+from pytest_leakguard.origins.audit import Record, Recorder, inode_of, socket_fileno
 
 _SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
 _OF_THE_CENSUS = frozenset({"fd", "socket", "process"})
@@ -85,7 +85,9 @@ class Matcher:
             # what was not there at the last look was acquired since: older records can't explain it
             latest = iter([r for r in reversed(recorder.records) if not r.blamed and not r.pinned])
         else:
-            latest = chain(reversed(recorder.records), reversed(recorder.before))
+            # what is dead explains one warning; what is still open explains none
+            every = chain(reversed(recorder.records), reversed(recorder.before))
+            latest = iter([r for r in every if not r.spent and not _is_open(r)])
         if clue == "thread" and isinstance(value, int):
             record = recorder.started_by(value)
             if record is not None:
@@ -118,6 +120,8 @@ class Matcher:
             yield from (record for record in latest if _same_path(record, str(value)))
         elif clue == "inode":
             yield from (record for record in latest if _inode(record) == value)
+        elif clue == "scandir":
+            yield from (record for record in latest if record.event == "os.scandir")
         elif clue == "event loop":
             yield from (record for record in latest if is_event_loop(record))
 
@@ -125,6 +129,10 @@ class Matcher:
 def _is_another(record: Record, clue: str, number: Hashable) -> bool:
     """Whether a record that shares a path is known to be closed, or to be another descriptor."""
     return clue in ("path", "inode") and (record.over or (record.fd >= 0 and record.fd != number))
+
+
+def _is_open(record: Record) -> bool:
+    return record.event == "open" and record.fd >= 0 and not record.over and inode_of(record.fd) == _inode(record)
 
 
 def is_event_loop(record: Record) -> bool:

@@ -97,7 +97,7 @@ def reach(
                 continue
             if len(seen) > at_most:
                 return Reach(frozenset(objects), frozenset(found), frozenset(counted), False)
-            below.extend(_next(obj))
+            below.extend(_children(obj))
             if finalizers and identity in finalizers:
                 below.extend(finalizers[identity])
         level = below
@@ -111,6 +111,14 @@ def _finalizers_by_owner() -> dict[int, list[Any]]:
     for info in tuple(registry.values()):
         found.setdefault(id(info.weakref()), []).extend((info.func, info.args, info.kwargs))
     return found
+
+
+def _children(obj: Any) -> list[Any]:
+    """What an object leads to; one that resists costs itself, not the search."""
+    try:
+        return list(_next(obj))
+    except Exception:
+        return []
 
 
 def _next(obj: Any) -> Iterator[Any]:
@@ -131,12 +139,12 @@ def _next(obj: Any) -> Iterator[Any]:
     elif kind is AsyncGeneratorType:
         yield from _real.gc_get_referents(obj)
         yield from _of_suspended(obj.ag_frame, obj.ag_code)
-    elif isinstance(obj, type):
-        if not _is_wall(obj) and _is_foreign(getattr(sys.modules.get(obj.__module__), "__file__", None)):
-            yield from tuple(vars(obj).values())
+    elif issubclass(kind, type):
+        if not _is_wall(obj) and _is_foreign(getattr(sys.modules.get(_module_of(obj)), "__file__", None)):
+            yield from tuple(type.__getattribute__(obj, "__dict__").values())
     elif kind is contextvars.ContextVar:
         yield obj.get(None)
-    elif isinstance(obj, weakref.ref):
+    elif issubclass(kind, weakref.ref):
         yield obj()
     elif kind is functools.partial:
         yield obj.func
@@ -144,8 +152,8 @@ def _next(obj: Any) -> Iterator[Any]:
         yield obj.keywords
     else:
         yield from _real.gc_get_referents(obj)
-        if isinstance(obj, threading.Thread) and obj.ident is not None:
-            yield from _of_running(obj.ident)
+        if issubclass(kind, threading.Thread):
+            yield from _of_running(object.__getattribute__(obj, "_ident"))
 
 
 def _of_suspended(frame: FrameType | None, code: CodeType) -> Iterator[Any]:
@@ -156,8 +164,13 @@ def _of_suspended(frame: FrameType | None, code: CodeType) -> Iterator[Any]:
 
 
 def _is_wall(kind: type) -> bool:
-    module = getattr(kind, "__module__", "")
-    return isinstance(module, str) and module.partition(".")[0] in _WALLS
+    return _module_of(kind).partition(".")[0] in _WALLS
+
+
+def _module_of(kind: type) -> str:
+    """The module of a class, without running code of its metaclass."""
+    module = type.__getattribute__(kind, "__module__")
+    return module if type(module) is str else ""
 
 
 def _is_foreign(filename: object) -> bool:
@@ -195,8 +208,8 @@ def _named(code: CodeType, namespace: dict[str, Any]) -> Iterator[Any]:
             yield from _named(constant, namespace)
 
 
-def _of_running(ident: int) -> Iterator[Any]:
-    frame = _real.current_frames().get(ident)
+def _of_running(ident: int | None) -> Iterator[Any]:
+    frame = _real.current_frames().get(ident or 0)
     while frame is not None:
         yield from tuple(frame.f_locals.values())
         frame = frame.f_back

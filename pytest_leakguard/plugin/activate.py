@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.canary import blind_kinds
+from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.summary import Presenter, Tally
 from pytest_leakguard.plugin.xdist import Worker, is_worker
@@ -29,13 +32,23 @@ def activate(
         items: already collected, when it is too late for the collection hook.
     Raises: pytest.UsageError.
     """
-    others = [probe for probes in config.hook.pytest_leakguard_probes(config=config) if probes for probe in probes]
+    errors: list[str] = []
+    others: list[Any] = []
+    for name, probes in call_each(config.hook, "pytest_leakguard_probes", errors, config=config):
+        if isinstance(probes, (list, tuple)):
+            others += probes
+        else:
+            errors.append(f"hook pytest_leakguard_probes of {name} gave {type(probes).__name__}, not a list of probes")
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds, rules = options.check_kinds(settings, known)
-    for lines in config.hook.pytest_leakguard_allow(config=config):
-        rules += options.rules_of(lines or (), known, "hook pytest_leakguard_allow")
+    for name, lines in call_each(config.hook, "pytest_leakguard_allow", errors, config=config):
+        if isinstance(lines, (list, tuple)) and all(isinstance(line, str) for line in lines):
+            rules += options.rules_of(lines, known, f"hook pytest_leakguard_allow of {name}")
+        else:
+            errors.append(f"hook pytest_leakguard_allow of {name} gave {lines!r}, not a list of strings")
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
+    guard.errors += errors
     config.pluginmanager.register(guard, GUARD_NAME)
     tally = Tally(guard)
     if is_worker(config):

@@ -16,6 +16,22 @@ REPORT_ATTRIBUTE = "leakguard"
 Location = tuple[str, int | None, str]
 
 
+def call_each(hooks: Any, name: str, errors: list[str], **arguments: Any) -> list[Any]:
+    """Call each implementation of a hook of ours; one that raises is told and passed over."""
+    results = []
+    for implementation in getattr(hooks, name).get_hookimpls():
+        try:
+            result = implementation.function(*(arguments[argument] for argument in implementation.argnames))
+        except Exception as error:
+            line = f"hook {name} of {implementation.plugin_name}: {type(error).__name__}: {error}"
+            if line not in errors:
+                errors.append(line)
+        else:
+            if result is not None:
+                results.append((implementation.plugin_name, result))
+    return results
+
+
 class Delivery:
     """Puts findings on teardown reports, as plain data that an xdist worker can send.
 
@@ -30,6 +46,7 @@ class Delivery:
         self._unsent: dict[str, list[Finding]] = {}
         self._locations: dict[str, Location] = {}
         self.used_rules: set[AllowRule] = set()
+        self.errors: list[str] = []
 
     @property
     def has_unsent(self) -> bool:
@@ -46,13 +63,15 @@ class Delivery:
         groups: dict[tuple[tuple[AllowRule, ...], bool], list[Case]] = {}
         for one in judged:
             if one.case in kept and one.case.resource.kind in one.test.kinds:
-                groups.setdefault((one.test.rules, one.test.failed), []).append(one.case)
+                # what belongs to a fixture is not a single test's to allow
+                rules = one.test.rules if one.case.acquisition.owner.kind == "test" else ()
+                groups.setdefault((rules, one.test.failed), []).append(one.case)
         found: list[Finding] = []
         for (rules, failed), cases in groups.items():
             normal: Disposition = "note" if failed else "warned" if self._action == "warn" else "fails"
             found += judge(cases, [*rules, *self._rules], normal=normal, used=self.used_rules.add)
         for finding in found:
-            self._config.hook.pytest_leakguard_leak(finding=to_dict(finding))
+            call_each(self._config.hook, "pytest_leakguard_leak", self.errors, finding=to_dict(finding))
         return found
 
     def attach(self, item: pytest.Item, report: pytest.TestReport, findings: list[Finding], **more: Any) -> None:

@@ -43,9 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def _all_kinds(config: pytest.Config) -> list[str]:
     """The kinds that can be named: ours, and those of third-party probes."""
     from pytest_leakguard.core.model import KINDS
+    from pytest_leakguard.plugin.delivery import call_each
 
-    others = config.hook.pytest_leakguard_probes(config=config)
-    return [*KINDS, *(str(getattr(probe, "kind", "")) for probes in others if probes for probe in probes)]
+    others = [
+        probe
+        for _, probes in call_each(config.hook, "pytest_leakguard_probes", [], config=config)
+        if isinstance(probes, (list, tuple))
+        for probe in probes
+    ]
+    return [*KINDS, *(str(getattr(probe, "kind", "")) for probe in others)]
 
 
 def _check_allow_marks(config: pytest.Config, items: list[pytest.Item]) -> None:

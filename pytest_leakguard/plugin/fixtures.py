@@ -37,6 +37,8 @@ class LeakCheck:
     def __init__(self, guard: Guard, item: pytest.Item) -> None:
         self._guard = guard
         self._item = item
+        self.told: set[Item] = set()
+        """What a block told already: one around it is silent about that."""
 
     def snapshot(self) -> Snapshot:
         """What exists now, of the kinds that are watched; garbage is collected first."""
@@ -46,7 +48,8 @@ class LeakCheck:
 
     def diff(self, before: Snapshot, after: Snapshot) -> list[Finding]:
         """What `after` holds and `before` does not, with owner and origin. Waits for nothing."""
-        return self._findings(after.items - before.items, looks=1, seconds=0.0)
+        until = "not due yet, at the second snapshot"
+        return self._findings(after.items - before.items, until, looks=1, seconds=0.0)
 
     def track(self, obj: T) -> T:
         """Ask that `obj` be gone when the test and its fixtures are over; gives it back.
@@ -108,7 +111,7 @@ class LeakCheck:
         marked = guard.settings.every_test or self._item.get_closest_marker("no_leaks") is not None
         return (guard.settings_of(self._item).kinds if marked else guard.kinds) - {"object"}
 
-    def _findings(self, items: frozenset[Item] | set[Item], *, looks: int, seconds: float) -> list[Finding]:
+    def _findings(self, items: frozenset[Item] | set[Item], until: str, *, looks: int, seconds: float) -> list[Finding]:
         """Findings for resources that are new; told once, so the end of the test is silent about them."""
         watch = self._guard.watch
         context = watch.recorder.context()
@@ -117,13 +120,13 @@ class LeakCheck:
             phase=context.phase, origin=Origin(),
         )  # fmt: skip
         suspects = watch.examine({item for item in items if item[0] != "unclosed"}, otherwise)
-        cases = [self._case(suspect, "leaked", looks, seconds) for suspect in suspects]
+        cases = [self._case(suspect, "leaked", until, looks, seconds) for suspect in suspects]
         matcher = watch.matcher()
         for item in items:
             if item[0] == "unclosed":
                 suspect = watch.examine_unclosed(item[1], matcher)
                 suspects.append(suspect)
-                cases.append(self._case(suspect, "unclosed", looks, seconds))
+                cases.append(self._case(suspect, "unclosed", until, looks, seconds))
         for suspect in suspects:
             suspect.live = None
         rules = [*self._guard.settings_of(self._item).rules, *self._guard.rules]
@@ -134,10 +137,10 @@ class LeakCheck:
         ]
 
     @staticmethod
-    def _case(suspect: Suspect, verdict: Any, looks: int, seconds: float) -> Case:
+    def _case(suspect: Suspect, verdict: Any, until: str, looks: int, seconds: float) -> Case:
         return Case(
             resource=suspect.resource, acquisition=suspect.acquisition, verdict=verdict,
-            looks=looks, seconds=seconds, mark=suspect.mark,
+            until=until, looks=looks, seconds=seconds, mark=suspect.mark,
         )  # fmt: skip
 
 
@@ -186,13 +189,14 @@ class _Block(AbstractContextManager[None]):
 
             settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
             left = self._new()
-        findings = self._check._findings(left, looks=settled.looks, seconds=settled.seconds)
+        findings = self._check._findings(left, "end of the block", looks=settled.looks, seconds=settled.seconds)
+        self._check.told |= left
         guard.judge.tell(left)
         return findings
 
     def _new(self) -> set[Item]:
         watch = self._check._guard.watch
-        return watch.items(watch.look(self._kinds)) - self._before
+        return watch.items(watch.look(self._kinds)) - self._before - self._check.told
 
 
 def _add_note(error: BaseException, note: str) -> None:

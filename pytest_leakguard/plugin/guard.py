@@ -33,8 +33,6 @@ from pytest_leakguard.watch import Item, Watch
 FULL_LOOK_EVERY = 200
 """Tests after which a full look is made although nothing seemed to move."""
 
-_ALLOW_MARK = "@pytest.mark.allow_leaks"
-
 
 @dataclass(slots=True)
 class Statistics:
@@ -75,6 +73,7 @@ class Guard:
         self.delivery = Delivery(config, rules, settings.action)
         self.statistics = Statistics()
         self.marker_rules: set[AllowRule] = set()
+        self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
@@ -92,6 +91,7 @@ class Guard:
         self._on = False  # the running test is guarded
         self._failed = False
         self._failed_in_setup = False
+        self._skipped = False
 
     # -- hooks of every test -------------------------------------------------
 
@@ -128,8 +128,9 @@ class Guard:
             return report
         when = call.when
         if when == "setup":
-            self._failed = self._failed_in_setup = False  # a rerun starts anew inside one protocol
+            self._failed = self._failed_in_setup = self._skipped = False  # a rerun starts anew inside one protocol
             self.watch.ledger.phase = "call"
+        self._skipped |= report.outcome == "skipped"
         if report.outcome == "failed" or hasattr(report, "wasxfail"):
             self._failed = True
             self._failed_in_setup |= when == "setup"
@@ -184,9 +185,8 @@ class Guard:
         for item in items:
             if item.get_closest_marker("no_leaks") or item.get_closest_marker("allow_leaks"):
                 own = options.item_settings(item, self.settings, self.kinds, self.known_kinds)
-                allowing = tuple(rule for rule in own.rules if rule.source.startswith(_ALLOW_MARK))
-                if allowing:
-                    self._allowing[item.nodeid] = allowing
+                if own.rules:
+                    self._allowing[item.nodeid] = own.rules
 
     def join(self, item: pytest.Item) -> None:
         """A running test asks to be guarded; one that is already is left alone."""
@@ -237,7 +237,7 @@ class Guard:
 
     def _end(self, item: pytest.Item, report: pytest.TestReport) -> None:
         self.statistics.tests += 1
-        if self._allowing and not self._failed and item.nodeid in self._allowing:
+        if self._allowing and not self._failed and not self._skipped and item.nodeid in self._allowing:
             self.marker_rules.update(self._allowing[item.nodeid])
         if not self._moved() or not self.watch.is_own_process():
             return
@@ -282,6 +282,7 @@ class Guard:
                 judged = self.judge.judge(self._test(item))
         if brought:
             self._tell_unraisable(item, report)
+            judged = [one.of_failed(item.nodeid) for one in judged] if self._failed else judged
         findings = self.delivery.findings(judged) if judged else []
         if findings or self.delivery.has_unsent:
             self.wake()

@@ -71,14 +71,15 @@ def tmp_roots(config: pytest.Config) -> tuple[str, ...]:
     roots: list[str] = []
     given = config.getoption("basetemp", None)
     if given:
-        roots.append(os.path.abspath(str(given)))
+        roots.append(os.path.abspath(str(given)) + os.sep)
     top = os.environ.get("PYTEST_DEBUG_TEMPROOT") or temp_folder()
     roots.append(os.path.join(top, "pytest-of-"))
     factory = getattr(config, "_tmp_path_factory", None)
     base = getattr(factory, "_basetemp", None)
     if base is not None:
-        roots.append(str(base))
-    return tuple(sorted({os.path.realpath(r) if not r.endswith("-") else r for r in roots} | set(roots)))
+        roots.append(str(base) + os.sep)
+    real = {os.path.realpath(root) + os.sep for root in roots if root.endswith(os.sep)}
+    return tuple(sorted(real | set(roots)))
 
 
 def raw_ini(config: pytest.Config, name: str) -> object:

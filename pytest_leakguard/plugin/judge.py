@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
@@ -43,6 +43,10 @@ class Judged:
 
     case: Case
     test: Test
+
+    def of_failed(self, name: str) -> Judged:
+        """The same, now that the test of that name is known to have failed by itself."""
+        return self if self.test.name != name else Judged(self.case, replace(self.test, failed=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +285,7 @@ class Judge:
             if suspect.acquisition.owner.kind == "nobody":
                 continue
             if suspect.record is not None:
+                suspect.record.spent = True
                 if suspect.record.blamed:
                     continue
                 suspect.record.blamed = True

@@ -78,6 +78,12 @@ ONCE: tuple[OnceRule, ...] = (
         function="Arena.__init__",
         reason="multiprocessing keeps the arenas of its shared memory heap and uses them again",
     ),
+    OnceRule(
+        kinds=frozenset({"temp"}),
+        module="multiprocessing/util.py",
+        function="get_temp_dir",
+        reason="multiprocessing keeps one folder for the whole process and removes it at exit",
+    ),
 )
 
 _TRACKER = "the resource tracker serves the whole process and ends with it"

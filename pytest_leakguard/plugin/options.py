@@ -183,6 +183,8 @@ def item_settings(
             rules += rules_of([line], known, where)
     if markers:
         closest = markers[0]  # function before class before module
+        for mark in markers[1:]:
+            _check_arguments(mark, known, where)
         if closest.args:
             kinds = kinds_of(",".join(_strings(closest.args, "kinds", where)), known, where)
         added = _strings(closest.kwargs.get("add", ()), "add", where)
@@ -195,6 +197,15 @@ def item_settings(
         place = node.nodeid.partition("[")[0] if node is item else node.nodeid
         rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {place}"))
     return ItemSettings(kinds=kinds, grace_seconds=grace, rules=tuple(rules))
+
+
+def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> None:
+    """Refuse what is wrong in a mark that a closer one overrides."""
+    kinds = [*_strings(mark.args, "kinds", where), *_strings(mark.kwargs.get("add", ()), "add", where)]
+    if kinds:
+        kinds_of(",".join(kinds), known, where)
+    if mark.kwargs.get("grace") is not None:
+        seconds(mark.kwargs["grace"], where)
 
 
 def _allow_marker(mark: pytest.Mark, known: Collection[str], where: str) -> AllowRule:

@@ -40,10 +40,15 @@ class Tally:
             "peak": statistics.peak,
             "peak_test": statistics.peak_test,
             "seconds": statistics.seconds,
-            "errors": [*guard.watch.roster.errors, *guard.watch.recorder.failures(), *guard.errors],
+            "errors": [
+                *guard.watch.roster.errors,
+                *guard.watch.recorder.failures(),
+                *guard.errors,
+                *guard.delivery.errors,
+            ],
             "blind": dict(guard.blind),
             "used": sorted(used),
-            "asked": sorted({(rule.text, rule.source) for rule in guard.marker_rules}),
+            "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -142,7 +147,7 @@ class Presenter:
     @pytest.hookimpl(wrapper=True)
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
         result = yield
-        if self.guard.watch.is_own_process():
+        if self.guard.watch.is_own_process() and not self.config.option.collectonly:
             self._summarize(terminalreporter)
         return result
 
@@ -173,6 +178,7 @@ class Presenter:
         if node is not None:
             report.node = node  # type: ignore[attr-defined]
         self.show(report, findings)
+        self.apart += [finding for finding in findings if finding.disposition == "note"]
         if report.outcome == "failed" or STATUS in report.__dict__:
             self.config.hook.pytest_runtest_logreport(report=report)
 
@@ -183,7 +189,9 @@ class Presenter:
             return
         failing = [finding for finding in findings if finding.disposition == "fails"]
         notes = [finding for finding in findings if finding.disposition == "note"]
-        if failing:
+        if failing and report.outcome == "failed":
+            report.sections.append(("leakguard: left behind after teardown", text.message(failing)))
+        elif failing:
             report.outcome = "failed"
             report.longrepr = text.message(failing)
             setattr(report, STATUS, "red")
@@ -201,14 +209,14 @@ class Presenter:
         if self.settings.action != "report":
             shown = [finding for finding in self.findings if finding.disposition in ("fails", "warned")]
             if shown:
-                terminal.section("leaks", red=True, bold=True)
+                terminal.write_sep("=", "leaks", red=True, bold=True)
                 terminal.write_line(_message_by_fingerprint(shown))
             if self.apart:
-                terminal.section("left behind by tests that failed in setup")
+                terminal.write_sep("=", "left behind by failed tests")
                 terminal.write_line(_message_by_fingerprint(self.apart))
             late = [finding for finding in self.findings if finding.disposition == "late"]
             if late:
-                terminal.section("late: gone, but only within the grace")
+                terminal.write_sep("=", "late: gone, but only within the grace")
                 terminal.write_line(_message_by_fingerprint(late))
         for rule, source in total["unused"]:
             terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)

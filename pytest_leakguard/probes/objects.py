@@ -33,6 +33,8 @@ class ObjectProbe:
                 f"leak_check.track: {name} objects can't be weakly referenced; "
                 "track the object that holds it, or add '__weakref__' to the class's __slots__"
             ) from None
+        if any(known() is obj for known, _ in self._tracked.values()):
+            return
         self._next += 1
         self._tracked[self._next] = (reference, name)
         self.records[self._next] = record

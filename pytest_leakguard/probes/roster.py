@@ -66,7 +66,7 @@ class Roster:
             ProbeState(
                 kind=kind,
                 active=kind in self._active,
-                mechanism=str(getattr(probe, "mechanism", "")) if kind in self._active else "",
+                mechanism=_mechanism(probe) if kind in self._active else "",
                 note=self._off.get(kind, ""),
             )
             for kind, probe in self._known.items()
@@ -95,7 +95,14 @@ class Roster:
         """A suspect in words; a probe that fails to describe costs the words, not the finding."""
         probe = self._known[kind]
         plain = Resource(kind=kind, key=key, what=f"{kind} {key!r}", subject=kind, reason="its probe failed")
-        return self._guarded(kind, probe, lambda: _described(probe, kind, key), plain)
+        try:
+            return _described(probe, kind, key)
+        except Exception as error:
+            # it still sees: only the words are missing
+            line = f"probe {kind!r} could not describe a resource: {_words(error)}"
+            if line not in self.errors:
+                self.errors.append(line)
+            return plain
 
     def switch_off(self, kind: str, reason: str) -> None:
         """Stop asking a probe, and say why."""
@@ -142,6 +149,13 @@ class Roster:
         except Exception as error:
             self.switch_off(kind, _words(error))
             return instead
+
+
+def _mechanism(probe: Probe) -> str:
+    try:
+        return str(probe.mechanism)
+    except Exception as error:
+        return f"unknown: {_words(error)}"
 
 
 def _words(error: Exception) -> str:

@@ -82,7 +82,10 @@ class ThreadProbe:
 
 
 def _remedy(thread: threading.Thread) -> str:
-    target = getattr(thread, "_target", None)
+    try:
+        target = object.__getattribute__(thread, "_target")
+    except AttributeError:
+        target = None
     if getattr(target, "__module__", "") == "concurrent.futures.thread":
         return "shut the executor down: `with ThreadPoolExecutor() as pool:` or pool.shutdown()"
     if isinstance(thread, threading.Timer):

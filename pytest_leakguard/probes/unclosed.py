@@ -206,6 +206,8 @@ def _clues(text: str) -> list[tuple[str, Hashable]]:
     address = _ADDRESS.search(rest)
     if address:
         clues.append(("id", int(address[1], 16)))
+    if "scandir iterator" in rest:
+        clues.append(("scandir", 0))
     if "unclosed event loop" in rest:
         clues.append(("event loop", 0))
     return clues

@@ -244,7 +244,7 @@ def test_any_filter_of_the_user(pytester):
         assert len(run.report["findings"]) == 5, name
         assert run.report["errors"] == [], name
         assert run.status == 1, name
-        # pytest's own warning of the unraisable one is an error too, where the count of references ends it: as without us
+        # what a plain `del` raises is told by pytest itself in a warning, an error here: as without us
         own = name in ("error", "ini error")
         failing = {
             finding["test"].partition("::")[2] for finding in run.report["findings"] if finding["disposition"] == "note"
