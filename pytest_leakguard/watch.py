@@ -20,7 +20,7 @@ from pytest_leakguard.core.ledger import Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Record, Recorder
-from pytest_leakguard.origins.match import Matcher, acquisition_of, is_event_loop, is_popen_pipe
+from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_event_loop, is_popen_pipe
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
@@ -139,7 +139,7 @@ class Watch:
 
     def is_still(self, census: Census) -> bool:
         """Whether certainly nothing came and nothing went since that census; cheaper than a new one."""
-        if census.get("temp") or self.recorder.created or census.get("object") or self._others:
+        if census.get("temp") or self.recorder.created or self.objects.mark() or self._others:
             return False
         if census.get("process") or has_children():
             return False
@@ -239,7 +239,7 @@ class Watch:
         """One ResourceWarning: the acquisition if one matches, else what went on when it came."""
         caught = self.unclosed.caught(key)
         resource = self.roster.describe("unclosed", key)
-        match = matcher.match(resource)
+        match = Match(caught.record) if caught.record is not None else matcher.match(resource, caught.count)
         otherwise = Acquisition(
             owner=caught.context.owner, test=caught.context.test, phase=caught.context.phase, origin=Origin()
         )

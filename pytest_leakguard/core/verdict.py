@@ -159,7 +159,7 @@ def _order(case: Case) -> tuple[int, str]:
 
 def _due(case: Case) -> str:
     owner = case.acquisition.owner
-    seconds = f"{case.seconds:.2g}" if case.seconds >= 0.01 else "0"
+    seconds = f"{case.seconds:.2g}" if case.seconds >= 0.001 else "0"
     looks = f"{case.looks} look{'s' if case.looks != 1 else ''} in {seconds} s"
     if owner.kind == "test":
         scope, end = f"end of {owner.scope} scope", "teardown"

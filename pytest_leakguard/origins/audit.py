@@ -78,6 +78,8 @@ class Record:
     """The path that came into being with it."""
     renamed = ""
     """The path's later name."""
+    number = 0
+    """Counts the records of a session, so that an older one is told from a younger."""
     when = 0.0
     """Seconds since boot, of a process's start."""
     over = False
@@ -104,6 +106,7 @@ class Recorder:
         self.home = _real.get_ident()
         self.moves = 0
         self.thread_starts = 0
+        self.count = 0
         self.spawned = False
         self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self.before: tuple[Record, ...] = ()
@@ -112,6 +115,7 @@ class Recorder:
         self._unresolved: list[Record] = []
         self.known: Callable[[], frozenset[Any]] = frozenset
         """Gives the descriptors that were there at the last look, as the fd probe names them."""
+        self._closing: list[tuple[list[Record], Callable[[Record], object]]] = []
         self._opened: dict[str, Record] = {}
         self._lookups = 0
         self._thread_records: dict[int, Record] = {}
@@ -215,6 +219,12 @@ class Recorder:
 
     def resolve(self) -> None:
         """Ask new sockets for their descriptors: the event comes before there is one."""
+        if self._closing:
+            questions, self._closing = self._closing, []
+            for records, answer in questions:
+                closed = [record for record in records if inode_of(record.fd) != record.inode]
+                if closed:
+                    answer(closed[0])
         if self._unresolved:
             pending, self._unresolved = self._unresolved, []
             for record in pending:
@@ -229,6 +239,21 @@ class Recorder:
         kept = [record for record in self.records if type(record.detail) is not int]
         self.before = (*self.before, *kept)[-KEPT_RECORDS:]
         self.records.clear()
+
+    def ask_which_closed(self, path: str, answer: Callable[[Record], object]) -> None:
+        """A file of that name dies now: of several opens of it, the one whose descriptor is closed next.
+
+        Only those count whose descriptor is known; asked again when the next
+        acquisition starts, or when the test is judged.
+        """
+        records = []
+        for record in self.records:
+            if record.event == "open" and record.detail == path and record.fd >= 0 and not record.spent:
+                record.inode = inode_of(record.fd)
+                if record.inode is not None:
+                    records.append(record)
+        if records:
+            self._closing.append((records, answer))
 
     def forget(self) -> None:
         """Drop the records that can't become the origin of a leak any more."""
@@ -293,9 +318,11 @@ class Recorder:
         record.over = True
 
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
-        if self._unresolved:
+        if self._unresolved or self._closing:
             self.resolve()
         record = Record(event, detail, frames.walk(frame), self.context())
+        self.count += 1
+        record.number = self.count
         self.records.append(record)
         return record
 

@@ -34,7 +34,7 @@ def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
                 number = _socket.socket.fileno(obj)
             elif issubclass(kind, _io.FileIO):
                 number = _io.FileIO.fileno(obj)
-            elif kind.__name__ == "Connection" and kind.__module__ == "multiprocessing.connection":
+            elif class_name(kind) == "multiprocessing.connection.Connection":
                 number = vars(obj)["_handle"]
             else:
                 continue
@@ -58,6 +58,12 @@ def _add_untracked_pollers(found: dict[int, Any], numbers: Collection[int]) -> N
                 found[poller.fileno()] = obj
 
 
+def class_name(kind: type) -> str:
+    """Module and qualified name of a class, without running code of its metaclass."""
+    module = type.__getattribute__(kind, "__module__")
+    return f"{module}.{type.__getattribute__(kind, '__qualname__')}"
+
+
 def thread_object(ident: int) -> threading.Thread | None:
     """The thread object with that ident."""
     return next((thread for thread in _real.enumerate_threads() if thread.ident == ident), None)
@@ -69,6 +75,5 @@ def object_with_id(identity: int, type_name: str) -> Any:
         return None
     for obj in _real.gc_get_objects():
         if id(obj) == identity:
-            kind = type(obj)
-            return obj if f"{kind.__module__}.{kind.__qualname__}" == type_name else None
+            return obj if class_name(type(obj)) == type_name else None
     return None

@@ -49,11 +49,17 @@ class Matcher:
         self._used: set[int] = set()
         recorder.resolve()
 
-    def match(self, resource: Resource) -> Match:
-        """The latest record that no other resource has taken, by the strongest clue."""
+    def match(self, resource: Resource, count: int | None = None) -> Match:
+        """The latest record that no other resource has taken, by the strongest clue.
+
+        Args:
+            count: only the first so many records of the session are asked.
+        """
         number = next((value for clue, value in resource.clues if clue == "fd"), None)
         for clue, value in resource.clues:
             for record in self._candidates(clue, value, resource.kind):
+                if count is not None and record.number > count:
+                    continue
                 if id(record) in self._used or _is_another(record, clue, number):
                     continue
                 if self._is_copy(record, number):
@@ -120,6 +126,11 @@ class Matcher:
             yield from (record for record in latest if _same_path(record, str(value)))
         elif clue == "inode":
             yield from (record for record in latest if _inode(record) == value)
+        elif clue == "dead socket":
+            # one that died before it could be asked for its number
+            yield from (
+                r for r in latest if r.event == "socket.__new__" and r.fd < 0 and r.ref is not None and not r.ref()
+            )
         elif clue == "scandir":
             yield from (record for record in latest if record.event == "os.scandir")
         elif clue == "event loop":

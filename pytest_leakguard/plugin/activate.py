@@ -44,7 +44,7 @@ def activate(
     kinds, rules = options.check_kinds(settings, known)
     for name, lines in call_each(config.hook, "pytest_leakguard_allow", errors, config=config):
         if isinstance(lines, (list, tuple)) and all(isinstance(line, str) for line in lines):
-            rules += options.rules_of(lines, known, f"hook pytest_leakguard_allow of {name}")
+            rules += options.rules_of(lines, known, "hook pytest_leakguard_allow")
         else:
             errors.append(f"hook pytest_leakguard_allow of {name} gave {lines!r}, not a list of strings")
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)

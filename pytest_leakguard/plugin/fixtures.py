@@ -176,6 +176,7 @@ class _Block(AbstractContextManager[None]):
         guard = self._check._guard
         watch = guard.watch
         context = watch.recorder.context()
+        watch.recorder.resolve()
         with watch.collecting(context, lambda: None):
             new = self._new()
             if not new:

@@ -270,6 +270,7 @@ class Guard:
         self._close_nodes(item)
         context = Context(Owner(kind="test", scope="function", name=item.nodeid), item.nodeid, None)
         brought: list[bool] = []
+        self.watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         with self.watch.collecting(context, lambda: brought.append(True)):
             _real.gc_collect(1)
             if not self.judge.needs_to_judge() and not self.delivery.has_unsent:

@@ -62,7 +62,7 @@ def read(config: pytest.Config) -> Settings:
     def setting(name: str) -> Any:
         try:
             return config.getini(name)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, pytest.UsageError) as error:
             given = internals.raw_ini(config, name)
             if name == "leakguard_grace" and isinstance(given, (int, float)):
                 return given
@@ -147,6 +147,8 @@ def kinds_of(text: str, known: Collection[str], source: str) -> frozenset[str]:
             chosen.discard(kind)
         else:
             chosen.add(kind)
+    if not chosen:
+        raise pytest.UsageError(f"{source}: {text!r} leaves nothing to watch.\nKnown: {_listed(known)}.")
     return frozenset(chosen)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins.audit import Record
+from pytest_leakguard.origins.holders import class_name
 
 
 class ObjectProbe:
@@ -25,7 +26,7 @@ class ObjectProbe:
 
     def track(self, obj: object, record: Record) -> None:
         """Watch an object. Raises TypeError when it can't be weakly referenced."""
-        name = _name_of(type(obj))
+        name = class_name(type(obj))
         try:
             reference = weakref.ref(obj)
         except TypeError:
@@ -68,9 +69,3 @@ class ObjectProbe:
             fix="drop the reference that keeps it alive (a cache, a callback, a module global)",
             clues=(("tracked", key),),
         )  # fmt: skip
-
-
-def _name_of(kind: type) -> str:
-    """Module and qualified name of a class, without running code of its metaclass."""
-    module = type.__getattribute__(kind, "__module__")
-    return f"{module}.{type.__getattribute__(kind, '__qualname__')}"

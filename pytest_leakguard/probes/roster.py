@@ -125,6 +125,7 @@ class Roster:
         self._known[kind] = probe
         try:
             reason = probe.unavailable()
+            str(probe.mechanism)
             if reason is not None and not isinstance(reason, str):
                 raise Nonsense(f"unavailable() gave {type(reason).__name__}, not None or a string")
         except Exception as error:

@@ -23,7 +23,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.audit import Record, Recorder
 
 _LITERAL = r"""b?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _FILE_NAME = re.compile(rf"(?<= name=)(?:{_LITERAL})", re.DOTALL)
@@ -36,12 +36,20 @@ _KEPT = 1000
 _FINALIZERS = ("__del__", "_exitfunc")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caught:
-    """One ResourceWarning: its text, and who was at work."""
+    """One ResourceWarning: its text, who was at work, and the acquisition where that could be seen at once."""
 
     text: str
     context: Context
+    count: int
+    """How many acquisitions were recorded by then: a later one can't explain it."""
+    record: Record | None = None
+
+    def settle(self, record: Record) -> None:
+        """That record's descriptor is the one that was closed."""
+        self.record = record
+        record.spent = True
 
 
 class _Witness:
@@ -160,7 +168,10 @@ class UnclosedProbe:
         self._next += 1
         self._recorder.moves += 1
         context = self.by_collector or self._recorder.context()
-        self._caught[self._next] = Caught(str(text), context)
+        caught = self._caught[self._next] = Caught(str(text), context, self._recorder.count)
+        named = next((str(value) for clue, value in _clues(text) if clue == "name"), None)
+        if named is not None:
+            self._recorder.ask_which_closed(named, caught.settle)
         return self.by_collector is not None
 
 
@@ -206,6 +217,8 @@ def _clues(text: str) -> list[tuple[str, Hashable]]:
     address = _ADDRESS.search(rest)
     if address:
         clues.append(("id", int(address[1], 16)))
+    if "socket.socket" in rest:
+        clues.append(("dead socket", 0))
     if "scandir iterator" in rest:
         clues.append(("scandir", 0))
     if "unclosed event loop" in rest:

@@ -105,7 +105,7 @@ LATE = found(
     Origin(file="app/poller.py", line=20, function="Poller.start", how="audit", event="thread start"),
     verdict="late",
     looks=3,
-    seconds=0.0031,
+    seconds=0.25,
 )
 UNKNOWN = found(
     "fd",
@@ -213,7 +213,7 @@ LEAK unclosed  tests/test_import.py::test_header
 LATE thread  tests/test_import.py::test_header
   what      thread 'poller', daemon
   acquired  call phase, app/poller.py:20 in Poller.start  [audit: thread start]
-  due       end of function scope; gone only after 0.0031 s, 3 looks
+  due       end of function scope; gone only after 0.25 s, 3 looks
   fix       tell it to stop and join it before the test ends""",
     ),
     "unknown origin": (

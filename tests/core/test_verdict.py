@@ -212,8 +212,8 @@ def test_due_tells_the_state_in_the_word_of_the_kind(kind, state):
         ({"looks": 14, "seconds": 1.0123}, "end of function scope; still open after teardown, 14 looks in 1 s"),
         ({"verdict": "unclosed"}, "end of function scope; nothing closed it, the garbage collector did"),
         (
-            {"verdict": "late", "looks": 3, "seconds": 0.0031},
-            "end of function scope; gone only after 0.0031 s, 3 looks",
+            {"verdict": "late", "looks": 3, "seconds": 0.031},
+            "end of function scope; gone only after 0.031 s, 3 looks",
         ),
         ({"owner": FIXTURE}, "end of module scope; still open after the fixture's teardown, 1 look in 0 s"),
         ({"owner": NODE}, "end of package scope; still open after the node's teardown, 1 look in 0 s"),

@@ -244,7 +244,7 @@ def test_a_broken_probe_is_switched_off_and_reported(alone, pytester, part, reas
     ids=["raises", "gives nothing", "gives text"],
 )
 def test_a_probe_that_cannot_describe_loses_the_words_not_the_leak(alone, pytester, part):
-    """The leak is told plainly and fails its test; then the probe is off."""
+    """The leak is told plainly and fails its test; the error is told too, and the probe goes on."""
     pytester.makeconftest(
         f"{PROBE}\n    def describe(self, key): {part}\n\ndef pytest_leakguard_probes(config):\n    return [Probe()]\n"
     )

@@ -118,7 +118,7 @@ def test_a_leaky_block_raises(leak_check, path):
     assert finding.origin.line == sys._getframe().f_lineno - 4
     assert str(caught.value).startswith("\\nLEAK fd  ")
     assert "  acquired  call phase, " in str(caught.value)
-    assert finding.due.startswith("end of the block; still open ")
+    assert finding.due.startswith("end of the block; still open, ")
     assert isinstance(caught.value, AssertionError)
     KEPT.pop().close()
 

@@ -126,7 +126,7 @@ def ask_all(roster: Roster) -> None:
         roster.describe(kind, "a")
 
 
-@pytest.mark.parametrize("part", ["unavailable", "mechanism", "mark", "keys", "describe"])
+@pytest.mark.parametrize("part", ["unavailable", "mechanism", "mark", "keys"])
 def test_a_probe_that_raises_is_switched_off_and_reported_once(steady, part):
     """Whichever part raises: one error, the reason as note, and the other probe goes on."""
     roster = Roster([Broken(part, error=ERROR), steady])
@@ -148,13 +148,31 @@ def test_a_mark_that_raises_takes_no_other_mark_with_it(steady):
     assert "broken" not in roster.look()
 
 
-def test_a_probe_that_cannot_describe_costs_the_words_not_the_finding():
-    """The resource is told plainly, with the reason why nothing more is known."""
-    roster = Roster([Broken("describe", error=ERROR)])
-    told = roster.describe("broken", ("a", 1))
-    assert told == Resource(
-        kind="broken", key=("a", 1), what="broken ('a', 1)", subject="broken", reason="its probe failed"
-    )
+@pytest.mark.parametrize(
+    "gives",
+    [
+        ERROR,
+        None,
+        "a handle",
+        Resource(kind="fd", key=1, what="another's", subject="x"),
+        Resource(kind="broken", key="a", what=None, subject=None),  # type: ignore[arg-type]
+        Resource(kind="broken", key="a", what="", subject="", fix=7),  # type: ignore[arg-type]
+    ],
+)
+def test_a_probe_that_cannot_describe_costs_the_words_not_the_finding(steady, gives):
+    """It still sees, and goes on seeing: the resource is told plainly, the error once."""
+    broken = Broken("describe", error=ERROR) if gives is ERROR else Broken("describe", gives=gives)
+    roster = Roster([broken, steady])
+    for _ in range(2):
+        told = roster.describe("broken", ("a", 1))
+        assert told == Resource(
+            kind="broken", key=("a", 1), what="broken ('a', 1)", subject="broken", reason="its probe failed"
+        )
+    (error,) = roster.errors
+    assert error.startswith("probe 'broken' could not describe a resource: ")
+    assert roster.kinds == {"broken", "steady"}
+    assert roster.look() == {"broken": frozenset("ab"), "steady": frozenset("ab")}
+    assert roster.describe("steady", "a").what == "steady a"
 
 
 NONSENSE = [
@@ -162,10 +180,6 @@ NONSENSE = [
     ("keys", 7),
     ("keys", "abc"),
     ("keys", ["a", ["unhashable"]]),
-    ("describe", None),
-    ("describe", "a handle"),
-    ("describe", Resource(kind="fd", key=1, what="another's", subject="x")),
-    ("describe", Resource(kind="broken", key="a", what=None, subject=None)),  # type: ignore[arg-type]
     ("unavailable", 7),
     ("unavailable", True),
 ]
@@ -180,9 +194,6 @@ def test_a_probe_that_gives_nonsense_is_switched_off_and_reported(steady, part, 
     (error,) = roster.errors
     assert error.startswith("probe 'broken' switched off: ")
     assert roster.kinds == {"steady"}
-    told = roster.describe("broken", "a")
-    assert (told.kind, told.key) == ("broken", "a")
-    assert all(isinstance(text, str) for text in (told.what, told.subject, told.fix, told.reason))
 
 
 class Odd:
