@@ -6,12 +6,12 @@ import _io
 import _socket
 import select
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pytest_leakguard import _real
 
-_EPOLL = getattr(select, "epoll", None)
+_EPOLL: Any = getattr(select, "epoll", None)
 
 
 def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
@@ -23,28 +23,39 @@ def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
     if not numbers:
         return found
+    readers: dict[type, Callable[[Any], int] | None] = {}
     for obj in _real.gc_get_objects():
         kind = type(obj)
-        try:
-            if kind is _io.FileIO:
-                number = _io.FileIO.fileno(obj)
-            elif _EPOLL is not None and kind is _EPOLL:
-                number = obj.fileno()
-            elif issubclass(kind, _socket.socket):
-                number = _socket.socket.fileno(obj)
-            elif issubclass(kind, _io.FileIO):
-                number = _io.FileIO.fileno(obj)
-            elif class_name(kind) == "multiprocessing.connection.Connection":
-                number = vars(obj)["_handle"]
-            else:
+        if kind not in readers:
+            readers[kind] = _reader(kind)
+        read = readers[kind]
+        if read is not None:
+            try:
+                number = read(obj)
+            except (ValueError, OSError, TypeError, KeyError):  # closed, or not initialised
                 continue
-        except (ValueError, OSError, TypeError, KeyError):  # closed, or not initialised
-            continue
-        if number in numbers:
-            found[number] = obj
+            if number in numbers:
+                found[number] = obj
     if _EPOLL is not None and len(found) < len(numbers):
         _add_untracked_pollers(found, numbers)
     return found
+
+
+def _reader(kind: type) -> Callable[[Any], int] | None:
+    """How objects of a class tell the descriptor that they hold, if they hold one."""
+    if issubclass(kind, _io.FileIO):
+        return _io.FileIO.fileno
+    if issubclass(kind, _socket.socket):
+        return _socket.socket.fileno
+    if _EPOLL is not None and kind is _EPOLL:
+        return lambda obj: int(obj.fileno())
+    name = class_name(kind)
+    if name == "multiprocessing.connection.Connection":
+        return lambda obj: int(vars(obj)["_handle"])
+    if name.endswith(".Popen"):
+        # multiprocessing's, and loky's: the pipe that tells of the child's end
+        return lambda obj: int(vars(obj)["sentinel"])
+    return None
 
 
 def _add_untracked_pollers(found: dict[int, Any], numbers: Collection[int]) -> None:

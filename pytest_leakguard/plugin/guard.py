@@ -277,9 +277,7 @@ class Guard:
                 judged = []
                 self.judge.tidy()
             else:
-                # what could die does so before anything is blamed
                 internals.drop_references(item)
-                _real.gc_collect()
                 judged = self.judge.judge(self._test(item))
         if brought:
             self._tell_unraisable(item, report)
@@ -333,6 +331,7 @@ class Guard:
 
     def _node_ready(self, scope: LiveScope) -> None:
         self.judge.claim(self._before_node.pop(scope.owner.serial, ()), scope.owner)
+        scope.set_up()
         self.watch.ledger.ready(scope.owner)
 
     def _close_nodes(self, item: pytest.Item) -> None:

@@ -33,6 +33,15 @@ def is_set_up(session: Any, node: Any) -> bool:
     return stack is None or node in stack
 
 
+def has_own_teardown(node: Any) -> bool:
+    """Whether the end of a node runs anything: a teardown of its class, or finalizers that were added."""
+    if type(node).teardown is not pytest.Collector.teardown:
+        return True
+    stack = getattr(getattr(node.session, "_setupstate", None), "stack", None) or {}
+    # pytest itself adds the node's teardown
+    return node not in stack or len(stack[node][0]) > 1
+
+
 def drop_references(item: pytest.Item) -> None:
     """Let go what pytest itself holds of a test that is over, so that its objects can die.
 

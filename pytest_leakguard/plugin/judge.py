@@ -118,9 +118,14 @@ class Judge:
         return not watch.is_still(self._census) and bool(self._new())
 
     def judge(self, test: Test) -> list[Judged]:
-        """The cases that fall due at the end of a test; garbage has been collected."""
+        """The cases that fall due at the end of a test; its young garbage has been collected."""
         ended = self.watch.ledger.take_ended()
-        now = self._classify(test, self._new())
+        new = self._new()
+        if new or (ended and self.deferred):
+            # before anything is blamed all that could die does so; only here the cost follows the heap
+            _real.gc_collect()
+            new = self._new()
+        now = self._classify(test, new)
         now += self._due(test, ended)
         cases = self._settled(now, test.grace_seconds) + self._unclosed(test)
         self._remember(now)

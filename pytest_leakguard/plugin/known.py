@@ -84,6 +84,12 @@ ONCE: tuple[OnceRule, ...] = (
         function="get_temp_dir",
         reason="multiprocessing keeps one folder for the whole process and removes it at exit",
     ),
+    OnceRule(
+        kinds=frozenset({"temp"}),
+        module="joblib/_memmapping_reducer.py",
+        function="_get_temp_dir",
+        reason="joblib keeps a folder for what its pools share and removes it at exit",
+    ),
 )
 
 _TRACKER = "the resource tracker serves the whole process and ends with it"

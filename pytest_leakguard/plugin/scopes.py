@@ -33,6 +33,9 @@ class LiveScope:
 
     def set_up(self) -> None:
         """Its set-up is over: see what it can release by."""
+        if self.node is not None:
+            self.has_finalizer = internals.has_own_teardown(self.node)
+            return
         count = internals.finalizer_count(self.fixturedef)
         self.has_finalizer = count < 0 or count > self._finalizers_before
         self.has_value = _real.gc_is_tracked(internals.cached_value(self.fixturedef))

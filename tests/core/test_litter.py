@@ -14,7 +14,7 @@ HOME_CACHE = "/home/u/.cache"
     [
         "/tmp/station-1.csv",
         "/tmp/tmpabcd1234",
-        "/work/out/report.html",
+        "/proj/out/report.html",
         "/dev/shm/psm_1f2e3d",
         "/tmp/.hidden",
         "/tmp/pycache/a.txt",  # only the exact names count
@@ -44,15 +44,15 @@ def test_what_a_test_leaves_is_litter(path):
         "/sys/fs/cgroup/x",
         HOME_CACHE,
         f"{HOME_CACHE}/pip/http/1",
-        "/work/app/__pycache__",
-        "/work/app/__pycache__/a.cpython-311.pyc.140",
-        "/work/a.pyc",
-        "/work/a.pyo",
-        "/work/.coverage",
-        "/work/.coverage.host.123.XabcdefX",
-        "/work/.hypothesis/examples/1/2",
-        "/work/.pytest_cache/v/cache/lastfailed",
-        "/work/.pytest_cache",
+        "/proj/app/__pycache__",
+        "/proj/app/__pycache__/a.cpython-311.pyc.140",
+        "/proj/a.pyc",
+        "/proj/a.pyo",
+        "/proj/.coverage",
+        "/proj/.coverage.host.123.XabcdefX",
+        "/proj/.hypothesis/examples/1/2",
+        "/proj/.pytest_cache/v/cache/lastfailed",
+        "/proj/.pytest_cache",
     ],
 )
 def test_what_tools_keep_from_run_to_run_is_not(path):
@@ -63,10 +63,10 @@ def test_what_tools_keep_from_run_to_run_is_not(path):
 @pytest.mark.parametrize("part", sorted(CACHE_PARTS))
 def test_every_cache_folder_covers_itself_and_what_is_below(part):
     """A cache folder is forgiven with all it holds, and only as a whole name."""
-    assert not is_litter(f"/work/{part}")
-    assert not is_litter(f"/work/{part}/a/b.txt")
-    assert is_litter(f"/work/{part}x/b.txt")
-    assert is_litter(f"/work/x{part}/b.txt")
+    assert not is_litter(f"/proj/{part}")
+    assert not is_litter(f"/proj/{part}/a/b.txt")
+    assert is_litter(f"/proj/{part}x/b.txt")
+    assert is_litter(f"/proj/x{part}/b.txt")
 
 
 def test_a_cache_folder_may_be_given_with_a_slash_at_its_end():

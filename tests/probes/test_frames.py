@@ -33,7 +33,7 @@ def stack(*filenames: str) -> frames.Stack:
     return tuple((code(filename, f"f{n}", n + 10), 0) for n, filename in enumerate(filenames))
 
 
-PROJECT, TEST = "/work/app/loader.py", "/work/tests/test_a.py"
+PROJECT, TEST = "/proj/app/loader.py", "/proj/tests/test_a.py"
 DEPENDENCY = f"{SITE}redis/connection.py"
 LIBRARY = os.path.join(STDLIB, "tempfile.py")
 
@@ -103,8 +103,8 @@ def test_walk_keeps_no_local_alive():
         (HERE, "project"),
         (PROJECT, "project"),
         (TEST, "project"),
-        ("/work/site-packages-mine/a.py", "project"),
-        ("/work/_pytest/a.py", "project"),
+        ("/proj/site-packages-mine/a.py", "project"),
+        ("/proj/_pytest/a.py", "project"),
         ("", "project"),
         ("<string>", "stdlib"),
         ("<frozen importlib._bootstrap>", "stdlib"),
@@ -113,7 +113,7 @@ def test_walk_keeps_no_local_alive():
         (os.path.join(STDLIB, "asyncio", "base_events.py"), "stdlib"),
         (json.__file__, "stdlib"),
         (DEPENDENCY, "dependency"),
-        ("/work/.venv/lib/python3.11/site-packages/redis/connection.py", "dependency"),
+        ("/proj/.venv/lib/python3.11/site-packages/redis/connection.py", "dependency"),
         ("/usr/lib/python3/dist-packages/yaml/__init__.py", "dependency"),
         (os.path.join(STDLIB, "site-packages", "single_module.py"), "dependency"),
         ("/v/site-packages/a/site-packages/pytest/x.py", "runner"),
@@ -135,13 +135,13 @@ def test_whose_code_a_file_is(filename, region):
 @pytest.mark.parametrize(
     ("filename", "root", "short"),
     [
-        ("/work/app/a.py", "/work", "app/a.py"),
-        ("/work/app/a.py", "/work/", "app/a.py"),
-        ("/workshop/a.py", "/work", "/workshop/a.py"),
-        ("/work/.venv/lib/python3.11/site-packages/redis/a.py", "/work", "redis/a.py"),
-        ("/elsewhere/a.py", "/work", "/elsewhere/a.py"),
-        (LIBRARY, "/work", f"python{sys.version_info[0]}.{sys.version_info[1]}/tempfile.py"),
-        ("<string>", "/work", "<string>"),
+        ("/proj/app/a.py", "/proj", "app/a.py"),
+        ("/proj/app/a.py", "/proj/", "app/a.py"),
+        ("/project/a.py", "/proj", "/project/a.py"),
+        ("/proj/.venv/lib/python3.11/site-packages/redis/a.py", "/proj", "redis/a.py"),
+        ("/elsewhere/a.py", "/proj", "/elsewhere/a.py"),
+        (LIBRARY, "/proj", f"python{sys.version_info[0]}.{sys.version_info[1]}/tempfile.py"),
+        ("<string>", "/proj", "<string>"),
     ],
 )
 def test_paths_in_a_report_are_short(filename, root, short):
@@ -171,13 +171,13 @@ def test_a_stack_through_an_import_is_one(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("filename", "function", "is_hook"),
     [
-        ("/work/conftest.py", "pytest_runtest_setup", True),
+        ("/proj/conftest.py", "pytest_runtest_setup", True),
         (f"{SITE}pytest_other/plugin.py", "pytest_runtest_teardown", True),
         (f"{SITE}pytest_asyncio/plugin.py", "pytest_pyfunc_call", False),
         (f"{SITE}anyio/pytest_plugin.py", "pytest_fixture_setup", False),
         (pytest.Item.__init__.__code__.co_filename, "pytest_runtest_call", False),
-        ("/work/tests/test_a.py", "test_pytest_is_here", False),
-        ("/work/conftest.py", "my_fixture", False),
+        ("/proj/tests/test_a.py", "test_pytest_is_here", False),
+        ("/proj/conftest.py", "my_fixture", False),
     ],
 )
 def test_a_hook_of_another_plugin_is_told_by_the_outermost_frame(filename, function, is_hook):
@@ -188,7 +188,7 @@ def test_a_hook_of_another_plugin_is_told_by_the_outermost_frame(filename, funct
 
 def test_a_stack_that_was_cut_or_is_empty_is_no_hook():
     """Without the outermost frame nothing is claimed."""
-    hook = (code("/work/conftest.py", "pytest_runtest_setup"), 0)
+    hook = (code("/proj/conftest.py", "pytest_runtest_setup"), 0)
     assert not frames.is_plugin_hook(())
     assert not frames.is_plugin_hook((hook,) * frames.DEPTH)
     assert frames.is_plugin_hook((hook,) * (frames.DEPTH - 1))
@@ -198,7 +198,7 @@ def test_a_stack_that_was_cut_or_is_empty_is_no_hook():
 
 
 def origin(*filenames: str):
-    return frames.origin_of(stack(*filenames), root="/work", how="audit", event="open")
+    return frames.origin_of(stack(*filenames), root="/proj", how="audit", event="open")
 
 
 def test_the_first_line_of_the_project_is_the_origin():
@@ -239,7 +239,7 @@ def test_without_a_line_of_the_user_the_innermost_is_told():
 
 def test_an_empty_stack_says_that_no_python_ran():
     """Nothing to tell, with the reason."""
-    found = frames.origin_of((), root="/work", how="audit", event="open")
+    found = frames.origin_of((), root="/proj", how="audit", event="open")
     assert (found.file, found.line, found.function, found.how) == (None, None, None, "unknown")
     assert found.reason == "no Python code was running"
 
