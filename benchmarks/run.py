@@ -82,9 +82,7 @@ BENCHMARKS = (
     Benchmark(name="off", title="installed but off", suite=suites.short, budget=1.01),
     Benchmark(name="import", title="load of the entry point", suite=suites.one, budget=0.005, floor=0.0),
     Benchmark(name="trivial", title="trivial tests", suite=suites.trivial, flags=ON, budget=1.05),
-    Benchmark(
-        name="resources", title="files, sockets, threads", suite=suites.resources, flags=ON, budget=1.10
-    ),
+    Benchmark(name="resources", title="files, sockets, threads", suite=suites.resources, flags=ON, budget=1.10),
     Benchmark(name="heap", title="1,000,000 objects alive", suite=suites.heap, flags=ON, budget=1.05),
 )
 
@@ -135,14 +133,10 @@ def notes_of(benchmark: Benchmark, count: int, measured: Sequence[dict[Side, Run
     modules = measured[-1]["with"].modules
     own = sum(name.split(".")[0] == "pytest_leakguard" for name in modules)
     others = [name for name in ("psutil", "objgraph") if name in modules]
-    return (
-        f"when off, {own} of its modules are imported; {' and '.join(others) or 'no psutil, no objgraph'}",
-    )
+    return (f"when off, {own} of its modules are imported; {' and '.join(others) or 'no psutil, no objgraph'}",)
 
 
-def conclude(
-    benchmark: Benchmark, count: int, measured: Sequence[dict[Side, Run]], wall_seconds: float
-) -> Result:
+def conclude(benchmark: Benchmark, count: int, measured: Sequence[dict[Side, Run]], wall_seconds: float) -> Result:
     """Turn the runs of a benchmark into its result."""
     values = tuple(value_of(benchmark, runs) for runs in measured)
     found = estimate(values)
@@ -171,9 +165,7 @@ def conclude(
     )
 
 
-def run_benchmark(
-    sides: Sides, benchmark: Benchmark, folder: Path, pairs: int, patience_seconds: float
-) -> Result:
+def run_benchmark(sides: Sides, benchmark: Benchmark, folder: Path, pairs: int, patience_seconds: float) -> Result:
     """Write the suite, warm both sides, measure.
 
     Args:
@@ -192,9 +184,7 @@ def run_benchmark(
     while True:
         measured.append(measure(sides, benchmark, task, len(measured)))
         elapsed = time.monotonic() - started
-        print(
-            f"\r{benchmark.name}: pair {len(measured)}, {elapsed:.0f} s ", end="", file=sys.stderr, flush=True
-        )
+        print(f"\r{benchmark.name}: pair {len(measured)}, {elapsed:.0f} s ", end="", file=sys.stderr, flush=True)
         if len(measured) < pairs:
             continue
         found = estimate([value_of(benchmark, runs) for runs in measured])

@@ -92,9 +92,7 @@ class Sides:
                 process.kill()  # nothing to a process that was waited for
                 process.wait()
 
-    def _start(
-        self, side: Side, task: Task, turns: tuple[str, int, int] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, side: Side, task: Task, turns: tuple[str, int, int] | None = None) -> subprocess.Popen[bytes]:
         result, basetemp = self._result(side), self.work / f"basetemp-{side}"
         result.unlink(missing_ok=True)
         # pytest would remove the old one inside the loop
@@ -129,9 +127,7 @@ class Sides:
             raise BenchmarkError(f"the side {side!r} ended with status {status}:\n{tail}")
         told: dict[str, Any] = json.loads(self._result(side).read_text(encoding="utf-8"))
         if told["passed"] != task.count:
-            raise BenchmarkError(
-                f"the side {side!r} passed {told['passed']} tests, not {task.count}:\n{tail}"
-            )
+            raise BenchmarkError(f"the side {side!r} passed {told['passed']} tests, not {task.count}:\n{tail}")
         if told["present"] != (side == "with"):
             raise BenchmarkError(f"the side {side!r} ran, and the plugin's presence was {told['present']}")
         closing = [line for line in lines if line.startswith("leakguard: ")]

@@ -247,6 +247,9 @@ class Recorder:
         acquisition starts, or when the test is judged.
         """
         records = []
+        last = self._opened.get(path)
+        if last is not None and last.fd < 0:
+            self._find_descriptor(last)  # it may be the one: not closed yet
         for record in self.records:
             if record.event == "open" and record.detail == path and record.fd >= 0 and not record.spent:
                 record.inode = inode_of(record.fd)
@@ -254,6 +257,11 @@ class Recorder:
                     records.append(record)
         if records:
             self._closing.append((records, answer))
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether `resolve` has something to find out that may be lost later."""
+        return bool(self._closing)
 
     def forget(self) -> None:
         """Drop the records that can't become the origin of a leak any more."""
@@ -305,7 +313,7 @@ class Recorder:
             return
         taken = {key[0] for key in self.known() if key[1:3] == wanted}
         for other in self.records:
-            if other.detail == record.detail and other.fd >= 0 and not other.over:
+            if other.detail == record.detail and other.fd >= 0 and not other.over and not other.spent:
                 # an earlier one whose number leads elsewhere by now is closed
                 if inode_of(other.fd) == wanted:
                     taken.add(other.fd)

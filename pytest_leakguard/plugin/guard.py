@@ -142,6 +142,8 @@ class Guard:
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
         # not told from the report of the call phase: each subtest has such a one
         self.watch.ledger.phase = "teardown"
+        if self.watch.recorder.has_questions:
+            self.watch.recorder.resolve()
         count, statistics = self.watch.table.count(), self.statistics
         if count > statistics.peak:
             statistics.peak, statistics.peak_test = count, item.nodeid

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
@@ -14,6 +14,8 @@ from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.plugin.known import known_by_design
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
+from pytest_leakguard.probes.descriptors import DescriptorKey
+from pytest_leakguard.probes.fds import descriptor_path
 from pytest_leakguard.probes.roster import Census
 from pytest_leakguard.watch import Item, Suspect, Watch
 
@@ -75,6 +77,7 @@ class Judge:
     known: Census = field(default_factory=dict)
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
+    _paths: dict[Key, str] = field(default_factory=dict)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
 
@@ -83,6 +86,7 @@ class Judge:
         self.watch.recorder.set_before()
         self._census = self.watch.look_and_mark()
         self.known = dict(self._census)
+        self._paths = {key: descriptor_path(key) for key in self.known.get("fd", ()) if _is_file(key)}
         self.watch.recorder.known = lambda: self.known.get("fd", frozenset())
 
     def everything(self) -> set[Item]:
@@ -154,7 +158,7 @@ class Judge:
                 continue
             known = known or frozenset()
             if kind == "fd":
-                known |= _heirs(known, keys)
+                known |= self._heirs(known, keys)
             fresh = {key for key in keys - known if (kind, key) not in self.deferred}
             new.update((kind, key) for key in fresh)
             self.known[kind] = frozenset(keys & known)
@@ -165,6 +169,26 @@ class Judge:
 
     def _know(self, kind: str, key: Key) -> None:
         self.known[kind] = self.known.get(kind, frozenset()) | {key}
+        if kind == "fd" and _is_file(key):
+            self._paths[key] = descriptor_path(key)
+
+    def _heirs(self, known: frozenset[Key], now: frozenset[Key]) -> frozenset[Key]:
+        """Descriptors that take the place of a known one on the same file: they belong to whom that belonged.
+
+        A pool that outlives the tests closes its connection and opens it again, maybe
+        after the file was made anew.
+        """
+        gone = [key for key in known - now if _is_file(key)]
+        heirs: set[Key] = set()
+        for key in sorted(now - known, key=repr) if gone else ():
+            if _is_file(key):
+                path = descriptor_path(key)
+                left = next((old for old in gone if _same_file(old, key) or self._paths.get(old) == path != ""), None)
+                if left is not None:
+                    gone.remove(left)
+                    heirs.add(key)
+                    self._paths[key] = path
+        return frozenset(heirs)
 
     def _release(self, item: Item) -> None:
         """A suspect is gone by itself: never mentioned."""
@@ -321,27 +345,13 @@ class Judge:
         recorder.forget()
 
 
-def _heirs(known: frozenset[Key], now: frozenset[Key]) -> frozenset[Key]:
-    """Descriptors that take the place of a known one on the same file: they belong to whom that belonged.
-
-    A pool that outlives the tests closes its connection and opens it again.
-    """
-    vacant = Counter(file for key in known - now if (file := _file_of(key)) is not None)
-    heirs = set()
-    if vacant:
-        for key in sorted(now - known, key=repr):
-            file = _file_of(key)
-            if vacant[file] > 0:
-                vacant[file] -= 1
-                heirs.add(key)
-    return frozenset(heirs)
+def _is_file(key: Key) -> bool:
+    # pipes, devices and the like are no one's heir
+    return isinstance(key, tuple) and len(key) == 4 and stat.S_ISREG(key[3])
 
 
-def _file_of(key: Key) -> Key:
-    # device and inode of a regular file; pipes, devices and the like are no one's heir
-    if isinstance(key, tuple) and len(key) == 4 and stat.S_ISREG(key[3]):
-        return key[1:3]
-    return None
+def _same_file(one: Key, other: Key) -> bool:
+    return cast("DescriptorKey", one)[1:3] == cast("DescriptorKey", other)[1:3]
 
 
 def _owned_by(acquisition: Acquisition, owner: Owner, first_test: str) -> Acquisition:

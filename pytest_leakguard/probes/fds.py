@@ -101,6 +101,11 @@ class FdProbe:
         )  # fmt: skip
 
 
+def descriptor_path(key: Key) -> str:
+    """The path behind a descriptor, empty where that can't be told."""
+    return _link(cast(DescriptorKey, key)[0])
+
+
 def _link(number: int) -> str:
     try:
         return _real.readlink(f"/proc/self/fd/{number}")
