@@ -372,7 +372,7 @@ def test_every_leaky_example_is_told_and_no_clean_one(examples):
 
 def steady(line: str) -> str:
     """A line of a report without what changes from run to run."""
-    line = re.sub(r"\bfd \d+", "fd N", line)
+    line = re.sub(r"\bfd \d+", "fd N", line).replace("[wrap: thread start]", "[audit: thread start]")
     line = re.sub(r"(?<=, )peak .*", "peak", line)
     line = re.sub(r"(\d) leaked in [\d.]+s =+", r"\1 leaked", re.sub(r"^=+ (?=\d)", "", line))
     line = re.sub(r"\d+ looks? in [\d.]+ s", "N looks in N s", line)

@@ -23,12 +23,13 @@ def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
     found: dict[int, Any] = {}
     if not numbers:
         return found
-    readers: dict[type, Callable[[Any], int] | None] = {}
+    # by id: a metaclass may refuse to hash its classes; all of them are alive while this runs
+    readers: dict[int, Callable[[Any], int] | None] = {}
     for obj in _real.gc_get_objects():
         kind = type(obj)
-        if kind not in readers:
-            readers[kind] = _reader(kind)
-        read = readers[kind]
+        if id(kind) not in readers:
+            readers[id(kind)] = _reader(kind)
+        read = readers[id(kind)]
         if read is not None:
             try:
                 number = read(obj)

@@ -1,5 +1,7 @@
 """The shortest way through: one leak, one finding."""
 
+from __future__ import annotations
+
 
 def test_a_leaked_file_fails_its_test_and_names_the_line(pytester, run):
     """The flag turns a leaked file into one finding with kind, owner, phase and line."""
