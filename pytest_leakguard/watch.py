@@ -111,6 +111,17 @@ class Watch:
         while self._undo:
             self._undo.pop()()
 
+    def _join_attached(self, suspects: list[Suspect]) -> None:
+        """ATTACH opens a database inside sqlite and raises no event: it goes with the connection made last."""
+        latest = next((r for r in reversed(self.recorder.records) if r.event == "sqlite3.connect"), None)
+        for suspect in suspects if latest is not None else ():
+            path = next((str(value) for clue, value in suspect.resource.clues if clue == "path"), "")
+            if suspect.record is None and suspect.item[0] == "fd" and _is_database(path):
+                suspect.record = latest
+                reason = "a database attached to a sqlite connection; ATTACH raises no event, try --leakguard-trace"
+                connection = acquisition_of(Match(latest), root=self.root, otherwise=suspect.acquisition)
+                suspect.acquisition = replace(connection, origin=Origin(reason=reason))
+
     def track(self, obj: object, frame: FrameType) -> None:
         """Watch an object; `frame` is the caller's. Raises TypeError when it can't be weakly referenced."""
         record = Record("leak_check.track", None, frames.walk(frame), self.recorder.context())
@@ -202,6 +213,7 @@ class Watch:
                     suspect.record.fd = suspect.item[1][0]
             _join_event_loops(suspects)
             _join_pipes(suspects)
+            self._join_attached(suspects)
             _join_copies(suspects)
             held.clear()
             return suspects
@@ -315,6 +327,19 @@ def _pipes_of(popen: Any) -> set[int]:
         if isinstance(stream, io.IOBase) and not stream.closed:
             candidates.append(stream.fileno())
     return {number for number in candidates if type(number) is int}
+
+
+def _is_database(path: str) -> bool:
+    """Whether a file is sqlite's, or will be: it is empty until something is written."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except (OSError, ValueError):
+        return False
+    return start.startswith(b"SQLite format 3") or (not start and os.path.splitext(path)[1] in _DATABASE_ENDINGS)
+
+
+_DATABASE_ENDINGS = (".db", ".db3", ".sqlite", ".sqlite3")
 
 
 def _join_copies(suspects: list[Suspect]) -> None:

@@ -397,3 +397,69 @@ def test_every_rule_of_the_tables_in_the_package_has_its_pair_here():
     assert modules == {"trio", "multiprocessing", "loky", "joblib"}
     assert all(module in bodies for module in modules)
     assert all(rule.reason for rule in (*ONCE, *SINGLETONS))
+
+
+ATTACHED = """
+import sqlite3
+import pytest
+
+KEPT = []
+
+def connect(folder, name):
+    connection = sqlite3.connect(folder / name)
+    connection.execute("create table if not exists t (a)")
+    connection.execute("attach database ? as other", (str(folder / f"other-{name}"),))
+    connection.execute("create table if not exists other.t (a)")
+    KEPT.append(connection)
+
+@pytest.fixture(scope="module")
+def connected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("databases")
+    connect(folder, "fixture.db")
+    yield folder
+    KEPT.pop(0).close()
+
+def test_uses(connected):
+    pass
+
+def test_leaks(tmp_path):
+    connect(tmp_path, "leaked.db")
+"""
+
+
+def test_an_attached_database_goes_with_its_connection(pytester, alone):
+    """ATTACH raises no event: the file is the connection's owner's, and one that a test leaks is still told."""
+    pytester.makepyfile(test_attached=ATTACHED)
+    ran = alone()
+    told = sorted((finding["test"].partition("::")[2], finding["subject"]) for finding in ran.findings)
+    assert [(test, subject.rpartition("/")[2]) for test, subject in told] == [
+        ("test_leaks", "leaked.db"),
+        ("test_leaks", "other-leaked.db"),
+    ]
+    (attached,) = [finding for finding in ran.findings if finding["subject"].endswith("other-leaked.db")]
+    assert attached["origin"]["how"] == "unknown"
+    assert "ATTACH" in attached["origin"]["reason"]
+
+
+def test_a_pool_that_opens_its_file_anew_keeps_its_owner(pytester, alone):
+    """A descriptor in the place of a known one on the same file is no leak; a second one on that file is."""
+    pytester.makepyfile(
+        test_pool="""
+        import os
+        POOL = [os.open(__file__, os.O_RDONLY)]
+        KEPT = []
+
+        def test_reopens():
+            os.close(POOL.pop())
+            POOL.append(os.open(__file__, os.O_RDONLY))
+
+        def test_reopens_and_leaks():
+            os.close(POOL.pop())
+            POOL.append(os.open(__file__, os.O_RDONLY))
+            KEPT.append(os.open(__file__, os.O_RDONLY))
+        """
+    )
+    ran = alone()
+    (finding,) = ran.findings
+    assert finding["test"].endswith("::test_reopens_and_leaks")
+    assert finding["count"] == 1
