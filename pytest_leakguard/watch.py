@@ -218,6 +218,14 @@ class Watch:
             held.clear()
             return suspects
 
+    def sketch(self, items: Collection[Item], otherwise: Acquisition) -> list[Suspect]:
+        """Explain resources by the record alone: cheaper than `examine`, which asks the heap too."""
+        with self.recorder.silence():
+            matcher = self.matcher()
+            suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            self._join_attached(suspects)
+        return suspects
+
     def _suspect(self, item: Item, matcher: Matcher, otherwise: Acquisition) -> Suspect:
         kind, key = item
         resource = self.roster.describe(kind, key)

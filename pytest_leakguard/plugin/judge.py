@@ -124,12 +124,8 @@ class Judge:
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
         ended = self.watch.ledger.take_ended()
-        new = self._new()
-        if new or (ended and self.deferred):
-            # before anything is blamed all that could die does so; only here the cost follows the heap
-            _real.gc_collect()
-            new = self._new()
-        now = self._classify(test, new)
+        suspects = self._suspects(test, bool(ended and self.deferred))
+        now = self._classify(test, suspects)
         now += self._due(test, ended)
         cases = self._settled(now, test.grace_seconds) + self._unclosed(test)
         self._remember(now)
@@ -167,6 +163,28 @@ class Judge:
                 self._release(item)
         return new
 
+    def _suspects(self, test: Test, collect: bool) -> list[Suspect]:
+        """What is new, explained; the heap is asked only about what may be a test's own.
+
+        Before a test is blamed all that could die does so: only then the cost
+        follows the size of the heap.
+        """
+        new = self._new()
+        sketched = self.watch.sketch(new, self._otherwise(test)) if new else []
+        own = {s.item for s in sketched if s.acquisition.owner.kind == "test" and s.item not in self._claims}
+        if own or collect:
+            _real.gc_collect()
+            new = self._new()
+            own &= new
+        rest = [suspect for suspect in sketched if suspect.item in new and suspect.item not in own]
+        late = new - {suspect.item for suspect in sketched}
+        return [*rest, *self.watch.examine(own | late, self._otherwise(test))] if own or late else rest
+
+    @staticmethod
+    def _otherwise(test: Test) -> Acquisition:
+        owner = Owner(kind="test", scope="function", name=test.name)
+        return Acquisition(owner=owner, test=test.name, phase=None, origin=Origin())
+
     def _know(self, kind: str, key: Key) -> None:
         self.known[kind] = self.known.get(kind, frozenset()) | {key}
         if kind == "fd" and _is_file(key):
@@ -198,12 +216,10 @@ class Judge:
 
     # -- whose it is ---------------------------------------------------------
 
-    def _classify(self, test: Test, new: set[Item]) -> list[Deferred]:
+    def _classify(self, test: Test, suspects: list[Suspect]) -> list[Deferred]:
         """New resources: nobody's, to be judged now, or put off until a wider scope ends."""
-        if not new:
+        if not suspects:
             return []
-        owner = Owner(kind="test", scope="function", name=test.name)
-        suspects = self.watch.examine(new, Acquisition(owner=owner, test=test.name, phase=None, origin=Origin()))
         by_design = known_by_design(suspects)
         now: list[Deferred] = []
         searched: list[Suspect] = []
