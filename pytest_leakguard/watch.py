@@ -209,8 +209,6 @@ class Watch:
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
-                if suspect.item[0] == "fd" and suspect.record is not None and isinstance(suspect.item[1], tuple):
-                    suspect.record.fd = suspect.item[1][0]
             _join_event_loops(suspects)
             _join_pipes(suspects)
             self._join_attached(suspects)
@@ -246,6 +244,8 @@ class Watch:
             )
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
+        if kind == "fd" and record is not None and isinstance(key, tuple):
+            record.fd = key[0]
         return Suspect(item, resource, acquisition, record, mark=_mark(record))
 
     def describe_now(self, suspect: Suspect) -> Resource:
