@@ -245,7 +245,7 @@ class Watch:
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
         if kind == "fd" and record is not None and isinstance(key, tuple):
-            record.fd = key[0]
+            record.fd, record.inode = key[0], (key[1], key[2])
         return Suspect(item, resource, acquisition, record, mark=_mark(record))
 
     def describe_now(self, suspect: Suspect) -> Resource:

@@ -321,7 +321,7 @@ class Recorder:
                     other.over = True
         for number in numbers:
             if number not in taken and inode_of(number) == wanted:
-                record.fd = number
+                record.fd, record.inode = number, wanted
                 return
         record.over = True
 

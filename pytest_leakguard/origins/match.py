@@ -182,7 +182,13 @@ def _holds(record: Record, number: Hashable, kind: str) -> bool:
     if record.event == "socket.__new__":
         sock = record.ref() if kind == "socket" and record.ref is not None else None
         return sock is not None and socket_fileno(sock) == number
-    return record.event == "open" and type(record.detail) is str and record.fd == number
+    # the number alone is no identity: the file behind it may be closed, and another have the number
+    return (
+        record.event == "open"
+        and type(record.detail) is str
+        and record.fd == number
+        and inode_of(record.fd) == record.inode
+    )
 
 
 def _same_path(record: Record, path: str) -> bool:

@@ -50,7 +50,7 @@ def state():
         "active threads": threading.active_count(),
         "threads": [thread.name for thread in threading.enumerate()],
         "running": len(sys._current_frames()),
-        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd")),
+        "descriptors": sorted(int(name) for name in os.listdir("/dev/fd")),
         "children": [file.read_text() for file in pathlib.Path("/proc/self/task").glob("*/children")],
         "unraisablehook": name_of(sys.unraisablehook),
         "excepthook": name_of(sys.excepthook),
@@ -110,7 +110,7 @@ def test_moves(tmp_path):
     thread = threading.Thread(target=int)
     thread.start()
     thread.join()
-    assert os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+    assert os.waitpid(os.posix_spawnp("true", ["true"], os.environ), 0)
 
 def test_no_warning(recwarn):
     use()
@@ -449,7 +449,7 @@ def test_closes_twice():
 def test_replaces_what_is_nobodys():
     # the number is as old as before, what it leads to is new and left
     os.dup2(os.open(HERE, os.O_RDONLY), EARLY[-1])
-    os.close(max(int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")))
+    os.close(max(int(name) for name in os.listdir("/dev/fd") if os.path.exists(f"/dev/fd/{name}")))
 
 def exhaust(acquire):
     resource.setrlimit(resource.RLIMIT_NOFILE, (40, LIMIT[1]))
