@@ -19,8 +19,9 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
-from pytest_leakguard.origins.audit import Record, Recorder
+from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_event_loop, is_popen_pipe
+from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable

@@ -82,9 +82,10 @@ def test_relative_links_lead_somewhere(page):
 
 
 def test_every_page_is_in_the_index():
-    """A page that nobody links to is not read."""
+    """A page that nobody links to is not read; fragments of the changelog are gathered, not read."""
     index = text_of(ROOT / "docs" / "index.md")
-    missing = [page for page in (ROOT / "docs").rglob("*.md") if f"({page.relative_to(ROOT / 'docs')})" not in index]
+    pages = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "changelog"]
+    missing = [page for page in pages if f"({page.relative_to(ROOT / 'docs')})" not in index]
     assert [page.name for page in missing] == ["index.md"]
 
 

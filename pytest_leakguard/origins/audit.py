@@ -11,7 +11,6 @@ What raises no event (threads before 3.12, dup, pipe, every close) is reached by
 from __future__ import annotations
 
 import os
-import pathlib
 import sys
 import threading
 import weakref
@@ -25,6 +24,15 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.record import (
+    Record,
+    boot_seconds,
+    inode_of,
+    inode_of_path,
+    is_pool_worker,
+    plain_path,
+    socket_fileno,
+)
 
 Handlers = dict[str, Callable[[Any], None]]
 
@@ -57,45 +65,6 @@ _failures: list[str] = []
 def _note_failure(error: Exception) -> None:
     if len(_failures) < 10:
         _failures.append(f"audit hook: {type(error).__name__}: {error}")
-
-
-class Record:
-    """One acquisition as the hook saw it, before the resource existed.
-
-    One is made at each acquisition, so what most of them never need is a default
-    of the class.
-    """
-
-    how: How = "audit"
-    ref: weakref.ref[Any] | None = None
-    """The object that holds the resource, when the event carries it."""
-    object_id = 0
-    fd = -1
-    inode: tuple[int, int] | None = None
-    raw = False
-    """Made without a Python object that closes it."""
-    created = ""
-    """The path that came into being with it."""
-    renamed = ""
-    """The path's later name."""
-    number = 0
-    """Counts the records of a session, so that an older one is told from a younger."""
-    when = 0.0
-    """Seconds since boot, of a process's start."""
-    over = False
-    """Found closed while the test was still running."""
-    pinned = False
-    """A suspect came from it: kept until that is judged."""
-    blamed = False
-    """Told once already."""
-    spent = False
-    """Its object is known to be dead: a ResourceWarning told so."""
-
-    def __init__(self, event: str, detail: object, stack: frames.Stack, context: Context) -> None:
-        self.event = event
-        self.detail = detail
-        self.stack = stack
-        self.context = context
 
 
 class Recorder:
@@ -206,7 +175,7 @@ class Recorder:
         owner = started.context.owner
         if owner.kind == "test":
             # a pool's worker that an earlier test left alive works for this one now
-            return now if now is not OUTSIDE and _is_pool_worker(ident) else started.context
+            return now if now is not OUTSIDE and is_pool_worker(ident) else started.context
         return Context(owner, started.context.test, now.phase)
 
     def started_by(self, ident: int) -> Record | None:
@@ -307,7 +276,7 @@ class Recorder:
         """
         self._lookups += 1
         try:
-            wanted = _inode_of_path(str(record.detail))
+            wanted = inode_of_path(str(record.detail))
             numbers = sorted(int(name) for name in _real.listdir("/proc/self/fd"))
         except (OSError, ValueError):
             return
@@ -339,7 +308,7 @@ class Recorder:
         frame = _real.getframe(2)
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return
-        detail = _plain_path(path)
+        detail = plain_path(path)
         self.moves += 1
         earlier = self._opened.get(detail) if type(detail) is str else None
         if earlier is not None and self._lookups < LOOKUPS_PER_TEST:
@@ -353,21 +322,21 @@ class Recorder:
 
     def _on_path(self, args: Any) -> None:
         self.moves += 1
-        record = self._add("os.scandir", _plain_path(args[0]), _real.getframe(2))
+        record = self._add("os.scandir", plain_path(args[0]), _real.getframe(2))
         record.raw = True
 
     def _on_mkdir(self, args: Any) -> None:
-        path = _plain_path(args[0])
+        path = plain_path(args[0])
         if type(path) is str and not (path + "/").startswith(self.tmp_roots):
             self._may_create(path, None, "os.mkdir", _real.getframe(2))
 
     def _on_second_path(self, args: Any) -> None:
-        path = _plain_path(args[1])
+        path = plain_path(args[1])
         if type(path) is str and not (path + "/").startswith(self.tmp_roots):
             self._may_create(path, None, "rename or link", _real.getframe(2))
 
     def _on_rename(self, args: Any) -> None:
-        source, target = _plain_path(args[0]), _plain_path(args[1])
+        source, target = plain_path(args[0]), plain_path(args[1])
         if type(source) is not str or type(target) is not str:
             return
         for record in self.records:
@@ -422,7 +391,7 @@ class Recorder:
         self.resolve()
 
     def _on_sqlite(self, args: Any) -> None:
-        database = _plain_path(args[0])
+        database = plain_path(args[0])
         self.moves += 1
         record = self._add("sqlite3.connect", database, _real.getframe(2))
         record.raw = True
@@ -438,7 +407,7 @@ class Recorder:
         self.spawned = True
         frame: FrameType | None = _real.getframe(2)
         record = self._add("process start", None, frame)
-        record.when = _boot_seconds()
+        record.when = boot_seconds()
         while frame is not None and frames.region(frame.f_code.co_filename) == "stdlib":
             # the object that will know the pid: subprocess's or multiprocessing's Popen
             holder = frame.f_locals.get("self")
@@ -449,56 +418,3 @@ class Recorder:
 
     def _on_thread(self, args: Any) -> None:
         self.thread_starting(args[0], "audit", _real.getframe(2))
-
-
-_POOL_WORKERS = ("concurrent.futures.", "multiprocessing.pool", "anyio.", "trio.")
-
-
-def _is_pool_worker(ident: int) -> bool:
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]
-    target = getattr(thread, "_target", None)
-    module = getattr(target, "__module__", None) or type(thread).__module__
-    return isinstance(module, str) and module.startswith(_POOL_WORKERS)
-
-
-def _plain_path(path: object) -> object:
-    """A path as str or int, without running any code of a user's path class."""
-    if type(path) is str or type(path) is int:
-        return path
-    if type(path) is bytes:
-        return os.fsdecode(path)
-    if isinstance(path, pathlib.PurePath) and type(path).__module__.startswith("pathlib"):
-        return str(path)
-    return None
-
-
-def socket_fileno(sock: Any) -> int:
-    """The descriptor of a socket, -1 when it has none; a subclass's own fileno() is not run."""
-    import _socket
-
-    try:
-        return _socket.socket.fileno(sock)
-    except (TypeError, OSError):
-        return -1
-
-
-def _inode_of_path(path: str) -> tuple[int, int]:
-    status = _real.os_stat(path)
-    return (status.st_dev, status.st_ino)
-
-
-def inode_of(number: int) -> tuple[int, int] | None:
-    """Device and inode of an open descriptor, or None."""
-    try:
-        status = _real.fstat(number)
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino)
-
-
-def _boot_seconds() -> float:
-    """Seconds since boot, the clock in which the kernel keeps start times."""
-    import time
-
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.clock_gettime(clock) if clock is not None else _real.monotonic()

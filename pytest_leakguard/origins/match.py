@@ -13,7 +13,8 @@ from itertools import chain
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import NOBODY, Acquisition, Origin, Resource
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Record, Recorder, inode_of, socket_fileno
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.record import Record, inode_of, socket_fileno
 
 _SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
 _OF_THE_CENSUS = frozenset({"fd", "socket", "process"})

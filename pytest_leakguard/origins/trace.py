@@ -16,7 +16,8 @@ from typing import Any
 
 from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Record, Recorder
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.descriptors import DescriptorTable
 
 _UNTOLD = "a call of a C type or a foreign function"

@@ -144,9 +144,8 @@ class Guard:
         self.watch.ledger.phase = "teardown"
         if self.watch.recorder.has_questions:
             self.watch.recorder.resolve()
-        count, statistics = self.watch.table.count(), self.statistics
-        if count > statistics.peak:
-            statistics.peak, statistics.peak_test = count, item.nodeid
+        if self.watch.recorder.moves != self._moves:
+            self._note_peak(item, self.watch.table.count())
 
     # -- hooks of wider fixtures ---------------------------------------------
 
@@ -241,7 +240,7 @@ class Guard:
         self.statistics.tests += 1
         if self._allowing and not self._failed and not self._skipped and item.nodeid in self._allowing:
             self.marker_rules.update(self._allowing[item.nodeid])
-        if not self._moved() or not self.watch.is_own_process():
+        if not self._moved(item) or not self.watch.is_own_process():
             return
         start = _real.perf_counter()
         self._since_full_look = 0
@@ -252,10 +251,17 @@ class Guard:
             self._failed_to_judge(item, error)
         self.statistics.seconds += _real.perf_counter() - start
 
-    def _moved(self) -> bool:
+    def _note_peak(self, item: pytest.Item, count: int) -> None:
+        statistics = self.statistics
+        if count > statistics.peak:
+            statistics.peak, statistics.peak_test = count, item.nodeid
+
+    def _moved(self, item: pytest.Item) -> bool:
         """The cheap question of every test: did anything move at all?"""
         watch = self.watch
         self._since_full_look += 1
+        if not self.statistics.peak:
+            self._note_peak(item, watch.table.count())
         return (
             watch.recorder.moves != self._moves
             or watch.roster.marks() != self._marks

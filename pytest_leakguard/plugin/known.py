@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Record
 from pytest_leakguard.origins.reach import reach
+from pytest_leakguard.origins.record import Record
 from pytest_leakguard.watch import Suspect
 
 

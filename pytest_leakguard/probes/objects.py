@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pytest_leakguard.core.model import Key, Resource
-from pytest_leakguard.origins.audit import Record
 from pytest_leakguard.origins.holders import class_name
+from pytest_leakguard.origins.record import Record
 
 
 class ObjectProbe:

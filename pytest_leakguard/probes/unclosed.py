@@ -23,7 +23,8 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Record, Recorder
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.record import Record
 
 _LITERAL = r"""b?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _FILE_NAME = re.compile(rf"(?<= name=)(?:{_LITERAL})", re.DOTALL)

@@ -18,7 +18,8 @@ import pytest
 
 from pytest_leakguard.core.ledger import OUTSIDE
 from pytest_leakguard.core.model import KINDS, Resource
-from pytest_leakguard.origins.audit import Record, Recorder
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.watch import Watch
 
