@@ -70,7 +70,7 @@ class Watch:
     ) -> None:
         self.root = root
         self.pid = _real.getpid()
-        self.ledger = Ledger()
+        self.ledger = Ledger(_pytest_tears_down)
         self.recorder = Recorder(self.ledger)
         self.recorder.tmp_roots = tmp_roots
         self.table = DescriptorTable()
@@ -297,6 +297,11 @@ class Watch:
         if _real.active_count() == 1 and len(_real.current_frames()) == 1:
             return False
         return bool(self.items({"thread": self._threads.keys()}) - set(hopeless))
+
+
+def _pytest_tears_down() -> bool:
+    # pytest's own word for where it is; a test that empties the environment leaves us with "call"
+    return _real.environ_get("PYTEST_CURRENT_TEST", "").endswith("(teardown)")
 
 
 def _stable(item: Item) -> tuple[str, str]:

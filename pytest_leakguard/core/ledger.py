@@ -22,6 +22,7 @@ The ledger knows names and numbers only; the caller keeps the live objects.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_leakguard.core.model import NOBODY, Owner, Phase
@@ -42,13 +43,18 @@ OUTSIDE = Context(NOBODY, "", None)
 class Ledger:
     """Keeps the stack of scopes in step with what pytest does.
 
+    Args:
+        is_teardown: asked in the call phase, at each acquisition, whether the teardown
+            has begun. No report tells that: each subtest makes one of the call phase.
+
     Attributes:
         test: id of the running test, empty between tests.
         phase: where it is. Both are plain attributes: every test sets them, few
             acquire anything, so a `Context` is made only when one is asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_teardown: Callable[[], bool] = lambda: False) -> None:
+        self._is_teardown = is_teardown
         self.test = ""
         self.phase: Phase = "setup"
         self._entered: list[tuple[Owner, Phase]] = []  # in set-up or teardown at this moment, innermost last
@@ -66,10 +72,13 @@ class Ledger:
             return Context(owner, self.first_test(owner), phase)
         if not self.test:
             return OUTSIDE
+        phase = self.phase
+        if phase == "call" and self._is_teardown():
+            phase = self.phase = "teardown"
         last = self._last
-        if last.test is not self.test or last.phase is not self.phase:
+        if last.test is not self.test or last.phase is not phase:
             owner = Owner(kind="test", scope="function", name=self.test)
-            last = self._last = Context(owner, self.test, self.phase)
+            last = self._last = Context(owner, self.test, phase)
         return last
 
     def begin_test(self, test: str) -> None:

@@ -4,7 +4,7 @@ Everything is judged in the outermost wrapper of `pytest_runtest_makereport` of
 the teardown phase: all finalizers have run, nothing has been logged. Nothing
 here raises, fails or warns in a hook that others share.
 
-What runs for every test is counted in microseconds: three hooks, no object made,
+What runs for every test is counted in microseconds: two hooks, no object made,
 two numbers compared. All else waits until one of them has changed.
 """
 
@@ -136,16 +136,12 @@ class Guard:
             self._failed_in_setup |= when == "setup"
         if when == "teardown":
             self._end(item, report)
-        return report
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        # not told from the report of the call phase: each subtest has such a one
-        self.watch.ledger.phase = "teardown"
-        if self.watch.recorder.has_questions:
-            self.watch.recorder.resolve()
-        if self.watch.recorder.moves != self._moves:
+        elif when == "call" and self.watch.recorder.moves != self._moves:
+            # with the fixtures still up: the most that a test has open
             self._note_peak(item, self.watch.table.count())
+            if self.watch.recorder.has_questions:
+                self.watch.recorder.resolve()
+        return report
 
     # -- hooks of wider fixtures ---------------------------------------------
 

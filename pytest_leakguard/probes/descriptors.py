@@ -25,6 +25,8 @@ class DescriptorTable:
 
     def __init__(self, folders: tuple[str, ...] = FOLDERS) -> None:
         self.folder = next((folder for folder in folders if _lists(folder)), None)
+        # without the link that /proc/self is; a fork of this process asks nothing
+        self._counted = self.folder.replace("/self/", f"/{_real.getpid()}/") if self.folder else ""
         self.counts_by_size = self.folder is not None and _size_is_count(self.folder)
         self._listed = False
         self._table: frozenset[DescriptorKey] | None = None
@@ -47,7 +49,7 @@ class DescriptorTable:
         """How many descriptors are open; costs one system call on Linux 6.2 and later."""
         if self.counts_by_size:
             try:
-                return _real.os_stat(self.folder).st_size  # type: ignore[arg-type]
+                return _real.os_stat(self._counted).st_size
             except OSError:
                 pass
         return len(self._numbers()) - (self._listed and 1)
