@@ -76,7 +76,6 @@ class Recorder:
         self.moves = 0
         self.thread_starts = 0
         self.count = 0
-        self.spawned = False
         self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self.before: tuple[Record, ...] = ()
         self.created: dict[str, Record] = {}
@@ -404,7 +403,6 @@ class Recorder:
 
     def _on_spawn(self, args: Any) -> None:
         self.moves += 1
-        self.spawned = True
         frame: FrameType | None = _real.getframe(2)
         record = self._add("process start", None, frame)
         record.when = boot_seconds()

@@ -60,10 +60,3 @@ def lines(finding: Finding) -> list[str]:
 def message(findings: list[Finding]) -> str:
     """Several findings, one below the other."""
     return "\n\n".join("\n".join(lines(finding)) for finding in findings)
-
-
-def one_line(finding: Finding) -> str:
-    """Kind, what and where, for a list."""
-    origin = finding.origin
-    where = f" acquired at {origin.file}:{origin.line}" if origin.file else ""
-    return printable(f"{finding.kind} {finding.verdict}: {finding.what}{where}")

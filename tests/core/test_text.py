@@ -9,7 +9,7 @@ import pytest
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner, Resource
 from pytest_leakguard.core.verdict import Case, judge
-from pytest_leakguard.report.text import acquired, headline, lines, message, one_line, printable
+from pytest_leakguard.report.text import acquired, headline, lines, message, printable
 
 TEST = Owner(kind="test", scope="function", name="tests/test_import.py::test_header")
 BROKER = Owner(kind="fixture", scope="module", name="broker", where="tests/conftest.py:18", serial=1)
@@ -321,29 +321,6 @@ def test_what_is_not_known_of_an_acquisition_is_left_out(finding, text):
     assert acquired(finding) == text
 
 
-def test_one_line_for_a_list():
-    """Kind, verdict, what and where; without an origin, no where."""
-    assert one_line(FD) == (
-        "fd leaked: fd 14, regular file open for reading: data/header.csv acquired at app/loader.py:42"
-    )
-    assert one_line(UNKNOWN) == "fd leaked: fd 9, read end of a pipe"
-
-
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [
-        ("plain é 漢字", "plain é 漢字"),
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("a\nb\rc\td", "a\\nb\\rc\\td"),
-        ("\x00\x07\x7f", "\\x00\\x07\\x7f"),
-        ("\udce9", "\\udce9"),
-        ("\u202egnp", "\\u202egnp"),
-        ("\u2028\u2029\x85", "\\u2028\\u2029\\x85"),
-        ("\U000e0001", "\\U000e0001"),
-        ("back\\slash 'and' \"quotes\"", "back\\slash 'and' \"quotes\""),
-        ("", ""),
-    ],
-)
 def test_nothing_can_move_the_cursor_or_break_the_encoding(given, shown):
     """What is not printable is shown escaped, everything else as it is."""
     assert printable(given) == shown
