@@ -321,6 +321,21 @@ def test_what_is_not_known_of_an_acquisition_is_left_out(finding, text):
     assert acquired(finding) == text
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain é 漢字", "plain é 漢字"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\nb\rc\td", "a\\nb\\rc\\td"),
+        ("\x00\x07\x7f", "\\x00\\x07\\x7f"),
+        ("\udce9", "\\udce9"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\u2028\u2029\x85", "\\u2028\\u2029\\x85"),
+        ("\U000e0001", "\\U000e0001"),
+        ("back\\slash 'and' \"quotes\"", "back\\slash 'and' \"quotes\""),
+        ("", ""),
+    ],
+)
 def test_nothing_can_move_the_cursor_or_break_the_encoding(given, shown):
     """What is not printable is shown escaped, everything else as it is."""
     assert printable(given) == shown
