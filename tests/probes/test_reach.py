@@ -78,7 +78,7 @@ HOLDERS = {
     "cycle": cyclic,
     "simple namespace": lambda target: types.SimpleNamespace(deep=types.SimpleNamespace(kept=target)),
     "exception": lambda target: ValueError(target),
-    "finalizer's argument": lambda target: weakref.finalize(Target, print, target).peek(),
+    "finalizer's argument": lambda target: weakref.finalize(Target, id, target).peek(),
 }
 
 
