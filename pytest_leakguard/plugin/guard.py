@@ -149,19 +149,13 @@ class Guard:
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         if fixturedef.scope == "function" or not self._fresh:
             return (yield)
-        name, where, xunit = name_and_place(fixturedef, self.watch.root)
-        owner = self.watch.ledger.open_scope("fixture", name, fixturedef.scope, where, xunit=xunit)
-        scope = LiveScope(owner, fixturedef, getattr(request, "cls", None))
-        self.judge.scopes.add(scope)
-        before = self.judge.everything()
+        opened = self._open_fixture(fixturedef, request)
+        if opened is None:
+            return (yield)
         try:
             return (yield)
         finally:
-            self.judge.claim(before, owner)
-            scope.set_up()
-            # the last finalizer to be added is the first to run: its teardown starts
-            fixturedef.addfinalizer(lambda: self.watch.ledger.closing(owner))
-            self.watch.ledger.ready(owner)
+            self._fixture_ready(fixturedef, *opened, request)
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
         if fixturedef.scope != "function":
@@ -315,13 +309,39 @@ class Guard:
             report.outcome, report.longrepr = told.outcome, told.longrepr
             self._failed = True
 
-    def _failed_to_judge(self, item: pytest.Item, error: Exception) -> None:
+    def _failed_to_judge(self, item: pytest.Item | pytest.Collector, error: Exception) -> None:
         place = traceback.extract_tb(error.__traceback__)[-1]
         self.errors.append(
             f"{item.nodeid} could not be judged: {type(error).__name__}: {error} "
             f"({os.path.basename(place.filename)}:{place.lineno})"
         )
         self._fresh = False
+
+    # -- set-ups of wider fixtures; an error of ours never becomes one of the user's fixture --
+
+    def _open_fixture(self, fixturedef: Any, request: Any) -> tuple[LiveScope, set[Item]] | None:
+        try:
+            name, where, xunit = name_and_place(fixturedef, self.watch.root)
+            before = self.judge.everything()
+            owner = self.watch.ledger.open_scope("fixture", name, fixturedef.scope, where, xunit=xunit)
+            scope = LiveScope(owner, fixturedef, getattr(request, "cls", None))
+            self.judge.scopes.add(scope)
+        except Exception as error:
+            self._failed_to_judge(request.node, error)
+            return None
+        return scope, before
+
+    def _fixture_ready(self, fixturedef: Any, scope: LiveScope, before: set[Item], request: Any) -> None:
+        owner = scope.owner
+        try:
+            self.judge.claim(before, owner)
+            scope.set_up()
+            # the last finalizer to be added is the first to run: its teardown starts
+            fixturedef.addfinalizer(lambda: self.watch.ledger.closing(owner))
+        except Exception as error:
+            self._failed_to_judge(request.node, error)
+        finally:
+            self.watch.ledger.ready(owner)
 
     # -- set-ups of nodes ----------------------------------------------------
 
