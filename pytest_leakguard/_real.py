@@ -34,6 +34,7 @@ join = os.path.join
 S_ISSOCK = stat.S_ISSOCK
 
 gc_collect = gc.collect
+gc_get_count = gc.get_count
 gc_get_objects = gc.get_objects
 gc_get_referents = gc.get_referents
 gc_is_tracked = gc.is_tracked

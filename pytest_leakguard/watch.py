@@ -21,6 +21,7 @@ from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resourc
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_event_loop, is_popen_pipe
+from pytest_leakguard.origins.phase import current_phase
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
@@ -34,6 +35,7 @@ from pytest_leakguard.probes.sockets import SocketProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
 from pytest_leakguard.probes.unclosed import UnclosedProbe
+from pytest_leakguard.young import YoungGarbage
 
 Item = tuple[str, Key]
 """Kind and key: one resource."""
@@ -70,12 +72,14 @@ class Watch:
     ) -> None:
         self.root = root
         self.pid = _real.getpid()
-        self.ledger = Ledger(_pytest_tears_down)
+        self.is_fork = False
+        self.ledger = Ledger(current_phase)
         self.recorder = Recorder(self.ledger)
         self.recorder.tmp_roots = tmp_roots
         self.table = DescriptorTable()
         short = shortener(root)
         self._threads = ThreadProbe(root)
+        self.young = YoungGarbage()
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
         self.tracer = Tracer(self.recorder) if trace else None
@@ -131,10 +135,11 @@ class Watch:
         self.recorder.moves += 1
 
     def is_own_process(self) -> bool:
-        """False in a fork of it, which must not report."""
+        """False in a fork of it, which must not report, made by Python (`is_fork`) or not."""
         return _real.getpid() == self.pid
 
     def _in_child(self) -> None:
+        self.is_fork = True
         self.recorder.stop()
 
     def look(self, kinds: Collection[str] | None = None) -> Census:
@@ -297,11 +302,6 @@ class Watch:
         if _real.active_count() == 1 and len(_real.current_frames()) == 1:
             return False
         return bool(self.items({"thread": self._threads.keys()}) - set(hopeless))
-
-
-def _pytest_tears_down() -> bool:
-    # pytest's own word for where it is; a test that empties the environment leaves us with "call"
-    return _real.environ_get("PYTEST_CURRENT_TEST", "").endswith("(teardown)")
 
 
 def _stable(item: Item) -> tuple[str, str]:

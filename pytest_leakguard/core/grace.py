@@ -42,6 +42,7 @@ def settle(
     *,
     sleep: Callable[[float], object],
     clock: Callable[[], float],
+    collect: Callable[[], object] = lambda: None,
 ) -> Settled[T]:
     """Look until nothing is left over or the waits run out.
 
@@ -49,16 +50,18 @@ def settle(
         look: returns what is still there, possibly nothing.
         grace_seconds: 0 means one look and no wait.
         sleep, clock: of the caller; tests pass fakes.
+        collect: called before the look after the last wait: what another thread let go
+            meanwhile may be in a cycle that only a full collection frees.
     Raises: whatever look raises.
     """
     start = clock()
     left = look()
     looks = 1
-    if left:
-        for wait in waits(grace_seconds):
-            sleep(wait)
-            left = look()
-            looks += 1
-            if not left:
-                break
+    pending = list(waits(grace_seconds)) if left else []
+    while left and pending:
+        sleep(pending.pop(0))
+        if not pending:
+            collect()
+        left = look()
+        looks += 1
     return Settled(left=left, looks=looks, seconds=clock() - start)

@@ -44,17 +44,16 @@ class Ledger:
     """Keeps the stack of scopes in step with what pytest does.
 
     Args:
-        is_teardown: asked in the call phase, at each acquisition, whether the teardown
-            has begun. No report tells that: each subtest makes one of the call phase.
+        current_phase: asked at each acquisition of a test; None when it can't tell.
 
     Attributes:
         test: id of the running test, empty between tests.
-        phase: where it is. Both are plain attributes: every test sets them, few
-            acquire anything, so a `Context` is made only when one is asked for.
+        phase: the last that is known. Both are plain attributes: every test sets them,
+            few acquire anything, so a `Context` is made only when one is asked for.
     """
 
-    def __init__(self, is_teardown: Callable[[], bool] = lambda: False) -> None:
-        self._is_teardown = is_teardown
+    def __init__(self, current_phase: Callable[[], Phase | None] = lambda: None) -> None:
+        self._current_phase = current_phase
         self.test = ""
         self.phase: Phase = "setup"
         self._entered: list[tuple[Owner, Phase]] = []  # in set-up or teardown at this moment, innermost last
@@ -72,9 +71,7 @@ class Ledger:
             return Context(owner, self.first_test(owner), phase)
         if not self.test:
             return OUTSIDE
-        phase = self.phase
-        if phase == "call" and self._is_teardown():
-            phase = self.phase = "teardown"
+        phase = self.phase = self._current_phase() or self.phase
         last = self._last
         if last.test is not self.test or last.phase is not phase:
             owner = Owner(kind="test", scope="function", name=self.test)

@@ -157,7 +157,7 @@ class _Block(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         watch = self._check._guard.watch
-        _real.gc_collect(1)
+        watch.young.collect()
         self._before = watch.items(watch.look(self._kinds))
 
     def __exit__(
@@ -185,10 +185,10 @@ class _Block(AbstractContextManager[None]):
             grace = self._grace_seconds if watch.may_still_change() else 0.0
 
             def look() -> set[Item]:
-                _real.gc_collect(1)
+                watch.young.collect()
                 return {item for item in self._new() if item[0] != "unclosed"}
 
-            settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
+            settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
             left = self._new()
         findings = self._check._findings(left, "end of the block", looks=settled.looks, seconds=settled.seconds)
         self._check.told |= left

@@ -1,8 +1,8 @@
 """The guard: pytest's hooks in, findings onto the teardown report.
 
 Everything is judged in the outermost wrapper of `pytest_runtest_makereport` of
-the teardown phase: all finalizers have run, nothing has been logged. Nothing
-here raises, fails or warns in a hook that others share.
+the teardown phase (reports.py): all finalizers have run, nothing has been logged.
+Nothing here raises, fails or warns in a hook that others share.
 
 What runs for every test is counted in microseconds: two hooks, no object made,
 two numbers compared. All else waits until one of them has changed.
@@ -26,6 +26,7 @@ from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.judge import Judge, Test
+from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.watch import Item, Watch
@@ -84,20 +85,21 @@ class Guard:
         self._before_node: dict[int, set[Item]] = {}
         self._last_parent: object = None
         self._sees_unclosed = "unclosed" in kinds and "unclosed" in watch.roster.kinds
+        self._has_fresh_filters = config.pluginmanager.has_plugin("warnings")
         self._marks: tuple[Any, ...] = ()
         self._moves = 0
         self._since_full_look = 0
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
-        self._failed = False
-        self._failed_in_setup = False
-        self._skipped = False
+        self._has_moved = False
+        self._reports = Reports(config.pluginmanager, self._end)
+        self._reports.switch_on()
 
     # -- hooks of every test -------------------------------------------------
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if (self._guarded is not None and item.nodeid not in self._guarded) or not self.watch.is_own_process():
+        if (self._guarded is not None and item.nodeid not in self._guarded) or self.watch.is_fork:
             self._on = self._fresh = False
             return (yield)
         try:
@@ -120,28 +122,20 @@ class Guard:
             self.watch.ledger.end_test()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         if not self._on:
-            return report
-        when = call.when
-        if when == "setup":
-            self._failed = self._failed_in_setup = self._skipped = False  # a rerun starts anew inside one protocol
-            self.watch.ledger.phase = "call"
-        self._skipped |= report.outcome == "skipped"
-        if report.outcome == "failed" or hasattr(report, "wasxfail"):
-            self._failed = True
-            self._failed_in_setup |= when == "setup"
-        if when == "teardown":
-            self._end(item, report)
-        elif when == "call" and self.watch.recorder.moves != self._moves:
+            return (yield)
+        recorder = self.watch.recorder
+        if recorder.moves != self._moves:
             # with the fixtures still up: the most that a test has open
             self._note_peak(item, self.watch.table.count())
-            if self.watch.recorder.has_questions:
-                self.watch.recorder.resolve()
-        return report
+            if recorder.has_questions:
+                recorder.resolve()
+        try:
+            return (yield)
+        finally:
+            # outside of all other wrappers, before the report is made
+            self._over(item)
 
     # -- hooks of wider fixtures ---------------------------------------------
 
@@ -219,18 +213,40 @@ class Guard:
             self.judge.rebase()
             self._fresh = True
             self._settle_marks()
+            if not self.statistics.peak:
+                self._note_peak(item, watch.table.count())
         if self._sees_unclosed:
-            watch.unclosed.watch()
+            watch.unclosed.watch(fresh=self._has_fresh_filters)
         watch.ledger.begin_test(item.nodeid)
         self._on = True
         if watch.tracer is not None:
             watch.tracer.start()
 
-    def _end(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def _over(self, item: pytest.Item) -> None:
+        """All finalizers have run: the cheap question of every test, did anything move at all?"""
+        watch = self.watch
         self.statistics.tests += 1
-        if self._allowing and not self._failed and not self._skipped and item.nodeid in self._allowing:
+        self._since_full_look += 1
+        self._has_moved = (
+            watch.recorder.moves != self._moves
+            or watch.roster.marks() != self._marks
+            or watch.ledger.has_ended
+            or self.delivery.has_unsent
+            or (self._since_full_look >= FULL_LOOK_EVERY and self._full_look())
+        )
+        if self._has_moved or (self._allowing and item.nodeid in self._allowing):
+            self._reports.switch_on(item)
+        elif self._reports.on:
+            self._reports.quiet()
+
+    def _end(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """The report of the teardown is there: judge."""
+        if not self._on:
+            return
+        outcome = self._reports.outcome
+        if item.nodeid in self._allowing and not outcome.failed and not outcome.skipped:
             self.marker_rules.update(self._allowing[item.nodeid])
-        if not self._moved(item) or not self.watch.is_own_process():
+        if not self._has_moved or not self.watch.is_own_process():
             return
         start = _real.perf_counter()
         self._since_full_look = 0
@@ -246,19 +262,10 @@ class Guard:
         if count > statistics.peak:
             statistics.peak, statistics.peak_test = count, item.nodeid
 
-    def _moved(self, item: pytest.Item) -> bool:
-        """The cheap question of every test: did anything move at all?"""
-        watch = self.watch
-        self._since_full_look += 1
-        if not self.statistics.peak:
-            self._note_peak(item, watch.table.count())
-        return (
-            watch.recorder.moves != self._moves
-            or watch.roster.marks() != self._marks
-            or watch.ledger.has_ended
-            or self.delivery.has_unsent
-            or self._since_full_look >= FULL_LOOK_EVERY
-        )
+    def _full_look(self) -> bool:
+        """Whether something did move that the cheap question does not see."""
+        self._since_full_look = 0
+        return not self.judge.is_still()
 
     def _settle_marks(self) -> None:
         self._marks = self.watch.roster.marks()
@@ -270,7 +277,7 @@ class Guard:
         brought: list[bool] = []
         self.watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         with self.watch.collecting(context, lambda: brought.append(True)):
-            _real.gc_collect(1)
+            self.watch.young.collect()
             if not self.judge.needs_to_judge() and not self.delivery.has_unsent:
                 judged = []
                 self.judge.tidy()
@@ -279,11 +286,11 @@ class Guard:
                 judged = self.judge.judge(self._test(item))
         if brought:
             self._tell_unraisable(item, report)
-            judged = [one.of_failed(item.nodeid) for one in judged] if self._failed else judged
+            judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
         if findings or self.delivery.has_unsent:
             self.wake()
-            self.delivery.attach(item, report, findings, failed_in_setup=self._failed_in_setup)
+            self.delivery.attach(item, report, findings, failed_in_setup=self._reports.outcome.failed_in_setup)
 
     def _test(self, item: pytest.Item) -> Test:
         own = self.settings_of(item)
@@ -293,7 +300,7 @@ class Guard:
             grace_seconds=own.grace_seconds,
             rules=own.rules,
             requested=frozenset(getattr(item, "fixturenames", ())),
-            failed=self._failed,
+            failed=self._reports.outcome.failed,
         )
 
     def _tell_unraisable(self, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -307,7 +314,7 @@ class Guard:
         if call.excinfo is not None and report.outcome == "passed":
             told = pytest.TestReport.from_item_and_call(item, call)
             report.outcome, report.longrepr = told.outcome, told.longrepr
-            self._failed = True
+            self._reports.outcome.failed = True
 
     def _failed_to_judge(self, item: pytest.Item | pytest.Collector, error: Exception) -> None:
         place = traceback.extract_tb(error.__traceback__)[-1]

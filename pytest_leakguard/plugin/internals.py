@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -59,6 +60,17 @@ def drop_references(item: pytest.Item) -> None:
         reset = getattr(getattr(logging, name, None), "reset", None)
         if reset is not None:
             reset()
+
+
+def reports_so_far(item: pytest.Item) -> list[pytest.TestReport]:
+    """The reports of the phases that a running test has behind it: pytest's loop over the phases has them."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "runtestprotocol":
+        frame = frame.f_back
+    reports = frame.f_locals.get("reports") if frame is not None else None
+    if not isinstance(reports, list):
+        return []
+    return [report for report in reports if isinstance(report, pytest.TestReport) and report.nodeid == item.nodeid]
 
 
 def drain_unraisable(config: pytest.Config) -> None:

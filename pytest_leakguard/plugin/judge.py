@@ -111,6 +111,10 @@ class Judge:
                 if kind == "temp":
                     self.watch.recorder.created.pop(str(key), None)
 
+    def is_still(self) -> bool:
+        """Whether certainly nothing has changed since the last look."""
+        return self.watch.is_still(self._census)
+
     def needs_to_judge(self) -> bool:
         """After a test in which something moved: whether there is anything to judge.
 
@@ -119,7 +123,7 @@ class Judge:
         watch = self.watch
         if watch.ledger.has_ended or watch.unclosed.has_caught:
             return True
-        return not watch.is_still(self._census) and bool(self._new())
+        return not self.is_still() and bool(self._new())
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
@@ -292,12 +296,12 @@ class Judge:
         wanted = {deferred.suspect.item: deferred for deferred in due}
 
         def look() -> set[Item]:
-            _real.gc_collect(1)
+            watch.young.collect()
             return set(wanted) - watch.gone(wanted)
 
         # what nothing but this thread could release needs no patience
         grace = grace_seconds if watch.may_still_change(self._told_threads) else 0.0
-        settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
+        settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
         judged = []
         for item, deferred in wanted.items():
             suspect = deferred.suspect

@@ -49,7 +49,7 @@ class DescriptorTable:
         """How many descriptors are open; costs one system call on Linux 6.2 and later."""
         if self.counts_by_size:
             try:
-                return _real.os_stat(self._counted).st_size
+                return _real.os_stat(self._counted)[6]  # its size, at half the cost of the name
             except OSError:
                 pass
         return len(self._numbers()) - (self._listed and 1)

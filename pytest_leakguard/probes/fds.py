@@ -53,6 +53,7 @@ class FdProbe:
     def __init__(self, table: DescriptorTable, shorten: Callable[[str], str] = str) -> None:
         self._table = table
         self._shorten = shorten
+        self.mark = table.count  # asked after every test: without a call in between
 
     @property
     def mechanism(self) -> str:
@@ -60,9 +61,6 @@ class FdProbe:
 
     def unavailable(self) -> str | None:
         return self._table.unavailable()
-
-    def mark(self) -> int:
-        return self._table.count()
 
     def keys(self) -> frozenset[Key]:
         return frozenset(key for key in self._table.read() if key[3] != stat.S_IFSOCK)

@@ -46,6 +46,7 @@ class Roster:
         self._off: dict[str, str] = {}
         self._known: dict[str, Probe] = {}
         self._cheap: list[tuple[str, Probe]] = []
+        self._marks: list[Callable[[], Hashable]] = []
         self.errors: list[str] = []
         for probe in probes:
             self._add(probe)
@@ -75,7 +76,7 @@ class Roster:
     def marks(self) -> tuple[Hashable, ...]:
         """The cheap sign of movement of each probe, less those whose movements the record tells."""
         try:
-            marks = tuple([probe.mark() for _, probe in self._cheap])
+            marks = tuple([mark() for mark in self._marks])
             hash(marks)
         except Exception:  # find out whose it was
             return tuple([self._guarded(kind, probe, lambda p=probe: _mark(p), None) for kind, probe in [*self._cheap]])  # type: ignore[misc]
@@ -143,6 +144,7 @@ class Roster:
             for kind, probe in self._active.items()
             if getattr(probe, "moves_are_recorded", False) is not True
         ]
+        self._marks = [_mark_of(probe) for _, probe in self._cheap]
 
     def _guarded(self, kind: str, probe: Probe, ask: Callable[[], T], instead: T) -> T:
         try:
@@ -164,6 +166,14 @@ def _words(error: Exception) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
+
+
+def _mark_of(probe: Probe) -> Callable[[], Hashable]:
+    """The probe's method, looked up once; one that has none fails when it is called."""
+    try:
+        return probe.mark
+    except Exception:
+        return lambda: _mark(probe)
 
 
 def _mark(probe: Probe) -> Hashable:

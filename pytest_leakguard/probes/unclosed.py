@@ -98,26 +98,33 @@ class UnclosedProbe:
         self._next = 0
         self._witness = _Witness(self._note)
         self._category = self._witness.category()
+        self._entry = ("ignore", self._witness, self._category, None, 0)
         self.by_collector: Context | None = None
         """Who is judged while a collection of ours runs; what comes up then is told by us alone."""
 
-    def watch(self) -> None:
-        """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again."""
+    def watch(self, *, fresh: bool = False) -> None:
+        """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again.
+
+        Args:
+            fresh: a ``catch_warnings`` was entered just now: nothing was warned of since.
+        """
         filters = cast("list[Any]", warnings.filters)
-        if filters and filters[0][1] is self._witness:
-            return
-        # without pytest's own catch_warnings it is still there, behind what came since
-        self.unwatch()
-        # through the public function, so that Python forgets what it had remembered of the filters;
-        # with a class of our own, so that it takes no equal entry of the user's away
-        _real.simplefilter("ignore", self._category)
-        warnings.filters[0] = ("ignore", self._witness, self._category, None, 0)  # type: ignore[index]
+        if fresh and self._entry not in filters:
+            # entering has made Python forget what it remembered of the filters
+            filters.insert(0, self._entry)
+        elif not filters or filters[0] is not self._entry:
+            # without it the entry is still there, behind what came since, or the test before took it away
+            self.unwatch()
+            # through the public function, so that Python forgets what it had remembered of the filters;
+            # with a class of our own, so that it takes no equal entry of the user's away
+            _real.simplefilter("ignore", self._category)
+            warnings.filters[0] = self._entry  # type: ignore[index]
 
     def unwatch(self) -> None:
         """Take the entry out of the filters."""
         filters = cast("list[Any]", warnings.filters)
-        if any(entry[1] is self._witness for entry in filters):
-            filters[:] = [entry for entry in filters if entry[1] is not self._witness]
+        if self._entry in filters:
+            filters[:] = [entry for entry in filters if entry is not self._entry]
 
     def unavailable(self) -> str | None:
         return None if isinstance(warnings.filters, list) else "the warning filters are not a list here"
