@@ -308,6 +308,7 @@ class Judge:
             verdict: Verdict = "late"
             if item in settled.left:
                 verdict = "leaked"
+                self._know(*item)  # blamed once: it is known from now on
                 if item[0] == "thread":
                     self._told_threads.add(item)
             elif settled.looks == 1 or not self.late:
@@ -345,11 +346,10 @@ class Judge:
         return judged
 
     def _remember(self, judged: list[Deferred]) -> None:
-        """Blamed once: whatever is there now is known."""
+        """Each is told once, whether it is still there or went late."""
         watch = self.watch
         for deferred in judged:
             suspect = deferred.suspect
-            self._know(*suspect.item)
             if suspect.record is not None:
                 suspect.record.pinned, suspect.record.blamed = False, True
             if suspect.item[0] == "object":

@@ -532,3 +532,28 @@ def test_garbage_that_outlives_its_test(pytester):
         }
         assert len(ran[name].report["findings"]) == 3
         assert ran[name].report["errors"] == []
+
+
+LET_GO = (
+    HEAD
+    + """
+def hold(file):
+    node = Node(file=file)
+    del file
+    threading.Event().wait(0.2)
+
+def test_clean_after_a_moment():
+    worker = threading.Thread(target=hold, args=(open(HERE),))
+    worker.start()
+
+def test_leaky():
+    KEPT.append(open(HERE))  # leak
+"""
+)
+
+
+def test_what_another_thread_lets_go_in_a_cycle_is_no_leak(pytester, alone):
+    """It is old by then, so only a full collection frees it: made before anything is blamed, after the waits."""
+    pytester.makepyfile(LET_GO)
+    ran = alone("--leakguard-probes=fd", "--leakguard-grace=1", "-W", "ignore")
+    assert {name: verdict for name, (_, verdict, *_) in told(ran).items()} == {"test_leaky": "leaked"}
