@@ -15,7 +15,7 @@ Key = Hashable
 Phase = Literal["setup", "call", "teardown"]
 Verdict = Literal["leaked", "unclosed", "late"]
 How = Literal["audit", "wrap", "trace", "track", "unknown"]
-OwnerKind = Literal["test", "fixture", "node", "nobody"]
+OwnerKind = Literal["test", "fixture", "node", "stretch", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
 
 KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object")
@@ -51,7 +51,8 @@ class Owner:
     """Who has to release a resource.
 
     Attributes:
-        kind: ``nobody`` for imports, plugins and what was there before the first test.
+        kind: ``nobody`` for imports, plugins and what was there before the first test;
+            ``stretch`` for the tests between two looks, where no single one can be named.
         scope: pytest's name of the scope.
         name: test id, fixture name or node id.
         where: for a fixture, where it is defined.
@@ -65,6 +66,11 @@ class Owner:
     where: str = ""
     serial: int = 0
     xunit: bool = False
+
+
+def between(first: str, last: str) -> Owner:
+    """One of the tests after `first` up to and with `last`, it can't be told which."""
+    return Owner(kind="stretch", scope="function", name=f"between {first} and {last}")
 
 
 NOBODY = Owner(kind="nobody", scope="session", name="")

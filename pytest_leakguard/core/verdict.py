@@ -57,8 +57,13 @@ def fingerprint(case: Case) -> str:
     origin = case.acquisition.origin
     if origin.file is not None:
         return f"{case.resource.kind}:{origin.file}:{origin.function}"
-    owner = _PARAMETERS.sub("", case.acquisition.owner.name)
+    owner = _PARAMETERS.sub("", _steady_name(case.acquisition.owner))
     return f"{case.resource.kind}:{owner}:{_NUMBERS.sub('N', case.resource.subject)}"
+
+
+def _steady_name(owner: Owner) -> str:
+    # the ends of a stretch are wherever a look happened to be made
+    return "a stretch of tests" if owner.kind == "stretch" else owner.name
 
 
 def judge(
@@ -161,7 +166,7 @@ def _due(case: Case) -> str:
     owner = case.acquisition.owner
     seconds = f"{case.seconds:.2g}" if case.seconds >= 0.001 else "0"
     looks = f"{case.looks} look{'s' if case.looks != 1 else ''} in {seconds} s"
-    if owner.kind == "test":
+    if owner.kind in ("test", "stretch"):
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
@@ -193,6 +198,8 @@ def _fix(case: Case) -> str:
         return f"in {teardown}: {fix}; the tests are not at fault"
     if owner.kind == "fixture":
         return f"after the `yield` of fixture {owner.name!r}: {fix}; the tests that use it are not at fault"
+    if owner.kind == "stretch" and case.resource.kind in ("fd", "socket"):
+        return f"{fix}; --leakguard-trace names the test and the line"
     return fix
 
 

@@ -77,6 +77,7 @@ def reach(
     # breadth first: what a fixture holds is near it, what it could name is far
     level: list[Any] = list(roots)
     finalizers = _finalizers_by_owner()
+    complete = True
     while level:
         below: list[Any] = []
         for obj in level:
@@ -97,11 +98,15 @@ def reach(
                 continue
             if len(seen) > at_most:
                 return Reach(frozenset(objects), frozenset(found), frozenset(counted), False)
-            below.extend(_children(obj))
+            children = _children(obj)
+            if children is None:
+                complete = False
+            else:
+                below.extend(children)
             if finalizers and identity in finalizers:
                 below.extend(finalizers[identity])
         level = below
-    return Reach(frozenset(objects), frozenset(found), frozenset(counted), True)
+    return Reach(frozenset(objects), frozenset(found), frozenset(counted), complete)
 
 
 def _finalizers_by_owner() -> dict[int, list[Any]]:
@@ -113,12 +118,12 @@ def _finalizers_by_owner() -> dict[int, list[Any]]:
     return found
 
 
-def _children(obj: Any) -> list[Any]:
-    """What an object leads to; one that resists costs itself, not the search."""
+def _children(obj: Any) -> list[Any] | None:
+    """What an object leads to; None for one that resists: the search goes on without it."""
     try:
         return list(_next(obj))
     except Exception:
-        return []
+        return None
 
 
 def _next(obj: Any) -> Iterator[Any]:

@@ -92,6 +92,8 @@ class Guard:
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
         self._has_moved = False
+        self._looked_after = ""  # the last test after which everything was looked at
+        self._since = ""  # the same, where what no event tells of may be older than the judged test
         self._reports = Reports(config.pluginmanager, self._end)
         self._reports.switch_on()
 
@@ -213,6 +215,7 @@ class Guard:
             self.judge.rebase()
             self._fresh = True
             self._settle_marks()
+            self._looked_at(item)
             if not self.statistics.peak:
                 self._note_peak(item, watch.table.count())
         if self._sees_unclosed:
@@ -227,13 +230,17 @@ class Guard:
         watch = self.watch
         self.statistics.tests += 1
         self._since_full_look += 1
+        marks = watch.roster.marks()
         self._has_moved = (
-            watch.recorder.moves != self._moves
-            or watch.roster.marks() != self._marks
+            marks != self._marks
+            or watch.recorder.moves != self._moves
             or watch.ledger.has_ended
             or self.delivery.has_unsent
-            or (self._since_full_look >= FULL_LOOK_EVERY and self._full_look())
+            or (self._since_full_look >= FULL_LOOK_EVERY and self._full_look(item))
         )
+        if self._has_moved:
+            # with the same numbers as at the last look, what no event told of may be any earlier test's
+            self._since = self._looked_after if self._since_full_look > 1 and marks == self._marks else ""
         if self._has_moved or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
         elif self._reports.on:
@@ -249,12 +256,12 @@ class Guard:
         if not self._has_moved or not self.watch.is_own_process():
             return
         start = _real.perf_counter()
-        self._since_full_look = 0
         try:
             self._judge(item, report)
             self._settle_marks()
         except Exception as error:  # an error of ours is told, and never becomes one of the user's run
             self._failed_to_judge(item, error)
+        self._looked_at(item)
         self.statistics.seconds += _real.perf_counter() - start
 
     def _note_peak(self, item: pytest.Item, count: int) -> None:
@@ -262,10 +269,16 @@ class Guard:
         if count > statistics.peak:
             statistics.peak, statistics.peak_test = count, item.nodeid
 
-    def _full_look(self) -> bool:
+    def _full_look(self, item: pytest.Item) -> bool:
         """Whether something did move that the cheap question does not see."""
+        if not self.judge.is_still():
+            return True
+        self._looked_at(item)
+        return False
+
+    def _looked_at(self, item: pytest.Item) -> None:
         self._since_full_look = 0
-        return not self.judge.is_still()
+        self._looked_after = item.nodeid
 
     def _settle_marks(self) -> None:
         self._marks = self.watch.roster.marks()
@@ -301,6 +314,7 @@ class Guard:
             rules=own.rules,
             requested=frozenset(getattr(item, "fixturenames", ())),
             failed=self._reports.outcome.failed,
+            since=self._since,
         )
 
     def _tell_unraisable(self, item: pytest.Item, report: pytest.TestReport) -> None:

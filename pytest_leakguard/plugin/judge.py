@@ -10,7 +10,7 @@ from typing import cast
 from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
-from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict
+from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.plugin.known import known_by_design
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
@@ -27,6 +27,8 @@ class Test:
     Attributes:
         requested: the names of the fixtures it uses.
         failed: it failed by itself; its leaks become a note.
+        since: the test after which was looked last, when nothing shows that what no record
+            tells of came during this one.
     """
 
     __test__ = False
@@ -37,6 +39,7 @@ class Test:
     rules: tuple[AllowRule, ...] = ()
     requested: frozenset[str] = frozenset()
     failed: bool = False
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +318,7 @@ class Judge:
                 continue
             case = Case(
                 resource=watch.describe_now(suspect) if verdict == "leaked" else suspect.resource,
-                acquisition=suspect.acquisition, verdict=verdict, awaited=deferred.awaited,
+                acquisition=_acquisition_of(deferred), verdict=verdict, awaited=deferred.awaited,
                 looks=settled.looks, seconds=settled.seconds, mark=suspect.mark,
             )  # fmt: skip
             judged.append(Judged(case, deferred.test))
@@ -378,3 +381,11 @@ def _owned_by(acquisition: Acquisition, owner: Owner, first_test: str) -> Acquis
     return Acquisition(
         owner=owner, test=first_test or acquisition.test, phase=acquisition.phase or "setup", origin=acquisition.origin
     )
+
+
+def _acquisition_of(deferred: Deferred) -> Acquisition:
+    """What is told of the acquisition: no single test is blamed when any of several may be at fault."""
+    acquisition, test = deferred.suspect.acquisition, deferred.test
+    if test.since and deferred.suspect.record is None and acquisition.owner.kind == "test":
+        return replace(acquisition, owner=between(test.since, test.name), phase=None)
+    return acquisition

@@ -34,7 +34,8 @@ BODIES = {
         "call",
     ),
     "fails in setup": (
-        "@pytest.fixture\ndef broken(path):\n    KEPT.append(open(path))\n    raise OSError\n\ndef test_it(broken): pass",
+        "@pytest.fixture\ndef broken(path):\n    KEPT.append(open(path))\n    raise OSError\n\n"
+        "def test_it(broken): pass",
         "note",
         "setup",
     ),
@@ -67,3 +68,59 @@ def test_the_verdict_is_the_same(pytester, alone, body, quiet):
     (finding,) = ran.report["findings"]
     assert finding["test"] == "test_a.py::test_it"
     assert (finding["kind"], finding["disposition"], finding["phase"]) == ("fd", disposition, phase)
+
+
+SWAPS = """
+import os, pytest
+ENDS = os.pipe()  # there before the first test
+
+def swap():
+    for end in ENDS:
+        os.close(end)
+    assert os.pipe() == ENDS  # the same numbers, no event
+
+@pytest.mark.parametrize("n", range(250))
+def test_quiet(n):
+    if n == AT:
+        swap()
+
+def test_moves():
+    os.close(os.open(os.devnull, os.O_RDONLY))
+
+def test_leaks():
+    os.dup(ENDS[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "stretch"),
+    [
+        (120, "between test_a.py::test_first and test_a.py::test_quiet[199]"),
+        (230, "between test_a.py::test_quiet[199] and test_a.py::test_moves"),
+    ],
+    ids=["found by the look made every so often", "found by a look for another reason"],
+)
+def test_what_only_a_later_look_finds_is_no_single_tests(pytester, alone, at, stretch):
+    """No number changed and no event came: told as between two tests; what changes a number is its test's."""
+    text = SWAPS.replace("AT", str(at)).replace(
+        "@pytest.mark", "def test_first(): open(__file__).close()\n@pytest.mark"
+    )
+    pytester.makepyfile(test_a=text)
+    ran = alone()
+    swapped, dup = ran.report["findings"]
+    assert (swapped["owner"]["kind"], swapped["owner"]["name"], swapped["count"]) == ("stretch", stretch, 2)
+    assert (swapped["kind"], swapped["phase"], swapped["origin"]["file"]) == ("fd", None, None)
+    assert "a stretch of tests" in swapped["fingerprint"]
+    assert f"LEAK fd  {stretch}" in ran.text
+    assert (dup["owner"]["kind"], dup["test"]) == ("test", "test_a.py::test_leaks")
+
+
+def test_after_a_look_a_single_test_is_blamed(pytester, alone):
+    """The very next test after one that was looked at: nobody else can have done it."""
+    pytester.makepyfile(
+        test_a=SWAPS.replace("AT", "0")
+        .replace("@pytest.mark", "def test_first(): open(__file__).close()\n@pytest.mark")
+        .replace("        swap()", "        swap()\n        open(__file__).close()")
+    )
+    swapped, _ = alone().report["findings"]
+    assert (swapped["owner"]["kind"], swapped["test"]) == ("test", "test_a.py::test_quiet[0]")

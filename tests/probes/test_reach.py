@@ -410,3 +410,11 @@ def test_no_code_of_the_user_is_run(target):
         value = property(_raise)
 
     assert reaches([Rude()], target)
+
+
+def test_an_object_that_resists_makes_the_answer_unsure():
+    """The search goes on without it, and says that it did not see everything."""
+    resisting = threading.Thread.__new__(threading.Thread)  # never initialised: it has no ident to ask for
+    target = Target()
+    found = reach([resisting, [target]], [target])
+    assert (found.objects, found.complete) == (frozenset({id(target)}), False)
