@@ -75,7 +75,7 @@ class Watch:
         self.is_fork = False
         self.ledger = Ledger(current_phase)
         self.recorder = Recorder(self.ledger)
-        self.recorder.tmp_roots = tmp_roots
+        self.recorder.created.tmp_roots = tmp_roots
         self.table = DescriptorTable()
         short = shortener(root)
         self._threads = ThreadProbe(root)

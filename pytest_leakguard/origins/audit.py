@@ -24,6 +24,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.created import CreatedPaths
 from pytest_leakguard.origins.record import (
     Record,
     boot_seconds,
@@ -78,8 +79,7 @@ class Recorder:
         self.count = 0
         self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self.before: tuple[Record, ...] = ()
-        self.created: dict[str, Record] = {}
-        self.tmp_roots: tuple[str, ...] = ()
+        self.created = CreatedPaths(self._moved, self.records)
         self._unresolved: list[Record] = []
         self.known: Callable[[], frozenset[Any]] = frozenset
         """Gives the descriptors that were there at the last look, as the fd probe names them."""
@@ -101,10 +101,10 @@ class Recorder:
             "os.posix_spawn": self._on_spawn,
             "_thread.start_new_thread": self._on_thread,
             "_thread.start_joinable_thread": self._on_thread,
-            "os.mkdir": self._on_mkdir,
-            "os.rename": self._on_rename,
-            "os.link": self._on_second_path,
-            "os.symlink": self._on_second_path,
+            "os.mkdir": self.created.on_mkdir,
+            "os.rename": self.created.on_rename,
+            "os.link": self.created.on_second_path,
+            "os.symlink": self.created.on_second_path,
         }
 
     def start(self) -> None:
@@ -302,6 +302,10 @@ class Recorder:
         self.records.append(record)
         return record
 
+    def _moved(self, event: str, detail: object, frame: FrameType | None) -> Record:
+        self.moves += 1
+        return self._add(event, detail, frame)
+
     def _on_open(self, args: Any) -> None:
         path, mode, flags = args
         frame = _real.getframe(2)
@@ -317,57 +321,12 @@ class Recorder:
         if type(detail) is str:
             self._opened[detail] = record
         if type(detail) is str and type(flags) is int and flags & os.O_CREAT:
-            self._may_create(detail, record)
+            self.created.opening(detail, record)
 
     def _on_path(self, args: Any) -> None:
         self.moves += 1
         record = self._add("os.scandir", plain_path(args[0]), _real.getframe(2))
         record.raw = True
-
-    def _on_mkdir(self, args: Any) -> None:
-        path = plain_path(args[0])
-        if type(path) is str and not (path + "/").startswith(self.tmp_roots):
-            self._may_create(path, None, "os.mkdir", _real.getframe(2))
-
-    def _on_second_path(self, args: Any) -> None:
-        path = plain_path(args[1])
-        if type(path) is str and not (path + "/").startswith(self.tmp_roots):
-            self._may_create(path, None, "rename or link", _real.getframe(2))
-
-    def _on_rename(self, args: Any) -> None:
-        source, target = plain_path(args[0]), plain_path(args[1])
-        if type(source) is not str or type(target) is not str:
-            return
-        for record in self.records:
-            if record.event == "open" and source in (record.detail, record.renamed):
-                record.renamed = target
-        created = self.created.get(_real.abspath(source))
-        place = _real.abspath(target)
-        if created is not None and not (place + "/").startswith(self.tmp_roots):
-            self.created[place] = created
-            created.created = place
-        elif not (place + "/").startswith(self.tmp_roots):
-            self._may_create(target, None, "os.rename", _real.getframe(2))
-
-    def _may_create(self, path: str, record: Record | None, event: str = "", frame: FrameType | None = None) -> None:
-        if (path + "/").startswith(self.tmp_roots):
-            return
-        try:
-            absolute = path if path.startswith("/") and ".." not in path else _real.abspath(path)
-            if absolute in self.created or (absolute + "/").startswith(self.tmp_roots):
-                return
-            _real.lstat(absolute)
-        except FileNotFoundError:
-            pass  # only a path that was not there is new
-        except (OSError, ValueError):
-            return
-        else:
-            return
-        if record is None:
-            self.moves += 1
-            record = self._add(event, path, frame)
-        record.created = absolute
-        self.created[absolute] = record
 
     def _on_socket(self, args: Any) -> None:
         self.moves += 1
@@ -384,7 +343,7 @@ class Recorder:
         self.resolve()
         address = args[1]
         if type(address) is str and address and not address.startswith("\0"):
-            self._may_create(address, None, "socket.bind", _real.getframe(2))
+            self.created.making(address, "socket.bind", _real.getframe(2))
 
     def _on_connect(self, args: Any) -> None:
         self.resolve()
@@ -395,7 +354,7 @@ class Recorder:
         record = self._add("sqlite3.connect", database, _real.getframe(2))
         record.raw = True
         if type(database) is str and database and database != ":memory:" and not database.startswith("file:"):
-            self._may_create(database, record)
+            self.created.opening(database, record)
 
     def _on_sqlite_handle(self, args: Any) -> None:
         if self.records and self.records[-1].event == "sqlite3.connect":

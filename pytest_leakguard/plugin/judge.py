@@ -364,7 +364,7 @@ class Judge:
         recorder = self.watch.recorder
         if recorder.created:
             waiting = {key for kind, key in self.deferred if kind == "temp"}
-            recorder.created = {path: record for path, record in recorder.created.items() if path in waiting}
+            recorder.created.keep(waiting)
         recorder.forget()
 
 
