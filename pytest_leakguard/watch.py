@@ -9,8 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, cast
@@ -25,7 +24,7 @@ from pytest_leakguard.origins.phase import current_phase
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
-from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
+from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable, Picture
 from pytest_leakguard.probes.fds import FdProbe
 from pytest_leakguard.probes.objects import ObjectProbe
 from pytest_leakguard.probes.processes import ProcessProbe, has_children
@@ -56,6 +55,35 @@ class Suspect:
     record: Record | None
     live: Any = None
     mark: Key = None
+
+
+class Collecting:
+    """While it lasts, what a collection brings up is told of one test.
+
+    A ResourceWarning that the user's filters turn into an error comes out of
+    a finalizer as unraisable; the passive filter has noted it already.
+    Anything else goes on to the hook that was there.
+    """
+
+    def __init__(self, unclosed: UnclosedProbe, context: Context | None, forward: Callable[[], object]) -> None:
+        self._unclosed = unclosed
+        self._context = context
+        self._forward = forward
+
+    def __enter__(self) -> None:
+        self._original = sys.unraisablehook
+        self._before, self._unclosed.by_collector = self._unclosed.by_collector, self._context
+        self._hook = sys.unraisablehook = self._unraisable
+
+    def __exit__(self, *_: object) -> None:
+        if sys.unraisablehook is self._hook:
+            sys.unraisablehook = self._original
+        self._unclosed.by_collector = self._before
+
+    def _unraisable(self, unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, ResourceWarning):
+            self._forward()
+            self._original(unraisable)
 
 
 class Watch:
@@ -98,6 +126,9 @@ class Watch:
         )
         self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
         self._thread_mark = (-1, -1)
+        self._process_starts = 0
+        self._pictured: Census | None = None
+        self._picture = Picture(frozenset())
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -154,23 +185,39 @@ class Watch:
         """A census as one set."""
         return {(kind, key) for kind, keys in census.items() for key in keys}
 
-    def is_still(self, census: Census) -> bool:
-        """Whether certainly nothing came and nothing went since that census; cheaper than a new one."""
+    def is_still(self, census: Census, *, thorough: bool = False) -> bool:
+        """Whether certainly nothing came and nothing went since that census; cheaper than a new one.
+
+        Args:
+            thorough: ask for child processes too when none was seen to start.
+        """
         if census.get("temp") or self.recorder.created or self.objects.mark() or self._others:
             return False
-        if census.get("process") or has_children():
+        if (
+            census.get("process")
+            or self.recorder.process_starts != self._process_starts
+            or (thorough and has_children())
+        ):
             return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
             if self._threads.keys() != census.get("thread"):
                 return False
             self._thread_mark = mark
-        descriptors = census.get("fd", frozenset()) | census.get("socket", frozenset())
-        return self.table.is_still(cast("frozenset[DescriptorKey]", descriptors))
+        if census is not self._pictured:
+            descriptors = census.get("fd", frozenset()) | census.get("socket", frozenset())
+            self._picture = Picture(cast("frozenset[DescriptorKey]", descriptors))
+            self._pictured = census
+        return self.are_as_many(census) and self._picture.is_still()
+
+    def are_as_many(self, census: Census) -> bool:
+        """Whether as many descriptors are open as in that census."""
+        return self.table.count() == len(census.get("fd", ())) + len(census.get("socket", ()))
 
     def look_and_mark(self) -> Census:
         """A census that `is_still` can be asked about."""
         self._thread_mark = (self._threads.mark(), self.recorder.thread_starts)
+        self._process_starts = self.recorder.process_starts
         return self.look()
 
     def gone(self, items: Collection[Item]) -> set[Item]:
@@ -178,29 +225,14 @@ class Watch:
         kinds = {kind for kind, _ in items}
         return set(items) - self.items(self.look(kinds))
 
-    @contextmanager
-    def collecting(self, context: Context | None, forward: Callable[[], None]) -> Iterator[None]:
-        """Collections of ours run inside: what they bring up belongs to the judged test.
+    def collecting(self, context: Context | None, forward: Callable[[], object]) -> Collecting:
+        """Collections of ours run inside: what they bring up belongs to that context.
 
-        A ResourceWarning that the user's filters turn into an error comes out of
-        a finalizer as unraisable; the passive filter has noted it already.
-        Anything else goes on to the hook that was there, and `forward` is told.
+        Args:
+            context: of the judged test; None after the last one.
+            forward: called when something but a ResourceWarning was brought up.
         """
-        original = sys.unraisablehook
-
-        def hook(unraisable: Any) -> None:
-            if not isinstance(unraisable.exc_value, ResourceWarning):
-                forward()
-                original(unraisable)
-
-        before, self.unclosed.by_collector = self.unclosed.by_collector, context
-        sys.unraisablehook = hook
-        try:
-            yield
-        finally:
-            if sys.unraisablehook is hook:
-                sys.unraisablehook = original
-            self.unclosed.by_collector = before
+        return Collecting(self.unclosed, context, forward)
 
     def examine(self, items: Collection[Item], otherwise: Acquisition) -> list[Suspect]:
         """Describe resources and find their origins. Costly: for suspects only.

@@ -76,6 +76,7 @@ class Recorder:
         self.home = _real.get_ident()
         self.moves = 0
         self.thread_starts = 0
+        self.process_starts = 0
         self.count = 0
         self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
         self.before: tuple[Record, ...] = ()
@@ -83,6 +84,8 @@ class Recorder:
         self._unresolved: list[Record] = []
         self.known: Callable[[], frozenset[Any]] = frozenset
         """Gives the descriptors that were there at the last look, as the fd probe names them."""
+        self.has_new: Callable[[], bool] = lambda: True
+        """Cheap: whether there may be descriptors that were not there at the last look."""
         self._closing: list[tuple[list[Record], Callable[[Record], object]]] = []
         self._opened: dict[str, Record] = {}
         self._lookups = 0
@@ -273,6 +276,9 @@ class Recorder:
 
         Without this, two places that open one path could not be told apart later.
         """
+        if not self.has_new():
+            record.over = True
+            return
         self._lookups += 1
         try:
             wanted = inode_of_path(str(record.detail))
@@ -362,6 +368,7 @@ class Recorder:
 
     def _on_spawn(self, args: Any) -> None:
         self.moves += 1
+        self.process_starts += 1
         frame: FrameType | None = _real.getframe(2)
         record = self._add("process start", None, frame)
         record.when = boot_seconds()

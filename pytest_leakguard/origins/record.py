@@ -86,7 +86,7 @@ def socket_fileno(sock: Any) -> int:
 
 def inode_of_path(path: str) -> tuple[int, int]:
     status = _real.os_stat(path)
-    return (status.st_dev, status.st_ino)
+    return (status[2], status[1])  # by index: half the cost of the names
 
 
 def inode_of(number: int) -> tuple[int, int] | None:
@@ -95,7 +95,7 @@ def inode_of(number: int) -> tuple[int, int] | None:
         status = _real.fstat(number)
     except OSError:
         return None
-    return (status.st_dev, status.st_ino)
+    return (status[2], status[1])
 
 
 def boot_seconds() -> float:

@@ -91,7 +91,8 @@ class Guard:
         self._since_full_look = 0
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
-        self._has_moved = False
+        self._to_judge = False
+        self._brought = False  # our own collection made something raise that nothing can catch
         self._looked_after = ""  # the last test after which everything was looked at
         self._since = ""  # the same, where what no event tells of may be older than the judged test
         self._reports = Reports(config.pluginmanager, self._end)
@@ -231,20 +232,52 @@ class Guard:
         self.statistics.tests += 1
         self._since_full_look += 1
         marks = watch.roster.marks()
-        self._has_moved = (
+        self._to_judge = (
             marks != self._marks
             or watch.recorder.moves != self._moves
             or watch.ledger.has_ended
             or self.delivery.has_unsent
-            or (self._since_full_look >= FULL_LOOK_EVERY and self._full_look(item))
-        )
-        if self._has_moved:
-            # with the same numbers as at the last look, what no event told of may be any earlier test's
-            self._since = self._looked_after if self._since_full_look > 1 and marks == self._marks else ""
-        if self._has_moved or (self._allowing and item.nodeid in self._allowing):
+            or self._since_full_look >= FULL_LOOK_EVERY
+        ) and self._look(item, marks)
+        if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
         elif self._reports.on:
             self._reports.quiet()
+
+    def _look(self, item: pytest.Item, marks: tuple[Any, ...]) -> bool:
+        """Whether there is something to judge, once the garbage of the test is collected."""
+        if not self.watch.is_own_process():
+            return False
+        start = _real.perf_counter()
+        # with the same numbers as at the last look, what no event told of may be any earlier test's
+        self._since = self._looked_after if self._since_full_look > 1 and marks == self._marks else ""
+        try:
+            return self._needs_to_judge(item)
+        except Exception as error:  # an error of ours is told, and never becomes one of the user's run
+            self._failed_to_judge(item, error)
+            return False
+        finally:
+            self.statistics.seconds += _real.perf_counter() - start
+
+    def _needs_to_judge(self, item: pytest.Item) -> bool:
+        watch, judge = self.watch, self.judge
+        self._brought = False
+        if watch.recorder.moves == self._moves and not watch.ledger.has_ended and judge.is_still(thorough=True):
+            self._looked_at(item)
+            return self.delivery.has_unsent
+        self._close_nodes(item)
+        watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
+        with watch.collecting(_context_of(item), self._bring):
+            watch.young.collect()
+        if judge.needs_to_judge() or self._brought or self.delivery.has_unsent:
+            return True
+        judge.tidy()
+        self._settle_marks()
+        self._looked_at(item)
+        return False
+
+    def _bring(self) -> None:
+        self._brought = True
 
     def _end(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """The report of the teardown is there: judge."""
@@ -253,13 +286,13 @@ class Guard:
         outcome = self._reports.outcome
         if item.nodeid in self._allowing and not outcome.failed and not outcome.skipped:
             self.marker_rules.update(self._allowing[item.nodeid])
-        if not self._has_moved or not self.watch.is_own_process():
+        if not self._to_judge:
             return
         start = _real.perf_counter()
         try:
             self._judge(item, report)
             self._settle_marks()
-        except Exception as error:  # an error of ours is told, and never becomes one of the user's run
+        except Exception as error:  # as above
             self._failed_to_judge(item, error)
         self._looked_at(item)
         self.statistics.seconds += _real.perf_counter() - start
@@ -268,13 +301,6 @@ class Guard:
         statistics = self.statistics
         if count > statistics.peak:
             statistics.peak, statistics.peak_test = count, item.nodeid
-
-    def _full_look(self, item: pytest.Item) -> bool:
-        """Whether something did move that the cheap question does not see."""
-        if not self.judge.is_still():
-            return True
-        self._looked_at(item)
-        return False
 
     def _looked_at(self, item: pytest.Item) -> None:
         self._since_full_look = 0
@@ -285,19 +311,10 @@ class Guard:
         self._moves = self.watch.recorder.moves
 
     def _judge(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        self._close_nodes(item)
-        context = Context(Owner(kind="test", scope="function", name=item.nodeid), item.nodeid, None)
-        brought: list[bool] = []
-        self.watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
-        with self.watch.collecting(context, lambda: brought.append(True)):
-            self.watch.young.collect()
-            if not self.judge.needs_to_judge() and not self.delivery.has_unsent:
-                judged = []
-                self.judge.tidy()
-            else:
-                internals.drop_references(item)
-                judged = self.judge.judge(self._test(item))
-        if brought:
+        with self.watch.collecting(_context_of(item), self._bring):
+            internals.drop_references(item)
+            judged = self.judge.judge(self._test(item))
+        if self._brought:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
@@ -384,3 +401,7 @@ class Guard:
             if not internals.is_set_up(item.session, scope.node):
                 self.watch.ledger.closed(scope.owner)
                 self.judge.scopes.drop(scope.owner.serial)
+
+
+def _context_of(item: pytest.Item) -> Context:
+    return Context(Owner(kind="test", scope="function", name=item.nodeid), item.nodeid, None)

@@ -91,6 +91,7 @@ class Judge:
         self.known = dict(self._census)
         self._paths = {key: descriptor_path(key) for key in self.known.get("fd", ()) if _is_file(key)}
         self.watch.recorder.known = lambda: self.known.get("fd", frozenset())
+        self.watch.recorder.has_new = lambda: not self.watch.are_as_many(self._census)
 
     def everything(self) -> set[Item]:
         """What exists now."""
@@ -114,9 +115,9 @@ class Judge:
                 if kind == "temp":
                     self.watch.recorder.created.pop(str(key), None)
 
-    def is_still(self) -> bool:
+    def is_still(self, *, thorough: bool = False) -> bool:
         """Whether certainly nothing has changed since the last look."""
-        return self.watch.is_still(self._census)
+        return self.watch.is_still(self._census, thorough=thorough)
 
     def needs_to_judge(self) -> bool:
         """After a test in which something moved: whether there is anything to judge.

@@ -8,6 +8,7 @@ number in turn.
 
 from __future__ import annotations
 
+import operator
 import stat
 
 from pytest_leakguard import _real
@@ -73,24 +74,6 @@ class DescriptorTable:
             self._table = frozenset(table)
         return self._table
 
-    def is_still(self, keys: frozenset[DescriptorKey]) -> bool:
-        """Whether exactly these are open, without a listing.
-
-        As many as before, and each of those before still the same: then there is no
-        new one. Half the cost of reading the table.
-        """
-        if self.count() != len(keys):
-            return False
-        fstat = _real.fstat
-        try:
-            for number, device, inode, form in keys:
-                status = fstat(number)
-                if status[1] != inode or status[2] != device or status[0] & _TYPE_BITS != form:
-                    return False
-        except OSError:
-            return False
-        return True
-
     def _numbers(self) -> list[int]:
         if self.folder is not None:
             try:
@@ -101,6 +84,28 @@ class DescriptorTable:
                 pass  # out of descriptors
         self._listed = False
         return [number for number in range(min(self.limit, SCANNED_AT_MOST)) if _is_open(number)]
+
+
+class Picture:
+    """Some descriptors, to be asked again and again whether each is what it was.
+
+    As many as before, and each of those before still the same: then there is no
+    new one. A third of the cost of reading the table.
+    """
+
+    def __init__(self, keys: frozenset[DescriptorKey]) -> None:
+        self._numbers = [key[0] for key in keys]
+        self._inodes = [(key[2], key[1]) for key in keys]
+
+    def is_still(self) -> bool:
+        """Whether each number still leads to the same file; all of it runs in C."""
+        try:
+            return list(map(_INODE_AND_DEVICE, map(_real.fstat, self._numbers))) == self._inodes
+        except OSError:
+            return False
+
+
+_INODE_AND_DEVICE = operator.itemgetter(1, 2)
 
 
 def _is_open(number: int) -> bool:
