@@ -75,7 +75,11 @@ async def _wait(task: asyncio.Future[T], timeout: float) -> asyncio.CancelledErr
 
 
 async def acquired(
-    acquire: Callable[[], Awaitable[T]], give_back: Callable[[T], Awaitable[object]], what: str, timeout: float | None
+    acquire: Callable[[], Awaitable[T]],
+    give_back: Callable[[T], Awaitable[object]],
+    what: str,
+    timeout: float | None,
+    patience: float = 0.0,
 ) -> T:
     """Await an acquisition, for a limited time; what comes too late is given back.
 
@@ -85,12 +89,14 @@ async def acquired(
     Args:
         give_back: called with what was acquired although nobody waits for it any more.
         timeout: seconds; None waits for ever.
+        patience: seconds for which an acquisition may go on after this task was cancelled, before it is cancelled
+            too. Drivers that connect in a thread lose the connection when they are cancelled meanwhile.
     Raises:
         AcquireTimeout: it did not end in time.
         CancelledError: this task was cancelled.
         BaseException: what the acquisition raised.
     """
-    if timeout is None:
+    if timeout is None and not patience:
         return await acquire()
     task = asyncio.ensure_future(_call(acquire))
     try:
@@ -101,8 +107,11 @@ async def acquired(
     except BaseException as error:
         if task.done() and not task.cancelled() and task.exception() is error:
             raise
-        task.cancel()
-        await _wait(task, GIVE_UP_SECONDS)
+        if isinstance(error, asyncio.CancelledError):
+            await _wait(task, patience)
+        if not task.done():
+            task.cancel()
+            await _wait(task, GIVE_UP_SECONDS)
         if task.done() and not task.cancelled():
             late = task.exception()
             if late is not None:

@@ -8,9 +8,14 @@ collector; `release_kept` then ends it.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import socket
+import sqlite3
+import subprocess
 import threading
+import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -207,3 +212,282 @@ class LeakyLoopbackServer:
     def __exit__(self, *_: object) -> None:
         self.thread.join()
         self.listener.close()
+
+
+class LeakyMappedFile:
+    """The descriptor is left when `mmap` raises."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> mmap.mmap:
+        self.file = keep(open(self.path, "rb+"))  # leaks
+        self.map = mmap.mmap(self.file.fileno(), 0)
+        return self.map
+
+    def __exit__(self, *_: object) -> None:
+        self.map.close()
+        self.file.close()
+
+
+class LeakyDatabaseConnection:
+    """`__exit__` closes only when there was no exception."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        self.connection = keep(sqlite3.connect(self.path))  # leaks
+        return self.connection
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if kind is None:
+            self.connection.close()
+
+
+@contextmanager
+def leaky_transaction(connection: Any, begin: str | None = None) -> Iterator[Any]:
+    """`except Exception` misses an interrupt, and a cancellation."""
+    try:
+        if begin is not None:
+            connection.execute(begin)
+        yield connection
+        connection.commit()
+    except Exception:
+        connection.rollback()
+        raise
+
+
+@asynccontextmanager
+async def leaky_async_transaction(connection: Any) -> AsyncIterator[Any]:
+    """The same among coroutines."""
+    try:
+        yield connection
+        await connection.commit()
+    except Exception:
+        await connection.rollback()
+        raise
+
+
+class LeakyDatabasePool:
+    """A creation that fails eats its place."""
+
+    def __init__(self, connect: Callable[[], Any], *, max_size: int) -> None:
+        self.connect = connect
+        self.free = threading.Semaphore(max_size)
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        if not self.free.acquire(timeout=0.05):
+            raise TimeoutError("exhausted")
+        connection = self.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+            self.free.release()
+
+
+class LeakyAsyncDatabasePool:
+    """A place is lost when the task that was to get it is cancelled."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]], *, max_size: int) -> None:
+        self.connect = connect
+        self.free = max_size
+        self.waiters: list[asyncio.Future[None]] = []
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        if self.free:
+            self.free -= 1
+        else:
+            self.waiters.append(asyncio.get_running_loop().create_future())
+            await asyncio.wait({self.waiters[-1]})
+        connection = await self.connect()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+            if self.waiters:
+                self.waiters.pop(0).set_result(None)
+            else:
+                self.free += 1
+
+
+class LeakyTemporaryResourceManager:
+    """Errors of unlink are swallowed and forgotten."""
+
+    def __init__(self, prefix: str, folder: Path) -> None:
+        self.prefix = prefix
+        self.folder = folder
+        self.paths: list[Path] = []
+
+    def __enter__(self) -> LeakyTemporaryResourceManager:
+        return self
+
+    def file(self, suffix: str = "") -> Path:
+        path = self.folder / f"{self.prefix}{len(self.paths)}{suffix}"
+        path.touch()
+        self.paths.append(path)
+        return path
+
+    def close(self) -> None:
+        for path in self.paths:
+            try:
+                path.unlink()
+            except OSError:
+                pass
+        self.paths.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LeakySafeResource:
+    """An error of the release hides the body's."""
+
+    def __init__(self, acquire: Callable[[], Any], release: Callable[[Any], object]) -> None:
+        self.acquire = acquire
+        self.release = release
+
+    def __enter__(self) -> Any:
+        self.resource = self.acquire()
+        return self.resource
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.release(self.resource)
+        except Exception as error:
+            raise RuntimeError("release failed") from error
+
+
+class LeakyStreamWriter:
+    """Returns True for everything."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> Any:
+        return self.stream
+
+    def __exit__(self, *_: object) -> bool:
+        self.stream.close()
+        return True
+
+
+def leaky_accumulate(source: Any, into: list[Any]) -> Iterator[Any]:
+    """A generator that is abandoned keeps its source open."""
+    for chunk in source:
+        into.append(chunk)
+        yield chunk
+    source.close()
+
+
+@contextmanager
+def leaky_stream_metrics(source: Any, report: Callable[[int], object]) -> Iterator[Iterator[Any]]:
+    """The numbers are lost on an error."""
+    count = 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal count
+        for chunk in source:
+            count += 1
+            yield chunk
+
+    yield counted()
+    report(count)
+
+
+@contextmanager
+def leaky_timer(report: Callable[[float], object]) -> Iterator[None]:
+    """Nothing is reported on an error."""
+    started = time.perf_counter()
+    yield
+    report(time.perf_counter() - started)
+
+
+class LeakyManagedProcess:
+    """The pipes are left open when the start-up check fails."""
+
+    def __init__(self, args: list[str], *, ready: Callable[[Any], object]) -> None:
+        self.args = args
+        self.ready = ready
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        self.process = keep(
+            subprocess.Popen(self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE),  # leaks
+            lambda process: process.communicate(),
+        )
+        try:
+            self.ready(self.process)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class LeakyWorkerThread:
+    """The join is skipped when the body raised."""
+
+    def __init__(self, target: Callable[[threading.Event], object]) -> None:
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=target, args=(self.stop,))
+
+    def __enter__(self) -> LeakyWorkerThread:
+        self.thread.start()  # leaks
+        keep(self.thread, lambda thread: (self.stop.set(), thread.join()))
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if kind is None:
+            self.stop.set()
+            self.thread.join()
+
+
+@contextmanager
+def leaky_managed_executor(make: Callable[..., Any], **options: Any) -> Iterator[Any]:
+    """The same for an executor."""
+    executor = keep(make(**options), lambda executor: executor.shutdown(wait=True))
+    yield executor
+    executor.shutdown(wait=True)
+
+
+@contextmanager
+def leaky_held(lock: Any, timeout: float) -> Iterator[None]:
+    """Releases a lock that it never got."""
+    try:
+        if not lock.acquire(timeout=timeout):
+            raise TimeoutError("lock not acquired")
+        yield
+    finally:
+        lock.release()
+
+
+class LeakyWeakCache:
+    """A callback has a strong reference to the value."""
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.make = make
+        self.table: dict[Any, Any] = {}
+
+    def get(self, key: Any) -> Any:
+        if key not in self.table or self.table[key]() is None:
+            value = self.make(key)
+            self.table[key] = weakref.ref(value, lambda _: self.dropped(key, value))
+            return value
+        return self.table[key]()
+
+    def dropped(self, key: Any, value: Any) -> None:
+        del self.table[key]
+
+
+@contextmanager
+def leaky_breaks_cycle(owner: Any, attribute: str) -> Iterator[None]:
+    """Cuts only after a normal end."""
+    yield
+    setattr(owner, attribute, None)
