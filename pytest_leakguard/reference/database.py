@@ -222,8 +222,10 @@ def _close(connection: Connection) -> None:
 
 
 class DatabasePool(ResourcePool[C]):
-    """A pool of connections for threads; everything that `ResourcePool` says holds.
+    """A pool of connections for threads; everything that `ResourcePool` says holds, its locking too.
 
+    Acquires: a connection at a checkout, made only when none is idle. Releases: it is rolled back and idle again.
+    Creation, health check, rollback or close fails: as `ResourcePool` says; a place is never lost by it.
     A connection that comes back is rolled back, so nobody inherits a transaction; one that can't be rolled back is
     dead, and is closed. Before an idle one is lent again it is checked, and replaced when it is dead or too old.
     The driver must let a connection be used by another thread than the one that made it: for `sqlite3` that is

@@ -385,8 +385,8 @@ class PoolEvent:
 class MonitoredResourcePool(ResourcePool[T]):
     """`ResourcePool` that counts what it does and remembers the last of it.
 
-    All that is said of `ResourcePool` holds. A broken resource (health check or `discard`) is regenerated in its own
-    place, so there are never more than `max_size`.
+    Acquires, Releases, and whatever fails: all that is said of `ResourcePool` holds. A broken resource (health check
+    or `discard`) is regenerated in its own place, so there are never more than `max_size`.
 
     Locking: the numbers and the history have a lock of their own, held only to change or to read them and never
     together with that of the pool. Each event is counted by the thread that made it happen, after it happened; so once
