@@ -9,11 +9,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from pytest_leakguard.reference import _shield
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
-from pytest_leakguard.reference._shield import acquired, shielded
 from pytest_leakguard.reference._unwind import AsyncUnwind, add_note, attach, outranks
 from pytest_leakguard.reference.errors import NotInUse, PoolClosed, PoolExhausted
 from pytest_leakguard.reference.pools import PoolCounts
@@ -167,13 +168,9 @@ class AsyncDatabasePool(Generic[C]):
     @asynccontextmanager
     async def _checkout(self, timeout: float | None) -> AsyncIterator[C]:
         loan: _Loan[C] = _Loan()
-        try:
+        async with AsyncUnwind() as unwind:
+            unwind.register(f"giving a connection back to {self.name!r}", partial(self._release, loan))
             yield await self._fill(loan, timeout)
-        except BaseException as error:
-            await self._give_back_because(error, loan)
-            raise
-        else:
-            await self._give_back(loan)
 
     async def acquire(self, timeout: float | None = -1.0) -> C:
         """Take a connection by hand; give it back with `release` or `discard`.
@@ -188,16 +185,21 @@ class AsyncDatabasePool(Generic[C]):
         try:
             return await self._fill(loan, timeout)
         except BaseException as error:
-            await self._give_back_because(error, loan)
+            try:
+                await self._release(loan)
+            except BaseException as second:
+                if outranks(second, error):
+                    raise
+                attach(error, second, f"giving a connection back to {self.name!r}")
             raise
 
     async def release(self, connection: C) -> None:
         """Give back what `acquire` gave, to be used again. Raises `NotInUse` when it is not in use."""
-        await self._give_back(self._loan_of(connection))
+        await self._release(self._loan_of(connection))
 
     async def discard(self, connection: C) -> None:
         """Give back what `acquire` or `connection` gave, to be closed. Raises `NotInUse` when it is not in use."""
-        await self._give_back(self._loan_of(connection), keep=False)
+        await self._release(self._loan_of(connection), keep=False)
 
     async def close(self) -> None:
         """Close what is idle and lend no more; what is in use is closed when it comes back. May be called again.
@@ -211,7 +213,7 @@ class AsyncDatabasePool(Generic[C]):
             ticket.wake()
         async with AsyncUnwind() as unwind:
             for _ in self._idle:
-                unwind.then(f"closing an idle connection of {self.name!r}", self._close_one)
+                unwind.register(f"closing an idle connection of {self.name!r}", self._close_one)
 
     async def _close_one(self) -> None:
         loan: _Loan[C] = _Loan()
@@ -219,7 +221,7 @@ class AsyncDatabasePool(Generic[C]):
             self._loans.append(loan)
             loan.made[:], self._idle[:1] = self._idle[:1], []
         finally:
-            await self._give_back(loan, keep=False)
+            await self._release(loan, keep=False)
 
     async def _fill(self, loan: _Loan[C], timeout: float | None) -> C:
         limit = self._timeout if timeout is not None and timeout < 0 else timeout
@@ -231,7 +233,7 @@ class AsyncDatabasePool(Generic[C]):
             await self._close_unfit(loan)
         try:
             what = f"a connection of {self.name!r}"
-            connecting = acquired(
+            connecting = _shield.acquired(
                 self._connect, self._close, what, self._connect_timeout, patience=self._release_timeout
             )
             loan.made[:] = [(await connecting, made_at)]
@@ -285,23 +287,15 @@ class AsyncDatabasePool(Generic[C]):
     async def _close_unfit(self, loan: _Loan[C]) -> None:
         """Make place for a new one. The user gets that one, so an error of the old one's close is only logged."""
         try:
-            await shielded(lambda: self._close_held(loan), "closing a dead connection", self._release_timeout)
+            await _shield.release(partial(self._close_held, loan), "closing a dead connection", self._release_timeout)
         except Exception:
             _log.warning("%r: closing a connection that is not fit any more failed", self.name, exc_info=True)
 
-    async def _give_back(self, loan: _Loan[C], *, keep: bool = True) -> None:
+    async def _release(self, loan: _Loan[C], *, keep: bool = True) -> None:
         if loan not in self._loans:
             return
         doing = f"giving a connection back to {self.name!r}"
-        await shielded(lambda: self._end(loan, keep), doing, self._release_timeout)
-
-    async def _give_back_because(self, error: BaseException, loan: _Loan[C]) -> None:
-        try:
-            await self._give_back(loan)
-        except BaseException as second:
-            if outranks(second, error):
-                raise
-            attach(error, second, f"giving a connection back to {self.name!r}")
+        await _shield.release(partial(self._end, loan, keep), doing, self._release_timeout)
 
     async def _end(self, loan: _Loan[C], keep: bool) -> None:
         if loan.ended_by is not None:
@@ -310,7 +304,7 @@ class AsyncDatabasePool(Generic[C]):
             loan.ended_by = unwind
             # in reverse: a place is free when its connection is gone, so there are never more than max_size
             unwind.callback(self._free, loan)
-            unwind.then(f"closing a connection of {self.name!r}", lambda: self._close_held(loan))
+            unwind.register(f"closing a connection of {self.name!r}", partial(self._close_held, loan))
             if keep and loan.made and await self._was_reset(loan) and not self._is_closed:
                 self._idle[:0], loan.made[:] = loan.made, []
 

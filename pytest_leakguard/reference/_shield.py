@@ -21,7 +21,7 @@ async def _call(function: Callable[[], Awaitable[T]]) -> T:
     return await function()
 
 
-async def shielded(release: Callable[[], Awaitable[object]], doing: str, timeout: float) -> None:
+async def release(call: Callable[[], Awaitable[object]], doing: str, timeout: float) -> None:
     """Run a release in a task of its own and wait for it, however often this task is cancelled meanwhile.
 
     Args:
@@ -32,7 +32,7 @@ async def shielded(release: Callable[[], Awaitable[object]], doing: str, timeout
         ReleaseTimeout: it did not end in time.
         BaseException: what the release raised.
     """
-    task = asyncio.ensure_future(_call(release))
+    task = asyncio.ensure_future(_call(call))
     cancelled = await _wait(task, timeout)
     failure: BaseException | None = None
     if not task.done():
@@ -119,7 +119,7 @@ async def acquired(
             else:
                 result = task.result()
                 try:
-                    await shielded(lambda: give_back(result), f"releasing {what}", GIVE_UP_SECONDS)
+                    await release(lambda: give_back(result), f"releasing {what}", GIVE_UP_SECONDS)
                 except Exception as second:
                     attach(error, second, f"releasing {what}")
         raise

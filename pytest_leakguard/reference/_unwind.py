@@ -68,7 +68,7 @@ class Unwind(ExitStack):
     interrupt could leave something behind.
     """
 
-    def then(self, doing: str, release: Callable[[], object]) -> None:
+    def register(self, doing: str, release: Callable[[], object]) -> None:
         """Run `release` when unwinding, before everything that was pushed earlier."""
 
         def leave(
@@ -90,7 +90,7 @@ class Unwind(ExitStack):
 class AsyncUnwind(AsyncExitStack):
     """The same for releases that are awaited."""
 
-    def then(self, doing: str, release: Callable[[], Awaitable[object]]) -> None:
+    def register(self, doing: str, release: Callable[[], Awaitable[object]]) -> None:
         """Await `release` when unwinding, before everything that was pushed earlier."""
 
         async def leave(

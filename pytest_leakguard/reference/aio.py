@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar
 
+from pytest_leakguard.reference import _shield
 from pytest_leakguard.reference._expect import expect_async_manager, expect_callable, expect_positive
-from pytest_leakguard.reference._shield import acquired, shielded
 from pytest_leakguard.reference._unwind import AsyncUnwind, add_note, attach, outranks
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
 
@@ -86,7 +86,7 @@ class AsyncResource(Generic[T]):
             raise AlreadyOpen(f"{self.name!r} is {self._state}; close it first")
         try:
             self._state = "opening"
-            self._held[:] = [await acquired(self._acquire, self._release, repr(self.name), self._timeout)]
+            self._held[:] = [await _shield.acquired(self._acquire, self._release, repr(self.name), self._timeout)]
             self._state = "open"
             return self._held[0]
         except BaseException as error:
@@ -110,7 +110,7 @@ class AsyncResource(Generic[T]):
         try:
             self._state = "closing"
             resource = self._held[0]
-            await shielded(lambda: self._release(resource), f"releasing {self.name!r}", self._release_timeout)
+            await _shield.release(lambda: self._release(resource), f"releasing {self.name!r}", self._release_timeout)
         finally:
             self._held.clear()
             self._state = "closed"

@@ -13,9 +13,9 @@ from contextlib import (
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
+from pytest_leakguard.reference import _shield
 from pytest_leakguard.reference._async_pool import AsyncDatabasePool as AsyncDatabasePool
 from pytest_leakguard.reference._expect import expect, expect_callable
-from pytest_leakguard.reference._shield import shielded
 from pytest_leakguard.reference._unwind import Unwind, add_note, attach, outranks, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
 from pytest_leakguard.reference.pools import ResourcePool
@@ -184,10 +184,10 @@ async def _async_transaction(connection: A, begin: str | None, timeout: float) -
         if begin is not None:
             await connection.execute(begin)
         yield connection
-        await shielded(connection.commit, "committing", timeout)
+        await _shield.release(connection.commit, "committing", timeout)
     except BaseException as error:
         try:
-            await shielded(connection.rollback, "rolling back", timeout)
+            await _shield.release(connection.rollback, "rolling back", timeout)
         except BaseException as second:
             if outranks(second, error):
                 raise
@@ -198,7 +198,7 @@ async def _async_transaction(connection: A, begin: str | None, timeout: float) -
 def _execute(connection: Connection, sql: str) -> None:
     with Unwind() as unwind:
         cursor = connection.cursor()
-        unwind.then("closing a cursor", cursor.close)
+        unwind.register("closing a cursor", cursor.close)
         cursor.execute(sql)
 
 

@@ -183,8 +183,8 @@ class FileProcessor:
             raise NotOpen(f"no scratch file for {str(self._source.path)!r}: it is not being processed")
         folder = self._folder or Path(tempfile.gettempdir())
         file = ScratchFile(folder, prefix=f"{self._source.path.stem}-", suffix=suffix)
-        self._unwind.then(f"removing scratch file {str(file.path)!r}", file.remove)
-        self._unwind.then(f"closing scratch file {str(file.path)!r}", file.close)
+        self._unwind.register(f"removing scratch file {str(file.path)!r}", file.remove)
+        self._unwind.register(f"closing scratch file {str(file.path)!r}", file.close)
         return file.open("x+", encoding="utf-8") if text else file.open("xb+")
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class FileProcessor:
             OSError: the first that a release raised; everything was tried.
         """
         with Unwind() as unwind:
-            unwind.then(f"closing {str(self._source.path)!r}", self._source.close)
+            unwind.register(f"closing {str(self._source.path)!r}", self._source.close)
             unwind.push(self._unwind)
 
     def __enter__(self) -> Self:
@@ -239,7 +239,7 @@ def _open_all(paths: list[StrPath], mode: str, encoding: str | None) -> Iterator
         files = []
         for path in paths:
             file: ManagedFile[Any] = ManagedFile(path, cast(Any, mode), encoding=encoding)
-            unwind.then(f"closing {str(path)!r}", file.close)
+            unwind.register(f"closing {str(path)!r}", file.close)
             files.append(file.open())
         yield files
 
@@ -280,8 +280,8 @@ def _atomic_write(target: Path, mode: str, options: dict[str, Any]) -> Iterator[
     new = ScratchFile(target.parent, prefix=f".{target.name[:80]}.", suffix=".tmp", permissions=0o666)
     with Unwind() as unwind:
         # after the rename there is nothing left to remove, and nothing is removed
-        unwind.then(f"removing {str(new.path)!r}", new.remove)
-        unwind.then(f"closing {str(new.path)!r}", new.close)
+        unwind.register(f"removing {str(new.path)!r}", new.remove)
+        unwind.register(f"closing {str(new.path)!r}", new.close)
         file = new.open(mode, **options)
         try:
             os.chmod(new.path, stat.S_IMODE(target.stat().st_mode))

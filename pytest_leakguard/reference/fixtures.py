@@ -75,7 +75,7 @@ def resource_pool() -> Iterator[MakePool]:
             factory: Callable[[], T], destroy: Callable[[T], object] | None = None, **options: Any
         ) -> MonitoredResourcePool[T]:
             pool = MonitoredResourcePool(factory, destroy, **{"name": "resource_pool", **options})
-            unwind.then("closing a pool", pool.close)
+            unwind.register("closing a pool", pool.close)
             return pool
 
         yield make
@@ -88,7 +88,7 @@ def managed_process() -> Iterator[Callable[..., ManagedProcess[Any]]]:
 
         def start(args: Sequence[StrPath], **options: Any) -> ManagedProcess[Any]:
             child: ManagedProcess[Any] = ManagedProcess(args, **options)
-            unwind.then(f"ending process {child.name!r}", child.close)
+            unwind.register(f"ending process {child.name!r}", child.close)
             child.open()
             return child
 

@@ -105,8 +105,8 @@ class MappedFile:
 
     def _abandon(self) -> None:
         with Unwind() as unwind:
-            unwind.then(f"removing {str(self.path)!r}", self._remove_if_made)
-            unwind.then(f"closing {str(self.path)!r}", self.close)
+            unwind.register(f"removing {str(self.path)!r}", self._remove_if_made)
+            unwind.register(f"closing {str(self.path)!r}", self.close)
 
     def _remove_if_made(self) -> None:
         if self._was_made:
@@ -121,9 +121,9 @@ class MappedFile:
             OSError: the flush or the close failed; all was tried.
         """
         with Unwind() as unwind:
-            unwind.then(f"closing {str(self.path)!r}", self._close_file)
-            unwind.then(f"unmapping {str(self.path)!r}", self._unmap)
-            unwind.then(f"flushing {str(self.path)!r}", self._flush)
+            unwind.register(f"closing {str(self.path)!r}", self._close_file)
+            unwind.register(f"unmapping {str(self.path)!r}", self._unmap)
+            unwind.register(f"flushing {str(self.path)!r}", self._flush)
 
     def _flush(self) -> None:
         if self._map is not None and not self._map.closed and self._writable:

@@ -128,9 +128,9 @@ class KnownCycles:
             BaseException: the first that an attribute raised, further ones as notes; each was tried.
         """
         with Unwind() as unwind:
-            unwind.then("forgetting the cycles", self._links.clear)
+            unwind.register("forgetting the cycles", self._links.clear)
             for owner, attribute in self._links:
-                unwind.then(f"cutting {type(owner).__name__}.{attribute}", _Cut(owner, attribute))
+                unwind.register(f"cutting {type(owner).__name__}.{attribute}", _Cut(owner, attribute))
 
 
 class _Cut:
@@ -164,5 +164,5 @@ def breaks_cycle(*links: tuple[object, str]) -> Iterator[KnownCycles]:
             )
         cycles.add(link[0], link[1])
     with Unwind() as unwind:
-        unwind.then("breaking cycles", cycles.cut)
+        unwind.register("breaking cycles", cycles.cut)
         yield cycles

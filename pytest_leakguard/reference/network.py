@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -119,12 +120,13 @@ class LoopbackServer:
     Releases: listening stops, the accepting thread is joined, each connection is shut down and closed and its thread
     joined; then the port is free.
     Acquisition fails: what was there is closed, the error comes out.
+    An accept fails: its error is kept in `errors`, the server goes on.
     A handler fails: its connection is closed, its error is kept in `errors`; the server goes on.
     Release fails (a handler that does not end): all others are released, then `ReleaseTimeout` comes out.
     States: closed → listening → closed …
 
-    Locking: the threads share the table of connections, the list of errors and the stopping flag. All three are read
-    and written under one lock, which is never held during a call that blocks.
+    Locking: the threads share the table of connections and the errors, which are read and written under one lock that
+    is never held during a call that blocks; and the stop event, which has its own.
 
     Args:
         handler: called with each accepted socket, in a thread of its own; the socket is closed after it.
@@ -144,8 +146,8 @@ class LoopbackServer:
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._connections: dict[threading.Thread, socket.socket] = {}
-        self._stopping = False
-        self._errors: list[BaseException] = []
+        self._stopping = threading.Event()
+        self._errors: deque[BaseException] = deque(maxlen=100)
 
     @property
     def state(self) -> Literal["closed", "listening"]:
@@ -171,7 +173,7 @@ class LoopbackServer:
 
     @property
     def errors(self) -> tuple[BaseException, ...]:
-        """What handlers and the accepting thread raised, oldest first."""
+        """What handlers and the accepting thread raised, oldest first; the last hundred."""
         with self._lock:
             return tuple(self._errors)
 
@@ -185,7 +187,7 @@ class LoopbackServer:
         if self._listener is not None:
             raise AlreadyOpen(f"LoopbackServer listens on port {self.port} already")
         try:
-            self._stopping = False
+            self._stopping.clear()
             self._listener = socket.create_server(("127.0.0.1", self._wanted_port))
             # a close must wake accept(): on Linux the shutdown does; elsewhere it may only notice at the next look
             self._listener.settimeout(0.2)
@@ -206,14 +208,13 @@ class LoopbackServer:
             ReleaseTimeout: a thread did not end in time; all else is released.
         """
         with Unwind() as unwind:
-            unwind.then("ending the connections", self._end_connections)
+            unwind.register("ending the connections", self._end_connections)
             # no connection can come once the acceptor is joined, so they are ended after that
-            unwind.then("closing the listening socket", self._close_listener)
-            unwind.then("joining the accepting thread", self._end_acceptor)
+            unwind.register("closing the listening socket", self._close_listener)
+            unwind.register("joining the accepting thread", self._end_acceptor)
 
     def _end_acceptor(self) -> None:
-        with self._lock:
-            self._stopping = True
+        self._stopping.set()
         if self._listener is not None:
             try:
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -235,8 +236,8 @@ class LoopbackServer:
             connections = dict(self._connections)
         with Unwind() as unwind:
             for thread, connection in connections.items():
-                unwind.then(f"joining {thread.name}", lambda thread=thread: self._join(thread))  # type: ignore[misc]
-                unwind.then(f"ending {thread.name}", lambda connection=connection: _shut_down(connection))  # type: ignore[misc]
+                unwind.register(f"joining {thread.name}", lambda thread=thread: self._join(thread))  # type: ignore[misc]
+                unwind.register(f"ending {thread.name}", lambda connection=connection: _shut_down(connection))  # type: ignore[misc]
 
     def _join(self, thread: threading.Thread) -> None:
         thread.join(self._join_timeout)
@@ -245,18 +246,17 @@ class LoopbackServer:
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
-            with self._lock:
-                if self._stopping:
-                    return
+            if self._stopping.is_set():
+                return
             try:
                 connection, peer = listener.accept()
             except TimeoutError:
                 continue
             except OSError as error:
-                with self._lock:
-                    if not self._stopping:
-                        self._errors.append(error)
-                return
+                # a client that has gone again, or no descriptor just now: the next one may have more luck
+                if not self._stopping.wait(0.02):
+                    self._note(error)
+                continue
             self._start_handler(connection, peer[1])
 
     def _start_handler(self, connection: socket.socket, peer_port: int) -> None:
@@ -273,21 +273,23 @@ class LoopbackServer:
                 raise
         except BaseException as error:
             connection.close()
-            with self._lock:
-                self._errors.append(error)
+            self._note(error)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            with connection:
-                self._handler(connection)
+            self._handler(connection)
         except BaseException as error:
-            with self._lock:
-                # a connection that we end ourselves is no error of its handler
-                if not (self._stopping and isinstance(error, OSError)):
-                    self._errors.append(error)
+            # a connection that we end ourselves is no error of its handler
+            if not (self._stopping.is_set() and isinstance(error, OSError)):
+                self._note(error)
         finally:
+            connection.close()
             with self._lock:
                 self._connections.pop(threading.current_thread(), None)
+
+    def _note(self, error: BaseException) -> None:
+        with self._lock:
+            self._errors.append(error)
 
     def __enter__(self) -> Self:
         return self.open()

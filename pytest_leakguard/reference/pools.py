@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -135,13 +136,9 @@ class ResourcePool(Generic[T]):
     @contextmanager
     def _checkout(self, timeout: float | None) -> Iterator[T]:
         loan: _Loan[T] = _Loan()
-        try:
+        with Unwind() as unwind:
+            unwind.register(f"giving a resource back to {self.name!r}", partial(self._release, loan))
             yield self._fill(loan, timeout)
-        except BaseException as error:
-            undo(error, f"giving a resource back to {self.name!r}", lambda: self._give_back(loan))
-            raise
-        else:
-            self._give_back(loan)
 
     def acquire(self, timeout: float | None = -1.0) -> T:
         """Take a resource by hand; give it back with `release` or `discard`.
@@ -157,7 +154,7 @@ class ResourcePool(Generic[T]):
         try:
             return self._fill(loan, timeout)
         except BaseException as error:
-            undo(error, f"giving a resource back to {self.name!r}", lambda: self._give_back(loan))
+            undo(error, f"giving a resource back to {self.name!r}", partial(self._release, loan))
             raise
 
     def release(self, resource: T) -> None:
@@ -166,7 +163,7 @@ class ResourcePool(Generic[T]):
         Raises:
             NotInUse: it is not in use: given back already, or of another pool.
         """
-        self._give_back(self._loan_of(resource))
+        self._release(self._loan_of(resource))
 
     def discard(self, resource: T) -> None:
         """Give back what `acquire` or `checkout` gave, to be destroyed; the place is free for a new one.
@@ -175,7 +172,7 @@ class ResourcePool(Generic[T]):
             NotInUse: it is not in use.
             BaseException: what destroying it raised; the place is free all the same.
         """
-        self._give_back(self._loan_of(resource), keep=False)
+        self._release(self._loan_of(resource), keep=False)
 
     def close(self) -> None:
         """Destroy what is idle and lend no more; what is in use is destroyed when it comes back. May be called again.
@@ -189,7 +186,7 @@ class ResourcePool(Generic[T]):
             self._changed.notify_all()
         with Unwind() as unwind:
             for _ in range(self.counts.idle):
-                unwind.then(f"destroying an idle resource of {self.name!r}", self._destroy_one)
+                unwind.register(f"destroying an idle resource of {self.name!r}", self._destroy_one)
 
     def _fill(self, loan: _Loan[T], timeout: float | None) -> T:
         """Put a resource into a loan; its owner gives the loan back, whatever happens from here on."""
@@ -213,8 +210,8 @@ class ResourcePool(Generic[T]):
 
     def _reserve(self, loan: _Loan[T], limit: float | None) -> None:
         """Wait for a place; the loan is then among `_loans`, with what was idle there or with nothing."""
-        end = None if limit is None else time.monotonic() + limit
         with self._changed:
+            end = None if limit is None else time.monotonic() + limit
             try:
                 while True:
                     if self._is_closed:
@@ -258,11 +255,11 @@ class ResourcePool(Generic[T]):
         except Exception:
             _log.warning("%r: destroying a resource that is not fit any more failed", self.name, exc_info=True)
 
-    def _give_back(self, loan: _Loan[T], *, keep: bool = True) -> None:
+    def _release(self, loan: _Loan[T], *, keep: bool = True) -> None:
         with Unwind() as unwind:
             # in reverse: a place is free when its resource is gone, so there are never more than max_size
-            unwind.then(f"freeing a place in {self.name!r}", lambda: self._free(loan, unwind))
-            unwind.then(f"destroying a resource of {self.name!r}", lambda: self._destroy_held(loan, unwind))
+            unwind.register(f"freeing a place in {self.name!r}", partial(self._free, loan, unwind))
+            unwind.register(f"destroying a resource of {self.name!r}", partial(self._destroy_held, loan, unwind))
             with self._changed:
                 if loan.ended_by is None:
                     loan.ended_by = unwind
@@ -314,7 +311,7 @@ class ResourcePool(Generic[T]):
                 self._loans.append(loan)
                 loan.made[:], self._idle[:1] = self._idle[:1], []
         finally:
-            self._give_back(loan, keep=False)
+            self._release(loan, keep=False)
 
     def _free(self, loan: _Loan[T], ended_by: object) -> None:
         with self._changed:

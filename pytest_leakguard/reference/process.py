@@ -119,12 +119,12 @@ class ManagedProcess(Generic[AnyText]):
             return
         with Unwind() as unwind:
             # in reverse: terminate, kill, then the pipes; each runs whatever the ones before it raised
-            unwind.then(f"forgetting process {self.name!r}", self._forget_if_ended)
+            unwind.register(f"forgetting process {self.name!r}", self._forget_if_ended)
             for pipe in (process.stderr, process.stdout, process.stdin):
                 if pipe is not None:
-                    unwind.then(f"closing a pipe of {self.name!r}", pipe.close)
-            unwind.then(f"killing process {self.name!r}", self._kill)
-            unwind.then(f"terminating process {self.name!r}", self._terminate)
+                    unwind.register(f"closing a pipe of {self.name!r}", pipe.close)
+            unwind.register(f"killing process {self.name!r}", self._kill)
+            unwind.register(f"terminating process {self.name!r}", self._terminate)
 
     def _terminate(self) -> None:
         process = self.process

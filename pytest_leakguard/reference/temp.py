@@ -163,10 +163,10 @@ class TemporaryResourceManager:
             return
         # an earlier close may have left something: it is tried again
         with self._lock, Unwind() as unwind:
-            unwind.then("closing", self._closed)
-            unwind.then(f"closing the journal of {self.prefix!r}", self._close_journal)
+            unwind.register("closing", self._closed)
+            unwind.register(f"closing the journal of {self.prefix!r}", self._close_journal)
             for name in () if self._keep else tuple(self._names):
-                unwind.then(f"removing {name!r}", lambda name=name: self._remove(name))  # type: ignore[misc]
+                unwind.register(f"removing {name!r}", lambda name=name: self._remove(name))  # type: ignore[misc]
 
     def _closed(self) -> None:
         self._state = "closed"
@@ -207,7 +207,7 @@ class TemporaryResourceManager:
                 path = self.folder / name
                 if os.path.lexists(path):
                     removed.append(path)
-                    unwind.then(f"removing {str(path)!r}", lambda path=path: remove(path))  # type: ignore[misc]
+                    unwind.register(f"removing {str(path)!r}", lambda path=path: remove(path))  # type: ignore[misc]
         orphan.path.unlink(missing_ok=True)
         return removed
 
@@ -279,7 +279,7 @@ class _OnTermination:
     def _close_all(self) -> None:
         with Unwind() as unwind:
             for manager in tuple(self._managers):
-                unwind.then(f"removing what {manager.prefix!r} made", manager.close)
+                unwind.register(f"removing what {manager.prefix!r} made", manager.close)
 
 
 _on_termination = _OnTermination()
