@@ -69,8 +69,15 @@ def links(coroutine: object) -> Iterator[Link]:
             return
         if frame is None:
             return
-        yield Link(frame, str(getattr(frame.f_code, "co_qualname", current.__qualname__)), awaits)
+        yield Link(frame, _name(frame.f_code, current), awaits)
         current = awaits
+
+
+def _name(code: CodeType, function: Any) -> str:
+    # functools.wraps gives the object another's name; a coroutine of ours that stands for another has it on purpose
+    if frames.region(code.co_filename) == "self":
+        return str(function.__qualname__)
+    return str(getattr(code, "co_qualname", function.__qualname__))
 
 
 def innermost_target(chain: list[Link], is_target: Callable[[str], bool]) -> int | None:

@@ -123,6 +123,7 @@ class AwaitInjector:
             if self._sessions is None:
                 return await function(*args, **kwargs)
             session, trio_session = self._sessions
+            scope: Any
             if trio_session is not None and _runs_in_trio():
                 from pytest_leakguard.faults.cancel_trio import cancellable
 

@@ -10,6 +10,7 @@ see what they see when another task cancels this one while it waits.
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from asyncio import base_events
 from collections import Counter
@@ -18,7 +19,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pytest_leakguard import _real
-from pytest_leakguard.faults import await_chain, leftovers
+from pytest_leakguard.faults import asyncio_awaits, await_chain, leftovers
 from pytest_leakguard.faults.errors import comes_from_injected, planned
 from pytest_leakguard.faults.suspensions import Observation, Register, Stuck, Suspension
 from pytest_leakguard.faults.timeouts import Timeout
@@ -63,18 +64,15 @@ class Tap:
                 tap.session.note_context(context)
             call_handler(loop, context)
 
-        self._replace("create_task", create_task, create_stepped_task)
-        self._replace("call_exception_handler", call_handler, call_noting_handler)
-
-    def _replace(self, name: str, original: Any, ours: Any) -> None:
-        setattr(base_events.BaseEventLoop, name, ours)
-
-        def undo() -> None:
-            # another may have wrapped ours meanwhile; it goes on through it, and ours does nothing any more
-            if getattr(base_events.BaseEventLoop, name) is ours:
-                setattr(base_events.BaseEventLoop, name, original)
-
-        self._undo.append(undo)
+        for name, original, ours in (
+            ("create_task", create_task, create_stepped_task),
+            ("call_exception_handler", call_handler, call_noting_handler),
+        ):
+            setattr(base_events.BaseEventLoop, name, ours)
+            self._undo.append(
+                functools.partial(asyncio_awaits.put_back, base_events.BaseEventLoop, name, ours, original)
+            )
+        self._undo += asyncio_awaits.make_suspend(lambda: self.session is not None)
 
     def uninstall(self) -> None:
         """End, when all callers of `install` have."""
@@ -224,7 +222,7 @@ class Session:
             self.seen.after += 1
             if self.seen.after == self._again:
                 self._cancel(task, progress, place, "a second cancellation during the clean-up of the first")
-        if place is not None:
+        if place is not None and not asyncio_awaits.loses_its_result(place.within):
             wanted = self._meet(stepper, task, progress, place, woken=False)
             if wanted is not None:
                 self._deliver(stepper, task, progress, place, wanted)
@@ -277,9 +275,7 @@ class Session:
             task, chain[index].frame, chain[index].awaits, message=self._message("timed out"), point_id=wanted.point.id
         )
 
-    def _cancel(
-        self, task: asyncio.Task[Any], progress: _Progress, place: await_chain.Place | None, told: str
-    ) -> None:
+    def _cancel(self, task: asyncio.Task[Any], progress: _Progress, place: await_chain.Place | None, told: str) -> None:
         self._note_injection(progress, place, told)
         if self.scope is not None:
             self.scope.cancel()
@@ -351,9 +347,7 @@ class Session:
         if self._watchdog is not None:
             self._watchdog.cancel()
         if not self._hung:
-            self.seen.pending += tuple(
-                self._describe(task) for task in leftovers.spawned_tasks(loop)
-            )
+            self.seen.pending += tuple(self._describe(task) for task in leftovers.spawned_tasks(loop))
         # asyncio keeps them for shutdown_asyncgens; other loops may not
         self.seen.open_generators += self._count_open(list(getattr(loop, "_asyncgens", ())))
 
@@ -390,7 +384,9 @@ class Session:
 
 
 def _is_cancelling(task: asyncio.Task[Any], progress: _Progress) -> bool:
-    return bool(task.cancelling()) if sys.version_info >= (3, 11) else progress.was_told
+    if sys.version_info >= (3, 11):
+        return bool(task.cancelling())
+    return progress.was_told
 
 
 def _is_for_target_alone(place: await_chain.Place | None, future: Any) -> bool:

@@ -101,7 +101,9 @@ def _remarks(seen: Observation, without: Observation, evidence: Evidence) -> Ite
         what = f"{seen.ended_with}, raised while the cancellation was handled"
         yield _Remark(fault="unrelated", what=what, fix=FIX_HANDLER)
     elif seen.end in _SWALLOWED and not seen.stuck:
-        yield _Remark(fault="swallowed", what=_SWALLOWED[seen.end].format(seen.ended_with), fix=FIX_SWALLOWED, told=True)
+        yield _Remark(
+            fault="swallowed", what=_SWALLOWED[seen.end].format(seen.ended_with), fix=FIX_SWALLOWED, told=True
+        )
 
 
 _SWALLOWED = {

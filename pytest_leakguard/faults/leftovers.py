@@ -31,8 +31,13 @@ def pause(loop: asyncio.AbstractEventLoop, seconds: float) -> Iterator[Any]:
         yield None
         return
     future = loop.create_future()
-    loop.call_later(seconds, lambda: future.done() or future.set_result(None))
+    loop.call_later(seconds, _wake, future)
     yield from future
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def other_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
@@ -46,9 +51,7 @@ def spawned_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
     return [task for task in other_tasks(loop) if not getattr(task.get_coro(), "is_root", False)]
 
 
-def describe(
-    task: asyncio.Task[Any], *, is_target: Callable[[str], bool], path_of: Callable[[str], str]
-) -> Stuck:
+def describe(task: asyncio.Task[Any], *, is_target: Callable[[str], bool], path_of: Callable[[str], str]) -> Stuck:
     """A task in words."""
     coroutine = task.get_coro()
     stepped = getattr(coroutine, "stepped", coroutine)

@@ -36,7 +36,9 @@ class Timeout:
         self._awaited = awaited
         self._message = message
         self._point_id = point_id
-        self._requests = task.cancelling() if sys.version_info >= (3, 11) else 0
+        self._requests = 0
+        if sys.version_info >= (3, 11):
+            self._requests = task.cancelling()
         self.error: BaseException | None = None
         task.cancel(message)
 
@@ -65,7 +67,9 @@ class Timeout:
         return True
 
     def _withdraw(self) -> int:
-        return self._task.uncancel() if sys.version_info >= (3, 11) else 0
+        if sys.version_info >= (3, 11):
+            return self._task.uncancel()
+        return 0
 
     def _at_frame(self, frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
         if event == "exception" and self.error is None and issubclass(arg[0], asyncio.CancelledError):
