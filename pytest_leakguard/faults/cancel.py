@@ -18,7 +18,7 @@ from pytest_leakguard.faults.cancel_asyncio import Session, Tap
 from pytest_leakguard.faults.cancel_judge import Evidence, judge
 from pytest_leakguard.faults.errors import planned
 from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Mode
-from pytest_leakguard.faults.suspensions import AwaitFamily, Observation, Register, Suspension
+from pytest_leakguard.faults.suspensions import AwaitFamily, InjectedCancellation, Observation, Register, Suspension
 
 if TYPE_CHECKING:
     from pytest_leakguard.faults.cancel_trio import TrioSession, TrioTap
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 _TAP = Tap()  # what it replaces is asyncio's, for the whole process
 _TRIO_TAPS: list[TrioTap] = []
-
-
-class InjectedCancellation(Exception):
-    """A cancellation stopped at the scope that it was made for; this tells so to whoever runs the coroutine."""
 
 
 class AwaitInjector:

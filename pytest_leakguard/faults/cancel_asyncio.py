@@ -21,9 +21,15 @@ from typing import Any
 from pytest_leakguard import _real
 from pytest_leakguard.faults import asyncio_awaits, await_chain, leftovers
 from pytest_leakguard.faults.errors import comes_from_injected, planned
-from pytest_leakguard.faults.suspensions import Observation, Register, Stuck, Suspension
+from pytest_leakguard.faults.suspensions import (
+    End,
+    InjectedCancellation,
+    Observation,
+    Register,
+    Stuck,
+    Suspension,
+)
 from pytest_leakguard.faults.timeouts import Timeout
-from pytest_leakguard.origins import frames
 
 _BORROWING = ("shield.<locals>", "_chain_future.<locals>")
 """Callbacks of a plain future that passes on the result of a task or a thread."""
@@ -165,7 +171,8 @@ class Session:
     ) -> None:
         self.register = register
         self.seen = observation
-        self.scope: Any = None
+        self.scope: Any = None  # of anyio's, around the coroutine under test
+        self.level = False
         self._background = Counter() if background is None else background
         self._again = again
         self._hang_seconds = hang_seconds
@@ -278,6 +285,7 @@ class Session:
     def _cancel(self, task: asyncio.Task[Any], progress: _Progress, place: await_chain.Place | None, told: str) -> None:
         self._note_injection(progress, place, told)
         if self.scope is not None:
+            self.level = True
             self.scope.cancel()
         else:
             task.cancel(self._message("cancelled"))
@@ -315,9 +323,8 @@ class Session:
             self.seen.error = self.seen.error or progress.timeout.error
         task = asyncio.current_task()
         if isinstance(outcome, StopIteration):
-            uncancelled = sys.version_info >= (3, 11) and task is not None and not task.cancelling()
-            self.seen.end = "uncancelled" if uncancelled and self.register.family == "cancel" else "returned"
-        elif isinstance(outcome, asyncio.CancelledError):
+            self.seen.end = self._kind_of_return(task)
+        elif isinstance(outcome, (asyncio.CancelledError, InjectedCancellation)):
             self.seen.end = "cancelled"
         elif isinstance(outcome, asyncio.TimeoutError) and comes_from_injected(outcome):
             self.seen.end = "timed out"
@@ -325,6 +332,13 @@ class Session:
             self.seen.end = "raised"
             self.seen.ended_with = f"{type(outcome).__name__}: {outcome}".rstrip(": ")
             self.seen.in_handler = isinstance(outcome, MISTAKES) and comes_from_injected(outcome)
+
+    def _kind_of_return(self, task: asyncio.Task[Any] | None) -> End:
+        if self.level:
+            return "completed"
+        if sys.version_info >= (3, 11) and self.register.family == "cancel" and task is not None:
+            return "returned" if task.cancelling() else "uncancelled"
+        return "returned"
 
     def _run_on(self, progress: _Progress) -> Any:
         assert progress.ending is not None
@@ -392,17 +406,15 @@ def _is_cancelling(task: asyncio.Task[Any], progress: _Progress) -> bool:
 def _is_for_target_alone(place: await_chain.Place | None, future: Any) -> bool:
     """Whether target code has to look after what a future brings: it awaits it itself, and no task gives it.
 
-    The standard library's own functions give back what arrives too late, or
-    lose it in a way that their callers can do nothing about.
+    Functions of others give back what arrives too late, or lose it in a way that
+    their callers can do nothing about.
     """
-    if place is None or not isinstance(future, asyncio.Future) or isinstance(future, asyncio.Task):
+    if place is None or place.within or not isinstance(future, asyncio.Future) or isinstance(future, asyncio.Task):
         return False
     if type(future).__name__ == "_GatheringFuture":
         return False
     callbacks = (getattr(callback, "__qualname__", "") for callback, _ in getattr(future, "_callbacks", None) or ())
-    if any(name.startswith(_BORROWING) for name in callbacks):
-        return False
-    return not any(frames.region(filename) == "stdlib" for filename, _ in place.within)
+    return not any(name.startswith(_BORROWING) for name in callbacks)
 
 
 def _abandon(coroutine: Any) -> None:

@@ -109,6 +109,7 @@ def _remarks(seen: Observation, without: Observation, evidence: Evidence) -> Ite
 _SWALLOWED = {
     "returned": "the task returned as if nothing had happened",
     "uncancelled": "the task withdrew the cancellation with uncancel() and returned",
+    "completed": "the coroutine came to its end: no checkpoint was left, or it swallowed the cancellation",
     "raised": "another error took its place: {}",
 }
 

@@ -62,7 +62,7 @@ class TrioSession(trio.abc.Instrument):
         if not self.seen.injected:
             return
         if error is None:
-            self.seen.end = "returned"
+            self.seen.end = "completed"
         elif isinstance(error, trio.Cancelled):
             self.seen.end = "cancelled"
         else:

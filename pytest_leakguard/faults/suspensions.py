@@ -11,10 +11,14 @@ from pytest_leakguard.faults.await_chain import Place
 from pytest_leakguard.faults.model import FaultPoint
 
 AwaitFamily = Literal["cancel", "timeout"]
-End = Literal["", "cancelled", "timed out", "returned", "uncancelled", "raised"]
+End = Literal["", "cancelled", "timed out", "returned", "uncancelled", "completed", "raised"]
 
 WOKEN = "-woken"
 """Ends the `what` of a point where the awaited future has its result already, and its waiter is not back yet."""
+
+
+class InjectedCancellation(Exception):
+    """A cancellation stopped at the scope that was made for it; this tells so to whoever runs the coroutine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
