@@ -127,9 +127,9 @@ class _Runner:
                     raise
                 except BaseException:
                     outcome = "raised"
+                # its traceback holds frames, and with them tasks that have something to tell when they die
+                seen.error = None
                 _real.gc_collect()
-            seen.error = None
-            _real.gc_collect()
         if seen.stuck:
             outcome = "hung"
         if again and seen.injected:

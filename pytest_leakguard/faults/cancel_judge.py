@@ -65,7 +65,7 @@ def judge(
             point=point,
             mode=mode,
             what=remark.what,
-            error=f"{error} at {seen.stack[0]}" if seen.stack else error,
+            error=f"{error} at {point.path}:{point.line} in {point.qualname}" if point.line else error,
             stack=seen.stack,
             told=remark.told or bool(seen.told),
             fix=remark.fix,
@@ -88,7 +88,7 @@ def _remarks(seen: Observation, without: Observation, evidence: Evidence) -> Ite
     for generator in (seen.open_generators - without.open_generators).elements():
         what = f"async generator {generator} was left inside a block with a clean-up"
         yield _Remark(fault="leak", what=what, fix=FIX_GENERATOR)
-    for generator in (seen.collected_generators - without.collected_generators).elements():
+    for generator in (seen.collected_generators - without.collected_generators - seen.open_generators).elements():
         what = f"async generator {generator} was closed by the collector only"
         yield _Remark(fault="leak", what=what, fix=FIX_GENERATOR, told=True)
     if seen.stuck:

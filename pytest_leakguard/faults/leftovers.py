@@ -99,7 +99,7 @@ def count_open_generators(
             continue
         code = frame.f_code
         if has_cleanup(code.co_filename, code.co_firstlineno, frame.f_lineno):
-            found[f"{name_of(generator)} at {path_of(code.co_filename)}:{frame.f_lineno}"] += 1
+            found[f"{name_of(generator)} ({path_of(code.co_filename)}:{code.co_firstlineno})"] += 1
     return found
 
 
