@@ -104,7 +104,7 @@ class _Runner:
         with self._check() as leaks, _never_awaited() as unawaited:
             with self._injector.count() as points:
                 self._run()
-            _real.gc_collect()
+            _collect_young()
         self._leaks, self._unawaited = frozenset(leaks), frozenset(unawaited)
         return points
 
@@ -119,17 +119,20 @@ class _Runner:
     def _trial(self, point: FaultPoint, mode: Mode, again: int) -> tuple[Trial, Observation]:
         started = _real.monotonic()
         outcome: Outcome = "passed"
-        with self._check() as leaks, _never_awaited() as unawaited:
-            with self._injector.inject(point, mode, again=again) as seen:
-                try:
-                    self._run()
-                except KeyboardInterrupt:
-                    raise
-                except BaseException:
-                    outcome = "raised"
-                # its traceback holds frames, and with them tasks that have something to tell when they die
-                seen.error = None
-                _real.gc_collect()
+        with (
+            self._check() as leaks,
+            _never_awaited() as unawaited,
+            self._injector.inject(point, mode, again=again) as seen,
+        ):
+            try:
+                self._run()
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                outcome = "raised"
+            # its traceback holds frames, and with them tasks that have something to tell when they die
+            seen.error = None
+            _collect_young()
         if seen.stuck:
             outcome = "hung"
         if again and seen.injected:
@@ -164,6 +167,11 @@ class _Runner:
             finally:
                 asyncio.set_event_loop(None)
                 loop.close()
+
+
+def _collect_young() -> None:
+    """Let what this run made and dropped die: it is young, and a whole heap would cost more than the run."""
+    _real.gc_collect(1)
 
 
 def _shut_down(loop: asyncio.AbstractEventLoop) -> None:
