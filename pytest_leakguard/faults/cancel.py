@@ -12,20 +12,36 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
 
+from pytest_leakguard import _real
 from pytest_leakguard.faults.cancel_asyncio import Session, Tap
-from pytest_leakguard.faults.cancel_judge import Evidence, judge
+from pytest_leakguard.faults.cancel_judge import judge
 from pytest_leakguard.faults.errors import planned
-from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Mode
+from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode
 from pytest_leakguard.faults.suspensions import AwaitFamily, InjectedCancellation, Observation, Register, Suspension
 
 if TYPE_CHECKING:
     from pytest_leakguard.faults.cancel_trio import TrioSession, TrioTap
     from pytest_leakguard.faults.targets import Targets
 
+# well within the limit that the sweep sets, which knows nothing of tasks and would blame each hang
+HANG_FACTOR = 10
+
 _TAP = Tap()  # what it replaces is asyncio's, for the whole process
 _TRIO_TAPS: list[TrioTap] = []
+
+
+@dataclass(slots=True)
+class AwaitInjection(Observation):
+    """A trial, with what the count before it had shown."""
+
+    without: Observation = field(default_factory=Observation)
+
+    def findings(self, point: FaultPoint, mode: Mode = "transient") -> tuple[FaultFinding, ...]:
+        """What only the event loop knows: tasks and generators left, errors nobody asked for, a hang."""
+        return judge(self, self.without, point=point, mode=mode)
 
 
 class AwaitInjector:
@@ -37,7 +53,8 @@ class AwaitInjector:
     Args:
         is_target: whether code of that file is target code.
         path_of: a file name -> the path that a point tells.
-        hang_seconds: after the cancellation, the tasks have so long to end; then they are ended by force.
+        hang_seconds: after the cancellation the tasks have so long to end, or HANG_FACTOR times as long
+            as the count took; then they are ended by force.
     """
 
     modes: Sequence[Mode] = ("transient",)
@@ -50,7 +67,7 @@ class AwaitInjector:
         *,
         is_target: Callable[[str], bool],
         path_of: Callable[[str], str],
-        hang_seconds: float = 5.0,
+        hang_seconds: float = 4.0,
     ) -> None:
         self.family: AwaitFamily = family
         self.without = Observation()
@@ -58,6 +75,7 @@ class AwaitInjector:
         self._is_target = is_target
         self._path_of = path_of
         self._hang_seconds = hang_seconds
+        self._count_seconds = 0.0
         self._sessions: tuple[Session, TrioSession | None] | None = None
 
     # -- for the whole session: tasks that are made while it is not installed can't be cancelled
@@ -80,29 +98,25 @@ class AwaitInjector:
     def count(self) -> Iterator[list[FaultPoint]]:
         """Pass 0: the list fills, in order, while the block runs; nothing is cancelled."""
         register, observation = self._register(None), Observation()
+        started = _real.monotonic()
         with self._active(register, observation, again=0):
             yield register.points
+        self._count_seconds = _real.monotonic() - started
         self.without, self.suspensions = observation, register.suspensions
 
     @contextmanager
-    def inject(self, point: FaultPoint, mode: Mode = "transient", *, again: int = 0) -> Iterator[Observation]:
+    def inject(self, point: FaultPoint, mode: Mode = "transient", *, again: int = 0) -> Iterator[AwaitInjection]:
         """While the block runs, the point is cancelled.
 
         Args:
             mode: ``persistent`` cancels again at the first suspension after that.
             again: at the nth one instead.
         """
-        observation = Observation()
+        observation = AwaitInjection(without=self.without)
         if mode == "persistent":
             again = again or 1
         with self._active(self._register(point), observation, again=again):
             yield observation
-
-    def findings(
-        self, seen: Observation, point: FaultPoint, mode: Mode = "transient", evidence: Evidence | None = None
-    ) -> tuple[FaultFinding, ...]:
-        """What a trial showed, compared with the last count."""
-        return judge(seen, self.without, evidence or Evidence(), point=point, mode=mode)
 
     def around(self, function: Callable[..., Awaitable[Any]], *, level: bool = False) -> Callable[..., Any]:
         """The coroutine function with a scope around it, for a runner that must not be cancelled itself.
@@ -147,18 +161,19 @@ class AwaitInjector:
 
     @contextmanager
     def _active(self, register: Register, observation: Observation, *, again: int) -> Iterator[None]:
+        hang_seconds = max(self._hang_seconds, HANG_FACTOR * self._count_seconds)
         session = Session(
             register,
             observation,
             background=Counter(stuck.task for stuck in self.without.pending),
             again=again,
-            hang_seconds=self._hang_seconds,
+            hang_seconds=hang_seconds,
         )
         trio_session = None
         if "trio" in sys.modules and self.family == "cancel":
             from pytest_leakguard.faults.cancel_trio import TrioSession
 
-            trio_session = TrioSession(register, observation, hang_seconds=self._hang_seconds)
+            trio_session = TrioSession(register, observation, hang_seconds=hang_seconds)
             _trio_tap().install()
             _trio_tap().session = trio_session
         _TAP.install()
@@ -173,18 +188,10 @@ class AwaitInjector:
                 _trio_tap().uninstall()
 
 
-class CancelInjector(AwaitInjector):
-    """The family ``cancel``."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__("cancel", **options)
-
-
-def injectors(targets: Targets) -> list[AwaitInjector]:
+def injectors(targets: Targets) -> list[Injector]:
     """Those of the families of this module, for the sweep."""
     return [
-        AwaitInjector("cancel", is_target=targets.is_target, path_of=targets.path_of),
-        AwaitInjector("timeout", is_target=targets.is_target, path_of=targets.path_of),
+        AwaitInjector(family, is_target=targets.is_target, path_of=targets.path_of) for family in get_args(AwaitFamily)
     ]
 
 

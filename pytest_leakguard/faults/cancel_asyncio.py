@@ -307,7 +307,7 @@ class Session:
         progress.was_told = True
         if progress.injected and progress.timeout is None:
             planned(error, self.register.wanted or "")
-            self.seen.error = self.seen.error or error
+            self.seen.error = self.seen.error or f"{type(error).__name__}: {error}".rstrip(": ")
 
     def _awaited_in(self, stepper: Stepper) -> object:
         chain = list(await_chain.links(stepper.stepped))
@@ -320,7 +320,7 @@ class Session:
         if not progress.injected:
             return
         if progress.timeout is not None and progress.timeout.error is not None:
-            self.seen.error = self.seen.error or progress.timeout.error
+            self.seen.error = f"{type(progress.timeout.error).__name__}: {progress.timeout.error}"
         task = asyncio.current_task()
         if isinstance(outcome, StopIteration):
             self.seen.end = self._kind_of_return(task)

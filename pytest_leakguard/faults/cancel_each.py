@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.cancel import AwaitInjector
-from pytest_leakguard.faults.cancel_judge import Evidence, fold
+from pytest_leakguard.faults.cancel_judge import Evidence, fold, judge
 from pytest_leakguard.faults.model import FaultPoint, Mode, Outcome, SweepResult, Trial
 from pytest_leakguard.faults.suspensions import AwaitFamily, Observation
 from pytest_leakguard.origins import frames
@@ -67,9 +67,10 @@ def cancel_each(
             hang_seconds=hang_seconds,
         )
         runner = _Runner(injector, function, backend, loop_factory, check or (lambda: nullcontext([])))
-        points += runner.count()
-        for point in injector.suspensions.values():
-            trials += runner.trials(point.point, twice=twice and backend == "asyncio" and family == "cancel")
+        found = runner.count()
+        points += found
+        for point in found:
+            trials += runner.trials(point, twice=twice and backend == "asyncio" and family == "cancel")
     return SweepResult(
         points=tuple(points),
         trials=tuple(trials),
@@ -102,11 +103,11 @@ class _Runner:
         if self._backend == "trio":
             import trio  # noqa: F401 - the injector reaches what is imported
         with self._check() as leaks, _never_awaited() as unawaited:
-            with self._injector.count() as points:
+            with self._injector.count():
                 self._run()
             _collect_young()
         self._leaks, self._unawaited = frozenset(leaks), frozenset(unawaited)
-        return points
+        return [suspension.point for suspension in self._injector.suspensions.values()]
 
     def trials(self, point: FaultPoint, *, twice: bool) -> Iterator[Trial]:
         """One trial at a point; then one for each suspension of the clean-up that it showed."""
@@ -130,8 +131,6 @@ class _Runner:
                 raise
             except BaseException:
                 outcome = "raised"
-            # its traceback holds frames, and with them tasks that have something to tell when they die
-            seen.error = None
             _collect_young()
         if seen.stuck:
             outcome = "hung"
@@ -145,7 +144,7 @@ class _Runner:
             point=point,
             mode=mode,
             outcome=outcome if seen.injected else "not reached",
-            findings=self._injector.findings(seen, point, mode, evidence),
+            findings=judge(seen, self._injector.without, evidence, point=point, mode=mode),
             seconds=_real.monotonic() - started,
         )
         return trial, seen

@@ -49,12 +49,14 @@ class _Remark:
 
 
 def judge(
-    seen: Observation, without: Observation, evidence: Evidence, *, point: FaultPoint, mode: Mode
+    seen: Observation, without: Observation, evidence: Evidence | None = None, *, point: FaultPoint, mode: Mode
 ) -> tuple[FaultFinding, ...]:
     """The findings of one trial, less what the run shows without a fault as well.
 
     Args:
         without: what the counting run showed.
+        evidence: None when another looks at how the run ended and at what is left: then only what
+            goes on in an event loop is told.
     """
     if not seen.injected:
         return ()
@@ -71,13 +73,11 @@ def judge(
             fix=remark.fix,
             details=(*((f"told only: {seen.told}",) if seen.told else ()), *remark.details),
         )
-        for remark in _remarks(seen, without, evidence)
+        for remark in (*_in_loop(seen, without), *(_around(seen, evidence) if evidence is not None else ()))
     )
 
 
-def _remarks(seen: Observation, without: Observation, evidence: Evidence) -> Iterator[_Remark]:
-    for leak in evidence.leaks:
-        yield _Remark(fault="leak", what=leak, fix=FIX_LEAK)
+def _in_loop(seen: Observation, without: Observation) -> Iterator[_Remark]:
     for stuck in _more_than(seen.pending, without.pending):
         yield _Remark(
             fault="leak",
@@ -95,6 +95,11 @@ def _remarks(seen: Observation, without: Observation, evidence: Evidence) -> Ite
         yield _hang(seen)
     for error in (Counter(seen.unretrieved) - Counter(without.unretrieved)).elements():
         yield _Remark(fault="unraisable", what=f"error of a task that nobody asked for: {error}", fix=FIX_RETRIEVE)
+
+
+def _around(seen: Observation, evidence: Evidence) -> Iterator[_Remark]:
+    for leak in evidence.leaks:
+        yield _Remark(fault="leak", what=leak, fix=FIX_LEAK)
     for name in evidence.unawaited:
         yield _Remark(fault="unraisable", what=f"coroutine {name} was never awaited", told=True)
     if seen.in_handler:

@@ -37,6 +37,7 @@ class TrioSession(trio.abc.Instrument):
         if wanted is None:
             return
         self.seen.injected += 1
+        self.seen.error = "Cancelled"
         self.seen.spawned = wanted.spawned
         self.seen.stack = place.stack
         trio.lowlevel.spawn_system_task(self._watch, main)

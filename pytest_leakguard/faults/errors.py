@@ -43,10 +43,11 @@ def fault_of(error: BaseException | None) -> str:
 
 def comes_from_injected(error: BaseException | None) -> bool:
     """Whether an error was injected, or raised because of one: cause, context, member of a group."""
-    return any(is_injected(one) for one in _related(error))
+    return any(is_injected(one) for one in related(error))
 
 
-def _related(error: BaseException | None) -> Iterator[BaseException]:
+def related(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, its causes, its contexts, the members of groups; each once."""
     waiting, seen = [error], set()
     while waiting:
         one = waiting.pop()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, cast, get_args
 
 from pytest_leakguard.core.model import Finding
 
@@ -58,9 +58,8 @@ class FaultPoint:
                 f"bad fault point {text!r}. Allowed: FAMILY:PATH:QUALNAME:WHAT#N, "
                 f"e.g. acquire:app/loader.py:load:open#2; families: {', '.join(FAMILIES)}."
             )
-        family: Family = match["family"]  # type: ignore[assignment]
         return cls(
-            family=family, path=match["path"], qualname=match["qualname"], what=match["what"],
+            family=cast(Family, match["family"]), path=match["path"], qualname=match["qualname"], what=match["what"],
             occurrence=int(match["number"]),
         )  # fmt: skip
 
@@ -70,12 +69,14 @@ class Injection(Protocol):
 
     Attributes:
         injected: how many times an error was raised; 0 when the run never came to the point.
-        error: the first one; drop it after the trial, its traceback holds the user's objects.
+        later: how many equal operations came after it; 0 means that a persistent trial would be the same.
+        error: the first one in words; the error itself would hold the user's objects.
         stack: ``file:line in function``, innermost first, where it was raised.
     """
 
     injected: int
-    error: BaseException | None
+    later: int
+    error: str
     stack: tuple[str, ...]
 
 

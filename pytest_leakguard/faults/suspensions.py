@@ -58,11 +58,12 @@ class Stuck:
 
 @dataclass(slots=True)
 class Observation:
-    """What one run showed; for the sweep it is the injection of a trial.
+    """What one run showed.
 
     Attributes:
         injected: how often a cancellation was delivered.
-        error: the first one as the coroutine saw it; its traceback holds the user's objects.
+        later: always 0: a persistent trial would be for information only.
+        error: the first one as the coroutine saw it, in words.
         stack: ``file:line in function`` where that was, innermost first.
         told: why nothing of this run is a failure, or nothing.
         end: how the task ended that was cancelled; nothing when it had not ended yet.
@@ -77,7 +78,8 @@ class Observation:
     """
 
     injected: int = 0
-    error: BaseException | None = None
+    later: int = 0
+    error: str = ""
     stack: tuple[str, ...] = ()
     spawned: bool = False
     told: str = ""
@@ -97,6 +99,10 @@ class Register:
 
     Args:
         wanted: the point that a trial is for; a count has none.
+
+    Attributes:
+        points: those where a fault can show a failure.
+        suspensions: all, by the id of their point.
     """
 
     def __init__(
@@ -130,6 +136,7 @@ class Register:
         )
         suspension = Suspension(point=point, task=task, spawned=spawned, told=told)
         if self.wanted is None:
-            self.points.append(point)
+            if not told:
+                self.points.append(point)
             self.suspensions[point.id] = suspension
         return suspension if point.id == self.wanted else None

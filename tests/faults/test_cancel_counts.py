@@ -147,7 +147,7 @@ def test_a_point_that_the_run_never_comes_to_is_told():
     with injector.inject(point) as seen:
         asyncio.run(run())
     assert seen.injected == 0
-    assert injector.findings(seen, point) == ()
+    assert seen.findings(point) == ()
 
 
 def test_input_that_is_there_already_is_a_suspension_all_the_same():

@@ -35,7 +35,7 @@ def pytest_runtest_protocol(item, nextitem):
         trials[f"{point.qualname}:{point.what}#{point.occurrence}"] = {
             "injected": seen.injected,
             "outcomes": [report.outcome for report in reports],
-            "failures": [f.what for f in injector.findings(seen, point) if not f.told],
+            "failures": [f.what for f in seen.findings(point) if not f.told],
         }
     RESULTS[item.name] = trials
     runtestprotocol(item, nextitem=nextitem)
