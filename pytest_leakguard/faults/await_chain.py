@@ -62,8 +62,9 @@ def links(coroutine: object) -> Iterator[Link]:
             frame, awaits = current.gi_frame, current.gi_yieldfrom
         elif isinstance(current, AsyncGeneratorType):
             frame, awaits = current.ag_frame, current.ag_await
-        elif type(current).__name__ in _GO_BETWEENS:
-            current = next((one for one in _real.gc_get_referents(current) if isinstance(one, _FRAMED)), None)
+        elif _is_go_between(current):
+            referents = _real.gc_get_referents(current)
+            current = next((one for one in referents if isinstance(one, _FRAMED) or _is_go_between(one)), None)
             continue
         else:
             return
@@ -71,6 +72,10 @@ def links(coroutine: object) -> Iterator[Link]:
             return
         yield Link(frame, _name(frame.f_code, current), awaits)
         current = awaits
+
+
+def _is_go_between(one: object) -> bool:
+    return type(one).__name__ in _GO_BETWEENS
 
 
 def _name(code: CodeType, function: Any) -> str:

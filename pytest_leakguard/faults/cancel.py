@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_leakguard import _real
-from pytest_leakguard.faults.cancel_asyncio import Session, Tap
+from pytest_leakguard.faults.cancel_asyncio import Session
 from pytest_leakguard.faults.cancel_judge import judge
 from pytest_leakguard.faults.errors import planned
 from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode
+from pytest_leakguard.faults.steppers import Tap
 from pytest_leakguard.faults.suspensions import AwaitFamily, InjectedCancellation, Observation, Register, Suspension
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class AwaitInjector:
         try:
             yield
         finally:
+            session.end()
             _TAP.session = self._sessions = None
             _TAP.uninstall()
             if trio_session is not None:

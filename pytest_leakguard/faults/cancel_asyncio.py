@@ -1,26 +1,25 @@
 """Cancels asyncio tasks at a chosen suspension.
 
-While a tap is installed, each new task of each loop runs through a `Stepper` that
-stands for its coroutine. At a suspension it may call ``task.cancel()`` from
-within the step: asyncio then cancels what the step gave back, so that future,
-count of requests (``cancelling``, ``uncancel``), `asyncio.timeout` and TaskGroup
-see what they see when another task cancels this one while it waits.
+The steps of all tasks come by here (see `steppers`). At the wanted suspension
+``task.cancel()`` is called from within the step: asyncio then cancels what the
+step gave back, so that the future, the count of requests (``cancelling``,
+``uncancel``), `asyncio.timeout` and TaskGroup see what they see when another task
+cancels this one while it waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
-from asyncio import base_events
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from collections.abc import Iterable, Iterator
+from types import AsyncGeneratorType
 from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults import asyncio_awaits, await_chain, leftovers
 from pytest_leakguard.faults.errors import comes_from_injected, planned
+from pytest_leakguard.faults.steppers import Progress, Stepper
 from pytest_leakguard.faults.suspensions import (
     End,
     InjectedCancellation,
@@ -39,116 +38,6 @@ _DOOMED_STEPS = 3
 
 # an error of one of these types, raised while a cancellation is handled, is a mistake in the handler
 MISTAKES = (NameError, AttributeError, TypeError, LookupError)
-
-
-class Tap:
-    """Makes the tasks of all loops go through steppers; what happens there is for the session, if there is one."""
-
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self._users = 0
-        self._undo: list[Callable[[], None]] = []
-
-    def install(self) -> None:
-        """Begin; counts its callers. Tasks that exist already are not reached."""
-        self._users += 1
-        if self._users > 1:
-            return
-        create_task = base_events.BaseEventLoop.create_task
-        call_handler = base_events.BaseEventLoop.call_exception_handler
-        tap = self
-
-        def create_stepped_task(loop: Any, coro: Any, *args: Any, **kwargs: Any) -> asyncio.Task[Any]:
-            if tap._users and isinstance(coro, (CoroutineType, GeneratorType)):
-                coro = Stepper(coro, tap, is_root=asyncio._get_running_loop() is None)
-            elif tap.session is not None:
-                tap.session.note_collected(coro)
-            return create_task(loop, coro, *args, **kwargs)
-
-        def call_noting_handler(loop: Any, context: dict[str, Any]) -> None:
-            if tap.session is not None:
-                tap.session.note_context(context)
-            call_handler(loop, context)
-
-        for name, original, ours in (
-            ("create_task", create_task, create_stepped_task),
-            ("call_exception_handler", call_handler, call_noting_handler),
-        ):
-            setattr(base_events.BaseEventLoop, name, ours)
-            self._undo.append(
-                functools.partial(asyncio_awaits.put_back, base_events.BaseEventLoop, name, ours, original)
-            )
-        self._undo += asyncio_awaits.make_suspend(lambda: self.session is not None)
-
-    def uninstall(self) -> None:
-        """End, when all callers of `install` have."""
-        self._users -= 1
-        while not self._users and self._undo:
-            self._undo.pop()()
-
-
-class Stepper(Coroutine[Any, Any, Any]):
-    """Stands for a task's coroutine and is taken for it: what is asked of it, the coroutine answers."""
-
-    def __init__(self, coroutine: Any, tap: Tap, *, is_root: bool) -> None:
-        self.stepped = coroutine
-        self.is_root = is_root
-        self.progress: _Progress | None = None
-        self._tap = tap
-
-    def send(self, value: Any) -> Any:
-        session = self._tap.session
-        if session is None and self.progress is None:
-            return self.stepped.send(value)
-        return self._step(session, value, None)
-
-    def throw(self, error: Any, value: Any = None, traceback: Any = None) -> Any:
-        if not isinstance(error, BaseException):
-            error = error() if value is None else value if isinstance(value, BaseException) else error(value)
-        session = self._tap.session
-        if session is None and self.progress is None:
-            return self.stepped.throw(error)
-        return self._step(session, None, error)
-
-    def _step(self, session: Session | None, value: Any, error: BaseException | None) -> Any:
-        progress = self.progress
-        if progress is None or progress.session is not session:
-            if progress is not None and progress.outcome is not None:
-                raise progress.outcome
-            progress = self.progress = None if session is None else _Progress(session)
-        if progress is None:
-            return self.stepped.send(value) if error is None else self.stepped.throw(error)
-        try:
-            return progress.session.step(self, progress, value, error)
-        except BaseException:
-            self.progress = None
-            raise
-
-    def close(self) -> None:
-        self.stepped.close()
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield from self.stepped.__await__())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stepped, name)
-
-
-class _Progress:
-    """What a session keeps of one task."""
-
-    __slots__ = ("doomed", "ending", "future", "injected", "loop", "outcome", "place", "session", "timeout", "was_told")
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.place: await_chain.Place | None = None
-        self.future: Any = None
-        self.was_told = False  # a CancelledError came in
-        self.injected = 0
-        self.timeout: Timeout | None = None
-        self.outcome: BaseException | None = None  # of a coroutine that ended, while its loop runs on for a moment
-        self.ending: Iterator[Any] | None = None
-        self.doomed = 0
 
 
 class Session:
@@ -181,7 +70,7 @@ class Session:
 
     # -- steps
 
-    def step(self, stepper: Stepper, progress: _Progress, value: Any, error: BaseException | None) -> Any:
+    def step(self, stepper: Stepper, progress: Progress, value: Any, error: BaseException | None) -> Any:
         """One step of a task: what its coroutine yields. Raises what ends it."""
         if progress.outcome is not None:
             return self._run_on(progress)
@@ -197,7 +86,7 @@ class Session:
                 yielded = self._resume(stepper, value, error)
         except BaseException as outcome:
             self._note_end(progress, outcome)
-            if not stepper.is_root:
+            if not stepper.is_root or isinstance(outcome, (KeyboardInterrupt, SystemExit)):
                 raise
             progress.outcome, progress.ending = outcome, self._ending(asyncio.get_running_loop())
             return self._run_on(progress)
@@ -208,7 +97,7 @@ class Session:
     def _resume(self, stepper: Stepper, value: Any, error: BaseException | None) -> Any:
         return stepper.stepped.send(value) if error is None else stepper.stepped.throw(error)
 
-    def _suspended(self, stepper: Stepper, progress: _Progress, yielded: Any) -> Any:
+    def _suspended(self, stepper: Stepper, progress: Progress, yielded: Any) -> Any:
         if self._hung:
             progress.doomed += 1
             if progress.doomed > _DOOMED_STEPS:
@@ -224,6 +113,7 @@ class Session:
         task = asyncio.current_task()
         assert task is not None
         if progress.timeout is not None and progress.timeout.is_over(self._awaited_in(stepper)):
+            self._note_timeout(progress)
             progress.timeout = None
         if progress.injected:
             self.seen.after += 1
@@ -235,7 +125,7 @@ class Session:
                 self._deliver(stepper, task, progress, place, wanted)
         return yielded
 
-    def _came_for_woken(self, stepper: Stepper, progress: _Progress) -> bool:
+    def _came_for_woken(self, stepper: Stepper, progress: Progress) -> bool:
         """Whether the wait is over, but the task is cancelled before it is back."""
         place, future = progress.place, progress.future
         progress.place = progress.future = None
@@ -250,15 +140,18 @@ class Session:
         return True
 
     def _meet(
-        self, stepper: Stepper, task: asyncio.Task[Any], progress: _Progress, place: await_chain.Place, *, woken: bool
+        self, stepper: Stepper, task: asyncio.Task[Any], progress: Progress, place: await_chain.Place, *, woken: bool
     ) -> Suspension | None:
-        return self.register.meet(
+        wanted = self.register.meet(
             place,
             task=leftovers.name_of(stepper),
             spawned=not stepper.is_root,
             told="the task was being cancelled already" if _is_cancelling(task, progress) else "",
             woken=woken,
         )
+        if wanted is not None:
+            self.seen.spawned = wanted.spawned
+        return wanted
 
     # -- delivery
 
@@ -266,11 +159,10 @@ class Session:
         self,
         stepper: Stepper,
         task: asyncio.Task[Any],
-        progress: _Progress,
+        progress: Progress,
         place: await_chain.Place,
         wanted: Suspension,
     ) -> None:
-        self.seen.spawned = wanted.spawned
         if self.register.family == "cancel":
             self._cancel(task, progress, place, wanted.told)
             return
@@ -282,7 +174,7 @@ class Session:
             task, chain[index].frame, chain[index].awaits, message=self._message("timed out"), point_id=wanted.point.id
         )
 
-    def _cancel(self, task: asyncio.Task[Any], progress: _Progress, place: await_chain.Place | None, told: str) -> None:
+    def _cancel(self, task: asyncio.Task[Any], progress: Progress, place: await_chain.Place | None, told: str) -> None:
         self._note_injection(progress, place, told)
         if self.scope is not None:
             self.level = True
@@ -293,7 +185,7 @@ class Session:
     def _message(self, word: str) -> str:
         return f"{word} by pytest-leakguard at {self.register.wanted}"
 
-    def _note_injection(self, progress: _Progress, place: await_chain.Place | None, told: str) -> None:
+    def _note_injection(self, progress: Progress, place: await_chain.Place | None, told: str) -> None:
         self.seen.injected += 1
         progress.injected += 1
         self.seen.told = self.seen.told or told
@@ -303,10 +195,15 @@ class Session:
             loop = asyncio.get_running_loop()
             self._watchdog = loop.call_later(self._hang_seconds, self._end_hang, loop)
 
-    def _note_arrival(self, progress: _Progress, error: asyncio.CancelledError) -> None:
+    def _note_arrival(self, progress: Progress, error: asyncio.CancelledError) -> None:
         progress.was_told = True
         if progress.injected and progress.timeout is None:
             planned(error, self.register.wanted or "")
+            self.seen.error = self.seen.error or f"{type(error).__name__}: {error}".rstrip(": ")
+
+    def _note_timeout(self, progress: Progress) -> None:
+        error = None if progress.timeout is None else progress.timeout.error
+        if error is not None:
             self.seen.error = self.seen.error or f"{type(error).__name__}: {error}".rstrip(": ")
 
     def _awaited_in(self, stepper: Stepper) -> object:
@@ -316,11 +213,10 @@ class Session:
 
     # -- the end of a task, of the outermost one, of a run that hangs
 
-    def _note_end(self, progress: _Progress, outcome: BaseException) -> None:
+    def _note_end(self, progress: Progress, outcome: BaseException) -> None:
         if not progress.injected:
             return
-        if progress.timeout is not None and progress.timeout.error is not None:
-            self.seen.error = f"{type(progress.timeout.error).__name__}: {progress.timeout.error}"
+        self._note_timeout(progress)
         task = asyncio.current_task()
         if isinstance(outcome, StopIteration):
             self.seen.end = self._kind_of_return(task)
@@ -340,7 +236,7 @@ class Session:
             return "returned" if task.cancelling() else "uncancelled"
         return "returned"
 
-    def _run_on(self, progress: _Progress) -> Any:
+    def _run_on(self, progress: Progress) -> Any:
         assert progress.ending is not None
         assert progress.outcome is not None
         for yielded in progress.ending:
@@ -379,6 +275,11 @@ class Session:
     def _describe(self, task: asyncio.Task[Any]) -> Stuck:
         return leftovers.describe(task, is_target=self.register.is_target, path_of=self.register.path_of)
 
+    def end(self) -> None:
+        """Nothing more is to come; the loop may live on, and other runs with it."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+
     def note_collected(self, closer: object) -> None:
         """A loop closes what the collector found: an async generator that nobody had closed."""
         if type(closer).__name__ == "async_generator_athrow":
@@ -397,7 +298,7 @@ class Session:
             self.seen.unretrieved.append(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
-def _is_cancelling(task: asyncio.Task[Any], progress: _Progress) -> bool:
+def _is_cancelling(task: asyncio.Task[Any], progress: Progress) -> bool:
     if sys.version_info >= (3, 11):
         return bool(task.cancelling())
     return progress.was_told
