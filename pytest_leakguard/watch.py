@@ -26,9 +26,11 @@ from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
+from pytest_leakguard.probes.mappings import MappingProbe
 from pytest_leakguard.probes.objects import ObjectProbe
 from pytest_leakguard.probes.processes import ProcessProbe, has_children
 from pytest_leakguard.probes.protocol import Probe
+from pytest_leakguard.probes.recorded import RecordedProbe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
@@ -78,11 +80,14 @@ class Watch:
         self._threads = ThreadProbe(root)
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
+        mappings = MappingProbe(self.recorder, short)
+        self._recorded: dict[str, RecordedProbe] = {probe.kind: probe for probe in (mappings,)}
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
                 FdProbe(self.table, short),
                 SocketProbe(self.table, short),
+                mappings,
                 self._threads,
                 ProcessProbe(),
                 TempProbe(self.recorder, short),
@@ -154,6 +159,8 @@ class Watch:
         if census.get("temp") or self.recorder.created or self.objects.mark() or self._others:
             return False
         if census.get("process") or has_children():
+            return False
+        if any(probe.keys() != census.get(kind) for kind, probe in self._recorded.items() if kind in census):
             return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
@@ -231,7 +238,8 @@ class Watch:
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
-        match = matcher.match(resource)
+        whole = self._whole(resource)
+        match = matcher.match(resource) if whole is None else Match(self._recorded[whole[0]].record(whole[1]))
         record = match.record
         if traced is not None and (record is None or record.event == "open"):
             # exact: it is about this very descriptor
@@ -247,7 +255,14 @@ class Watch:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
         if kind == "fd" and record is not None and isinstance(key, tuple):
             record.fd, record.inode = key[0], (key[1], key[2])
-        return Suspect(item, resource, acquisition, record, mark=_mark(record))
+        return Suspect(item, resource, acquisition, record, mark=_mark(record) if whole is None else whole)
+
+    def _whole(self, resource: Resource) -> Item | None:
+        """What a resource is a part of, or itself, when that is known without any matching."""
+        for kind, probe in self._recorded.items():
+            if resource.kind in ("fd", kind) and (key := probe.whole_of(resource)) is not None:
+                return kind, key
+        return None
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
@@ -272,6 +287,9 @@ class Watch:
         return Matcher(self.recorder, tracked=self.objects.records)
 
     def _live(self, suspect: Suspect, held: dict[int, Any]) -> Any:
+        whole = self._whole(suspect.resource)
+        if whole is not None:
+            return self._recorded[whole[0]].live(whole[1])
         kind, key = suspect.item
         if kind in ("fd", "socket") and isinstance(key, tuple):
             if key[0] in held:

@@ -87,6 +87,8 @@ class Recorder:
         self._opened: dict[str, Record] = {}
         self._lookups = 0
         self._thread_records: dict[int, Record] = {}
+        self.waiting: list[Callable[[], object]] = []
+        """Called once by `resolve`, at the latest when the next acquisition starts."""
         self._handlers: Handlers = {
             "open": self._on_open,
             "os.scandir": self._on_path,
@@ -106,6 +108,15 @@ class Recorder:
             "os.link": self._on_second_path,
             "os.symlink": self._on_second_path,
         }
+
+    def listen(self, handlers: Handlers) -> None:
+        """Have more events handled; before `start`."""
+        self._handlers.update(handlers)
+
+    def note(self, event: str, frame: FrameType | None, detail: object = None) -> Record:
+        """Record an acquisition for a handler that stands elsewhere."""
+        self.moves += 1
+        return self._add(event, detail, frame)
 
     def start(self) -> None:
         """Record from now on; adds the process's hook the first time."""
@@ -187,6 +198,8 @@ class Recorder:
 
     def resolve(self) -> None:
         """Ask new sockets for their descriptors: the event comes before there is one."""
+        while self.waiting:
+            self.waiting.pop()()
         if self._closing:
             questions, self._closing = self._closing, []
             for records, answer in questions:
@@ -294,7 +307,7 @@ class Recorder:
         record.over = True
 
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
-        if self._unresolved or self._closing:
+        if self._unresolved or self._closing or self.waiting:
             self.resolve()
         record = Record(event, detail, frames.walk(frame), self.context())
         self.count += 1

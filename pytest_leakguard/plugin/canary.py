@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
@@ -56,6 +57,10 @@ def _fd(watch: Watch) -> Release:
 
 def _socket(watch: Watch) -> Release:
     return socket.socket().close
+
+
+def _mmap(watch: Watch) -> Release:
+    return mmap.mmap(-1, mmap.PAGESIZE).close
 
 
 def _thread(watch: Watch) -> Release:
@@ -125,6 +130,7 @@ def _object(watch: Watch) -> Release:
 CANARIES: dict[str, Callable[[Watch], Release]] = {
     "fd": _fd,
     "socket": _socket,
+    "mmap": _mmap,
     "thread": _thread,
     "process": _process,
     "temp": _temp,

@@ -15,6 +15,7 @@ CLEAN = "def test_clean(tmp_path):\n    with open(tmp_path / 'a', 'w'): pass\n"
 PROBES = {
     "fd": "fds.FdProbe",
     "socket": "sockets.SocketProbe",
+    "mmap": "mappings.MappingProbe",
     "thread": "threads.ThreadProbe",
     "process": "processes.ProcessProbe",
     "temp": "tempfiles.TempProbe",

@@ -139,7 +139,7 @@ LIBRARIES = {
         "it.close(); it.unlink()",
         catches="from multiprocessing.shared_memory import SharedMemory; it = SharedMemory(create=True, size=9); "
         "KEPT.append(it); atexit.register(it.unlink); atexit.register(it.close)",
-        kind="fd",
+        kind="mmap",
     ),
     "multiprocessing's fork server": Rule(
         forgives="it = FORKSERVER.Process(target=int); it.start(); it.join(); it.close()",

@@ -20,6 +20,7 @@ class Kind:
         lose: a line that makes sure that `it` is left behind.
         verdict: of the leak.
         needs: a fixture without which the kind can't be had.
+        tells: the kind of the finding, where that is not the name of the entry.
     """
 
     acquire: str
@@ -27,6 +28,7 @@ class Kind:
     lose: str = "KEPT.append(it)"
     verdict: str = "leaked"
     needs: str = ""
+    tells: str = ""
 
 
 KINDS = {
@@ -43,6 +45,15 @@ KINDS = {
     "temp": Kind(acquire="it = tempfile.mkdtemp() #", release="os.rmdir(it)"),
     "unclosed": Kind(
         acquire="it = open(DATA / 'ROW.txt') #", release="it.close()", lose="it = None", verdict="unclosed"
+    ),
+    "mmap": Kind(acquire="it = mmap.mmap(-1, 4096) #", release="it.close()"),
+    "mmap_file": Kind(
+        acquire="with open(DATA / 'ROW.txt', 'rb+') as file:\n    it = mmap.mmap(file.fileno(), 0) #",
+        release="it.close()", tells="mmap",
+    ),
+    "shm": Kind(acquire="it = shared_memory(create=True, size=99) #", release="it.close(), it.unlink()", tells="mmap"),
+    "shm_name": Kind(
+        acquire="it = shared_memory(create=True, size=99) #\nit.close()", release="it.unlink()", tells="mmap"
     ),
     "object": Kind(
         acquire="it = leak_check.track(Thing()) #", release="it = None", needs="leak_check"
@@ -61,6 +72,7 @@ SCOPES = {
 }
 
 HEAD = """
+import mmap
 import os
 import pathlib
 import socket
@@ -68,6 +80,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from multiprocessing.shared_memory import SharedMemory as shared_memory
 
 import pytest
 

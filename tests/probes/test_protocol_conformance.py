@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 import socket
 import subprocess
@@ -44,6 +45,12 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         stack.enter_context(open(folder / "a", "w"))
     elif kind == "socket":
         stack.enter_context(socket.socket())
+    elif kind == "mmap":
+        # for this one call the recorder has to be told
+        watch.recorder.start()
+        mapping = mmap.mmap(-1, 10)
+        watch.recorder.stop()
+        stack.callback(mapping.close)
     elif kind == "thread":
         stop, up = threading.Event(), threading.Event()
         thread = threading.Thread(target=lambda: (up.set(), stop.wait()), daemon=True)
