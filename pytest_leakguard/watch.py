@@ -24,6 +24,8 @@ from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_ev
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
+from pytest_leakguard.probes.connections import EVENT as CONNECT
+from pytest_leakguard.probes.connections import ConnectionProbe
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
 from pytest_leakguard.probes.mappings import MappingProbe
@@ -48,6 +50,7 @@ class Suspect:
     Attributes:
         live: the Python object behind it, if one was found; never kept beyond a judgement.
         mark: equal for what one call acquired together.
+        whole: what it is a part of, or itself, where a probe knows that.
     """
 
     item: Item
@@ -56,6 +59,7 @@ class Suspect:
     record: Record | None
     live: Any = None
     mark: Key = None
+    whole: Item | None = None
 
 
 class Watch:
@@ -81,13 +85,15 @@ class Watch:
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
         mappings = MappingProbe(self.recorder, short)
-        self._recorded: dict[str, RecordedProbe] = {probe.kind: probe for probe in (mappings,)}
+        self.connections = ConnectionProbe(self.recorder, short)
+        self._recorded: dict[str, RecordedProbe] = {"mmap": mappings, "sqlite": self.connections}
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
                 FdProbe(self.table, short),
                 SocketProbe(self.table, short),
                 mappings,
+                self.connections,
                 self._threads,
                 ProcessProbe(),
                 TempProbe(self.recorder, short),
@@ -119,7 +125,8 @@ class Watch:
 
     def _join_attached(self, suspects: list[Suspect]) -> None:
         """ATTACH opens a database inside sqlite and raises no event: it goes with the connection made last."""
-        latest = next((r for r in reversed(self.recorder.records) if r.event == "sqlite3.connect"), None)
+        latest = next((r for r in reversed(self.recorder.records) if r.event == CONNECT), None)
+        key = None if latest is None else self.connections.key_of(latest)
         for suspect in suspects if latest is not None else ():
             path = next((str(value) for clue, value in suspect.resource.clues if clue == "path"), "")
             if suspect.record is None and suspect.item[0] == "fd" and _is_database(path):
@@ -127,6 +134,8 @@ class Watch:
                 reason = "a database attached to a sqlite connection; ATTACH raises no event, try --leakguard-trace"
                 connection = acquisition_of(Match(latest), root=self.root, otherwise=suspect.acquisition)
                 suspect.acquisition = replace(connection, origin=Origin(reason=reason))
+                if key is not None:
+                    suspect.mark = suspect.whole = ("sqlite", key)
 
     def track(self, obj: object, frame: FrameType) -> None:
         """Watch an object; `frame` is the caller's. Raises TypeError when it can't be weakly referenced."""
@@ -215,11 +224,11 @@ class Watch:
             held = holders.descriptor_holders(numbers)
             matcher = Matcher(self.recorder, tracked=self.objects.records, held=held.__contains__)
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            self._join_attached(suspects)
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
             _join_event_loops(suspects)
             _join_pipes(suspects)
-            self._join_attached(suspects)
             _join_copies(suspects)
             held.clear()
             return suspects
@@ -238,8 +247,7 @@ class Watch:
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
-        whole = self._whole(resource)
-        match = matcher.match(resource) if whole is None else Match(self._recorded[whole[0]].record(whole[1]))
+        match, whole = self._match(resource, matcher)
         record = match.record
         if traced is not None and (record is None or record.event == "open"):
             # exact: it is about this very descriptor
@@ -253,16 +261,22 @@ class Watch:
             )
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
-        if kind == "fd" and record is not None and isinstance(key, tuple):
+        # of the descriptors on a database it is not certain yet which one is the connection's
+        is_certain = kind == "fd" and self.connections.whole_of(resource) is None and whole is None
+        if is_certain and record is not None and isinstance(key, tuple):
             record.fd, record.inode = key[0], (key[1], key[2])
-        return Suspect(item, resource, acquisition, record, mark=_mark(record) if whole is None else whole)
+        return Suspect(item, resource, acquisition, record, mark=whole or _mark(record), whole=whole)
 
-    def _whole(self, resource: Resource) -> Item | None:
-        """What a resource is a part of, or itself, when that is known without any matching."""
+    def _match(self, resource: Resource, matcher: Matcher) -> tuple[Match, Item | None]:
+        """The record of a resource, and what it is a part of, or itself, where a probe knows that."""
         for kind, probe in self._recorded.items():
             if resource.kind in ("fd", kind) and (key := probe.whole_of(resource)) is not None:
-                return kind, key
-        return None
+                # a database may have been opened as a file too
+                match = matcher.match(resource) if (resource.kind, kind) == ("fd", "sqlite") else Match(None)
+                if match.record is None or match.record.event == CONNECT:
+                    return Match(probe.record(key)), (kind, key)
+                return match, None
+        return matcher.match(resource), None
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
@@ -287,17 +301,11 @@ class Watch:
         return Matcher(self.recorder, tracked=self.objects.records)
 
     def _live(self, suspect: Suspect, held: dict[int, Any]) -> Any:
-        whole = self._whole(suspect.resource)
-        if whole is not None:
-            return self._recorded[whole[0]].live(whole[1])
+        if suspect.whole is not None:
+            return self._recorded[suspect.whole[0]].live(suspect.whole[1])
         kind, key = suspect.item
         if kind in ("fd", "socket") and isinstance(key, tuple):
-            if key[0] in held:
-                return held[key[0]]
-            record = suspect.record
-            if record is not None and record.event == "sqlite3.connect":
-                return holders.object_with_id(record.object_id, "sqlite3.Connection")
-            return None
+            return held.get(key[0])
         if kind == "thread" and isinstance(key, tuple):
             return holders.thread_object(key[0])
         if kind == "object":

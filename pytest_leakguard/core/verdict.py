@@ -118,14 +118,14 @@ def is_part(case: Case, whole: Case) -> bool:
     the same call. (An event loop's selector, pipes and sockets share a mark.)
     """
     kind, other = case.resource.kind, whole.resource.kind
-    if kind == "temp" and other in ("fd", "mmap"):
+    if kind == "temp" and other in ("fd", "mmap", "sqlite"):
         return any(clue == ("path", case.resource.key) for clue in whole.resource.clues)
     if kind == other == "temp":
         return str(case.resource.key).startswith(f"{whole.resource.key}/")
     if kind == "unclosed" and other == "process":
         return any(clue in whole.resource.clues for clue in case.resource.clues if clue[0] == "pid")
     if case.mark is not None and case.mark == whole.mark:
-        order = ("process", "socket", "mmap", "fd", "unclosed")
+        order = ("process", "socket", "mmap", "sqlite", "fd", "unclosed")
         if kind in order and other in order:
             return order.index(kind) > order.index(other)
     return False

@@ -96,7 +96,6 @@ class Recorder:
             "socket.bind": self._on_bind,
             "socket.connect": self._on_connect,
             "sqlite3.connect": self._on_sqlite,
-            "sqlite3.connect/handle": self._on_sqlite_handle,
             "subprocess.Popen": self._on_spawn,
             "os.fork": self._on_spawn,
             "os.forkpty": self._on_spawn,
@@ -409,10 +408,6 @@ class Recorder:
         record.raw = True
         if type(database) is str and database and database != ":memory:" and not database.startswith("file:"):
             self._may_create(database, record)
-
-    def _on_sqlite_handle(self, args: Any) -> None:
-        if self.records and self.records[-1].event == "sqlite3.connect":
-            self.records[-1].object_id = id(args[0])
 
     def _on_spawn(self, args: Any) -> None:
         self.moves += 1

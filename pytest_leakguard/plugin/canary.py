@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import mmap
 import os
 import signal
@@ -61,6 +62,13 @@ def _socket(watch: Watch) -> Release:
 
 def _mmap(watch: Watch) -> Release:
     return mmap.mmap(-1, mmap.PAGESIZE).close
+
+
+def _sqlite(watch: Watch) -> Release:
+    # not the whole of sqlite3, which a test may want to import by itself
+    connect = importlib.import_module("_sqlite3").connect
+    release: Release = connect(":memory:").close
+    return release
 
 
 def _thread(watch: Watch) -> Release:
@@ -131,6 +139,7 @@ CANARIES: dict[str, Callable[[Watch], Release]] = {
     "fd": _fd,
     "socket": _socket,
     "mmap": _mmap,
+    "sqlite": _sqlite,
     "thread": _thread,
     "process": _process,
     "temp": _temp,

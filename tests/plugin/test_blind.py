@@ -16,6 +16,7 @@ PROBES = {
     "fd": "fds.FdProbe",
     "socket": "sockets.SocketProbe",
     "mmap": "mappings.MappingProbe",
+    "sqlite": "connections.ConnectionProbe",
     "thread": "threads.ThreadProbe",
     "process": "processes.ProcessProbe",
     "temp": "tempfiles.TempProbe",

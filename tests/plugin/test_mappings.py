@@ -159,7 +159,7 @@ def told(tmp_path_factory, run_tree):
     """One run over all rows."""
     files = {
         "maps_when_imported.py": "import mmap\nKEPT = mmap.mmap(-1, 10)\n",
-        "maps_in_a_test.py": "import mmap\nwith open(__file__, 'rb') as f:\n    KEPT = mmap.mmap(f.fileno(), 0, access=1)",
+        "maps_in_a_test.py": "import mmap\nf = open(__file__)\nKEPT = mmap.mmap(f.fileno(), 0, access=1)\nf.close()",
         "conftest.py": "import os, sys\nsys.path.insert(0, os.path.dirname(__file__))\n",
         "test_it.py": HEAD + "".join(source_of(name, row[0]) for name, row in ROWS.items()) + AFTER,
     }

@@ -167,7 +167,9 @@ KNOWN: dict[str, tuple[str, str, int]] = {
         "process",
         1,
     ),
-    "sqlite": ("KEPT.append(sqlite3.connect(tmp_path / 'a.db')) #!\nKEPT[-1].execute('create table a (b)')", "fd", 1),
+    "sqlite": (
+        "KEPT.append(sqlite3.connect(tmp_path / 'a.db')) #!\nKEPT[-1].execute('create table a (b)')", "sqlite", 1
+    ),
     "thread": (
         "thread = threading.Thread(target=threading.Event().wait, daemon=True)\nthread.start() #!",
         "thread",

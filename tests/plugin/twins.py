@@ -55,6 +55,10 @@ KINDS = {
     "shm_name": Kind(
         acquire="it = shared_memory(create=True, size=99) #\nit.close()", release="it.unlink()", tells="mmap"
     ),
+    "sqlite": Kind(acquire="it = sqlite3.connect(DATA / 'ROW.txt') #", release="it.close()"),
+    "sqlite_memory": Kind(
+        acquire="it = sqlite3.connect(':memory:') #\nit.execute('select 1')", release="it.close()", tells="sqlite"
+    ),
     "object": Kind(
         acquire="it = leak_check.track(Thing()) #", release="it = None", needs="leak_check"
     ),
@@ -76,6 +80,7 @@ import mmap
 import os
 import pathlib
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile

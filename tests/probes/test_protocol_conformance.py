@@ -6,6 +6,7 @@ import importlib
 import mmap
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -51,6 +52,11 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         mapping = mmap.mmap(-1, 10)
         watch.recorder.stop()
         stack.callback(mapping.close)
+    elif kind == "sqlite":
+        watch.recorder.start()
+        connection = sqlite3.connect(":memory:")
+        watch.recorder.stop()
+        stack.callback(connection.close)
     elif kind == "thread":
         stop, up = threading.Event(), threading.Event()
         thread = threading.Thread(target=lambda: (up.set(), stop.wait()), daemon=True)
