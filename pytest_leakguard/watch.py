@@ -6,7 +6,6 @@ that the same leak gives the same finding wherever it is asked for.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -20,6 +19,7 @@ from pytest_leakguard.core.ledger import Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.executors import Executors
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_event_loop, is_popen_pipe
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
@@ -86,7 +86,10 @@ class Watch:
         self.objects = ObjectProbe()
         mappings = MappingProbe(self.recorder, short)
         self.connections = ConnectionProbe(self.recorder, short)
-        self._recorded: dict[str, RecordedProbe] = {"mmap": mappings, "sqlite": self.connections}
+        self.executors = Executors(self.recorder)
+        self._recorded: dict[str, RecordedProbe] = {
+            probe.kind: probe for probe in (mappings, self.connections, self.executors)
+        }
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -111,6 +114,8 @@ class Watch:
         """Begin to record."""
         self.recorder.start()
         self._undo.append(wrap_thread_start(self.recorder))
+        self.executors.start()
+        self._undo.append(self.executors.stop)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -248,6 +253,8 @@ class Watch:
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
         match, whole = self._match(resource, matcher)
+        if whole is not None and whole[0] == "executor":
+            resource = self.executors.in_words(resource, whole[1])
         record = match.record
         if traced is not None and (record is None or record.event == "open"):
             # exact: it is about this very descriptor
@@ -270,7 +277,7 @@ class Watch:
     def _match(self, resource: Resource, matcher: Matcher) -> tuple[Match, Item | None]:
         """The record of a resource, and what it is a part of, or itself, where a probe knows that."""
         for kind, probe in self._recorded.items():
-            if resource.kind in ("fd", kind) and (key := probe.whole_of(resource)) is not None:
+            if (key := probe.whole_of(resource)) is not None:
                 # a database may have been opened as a file too
                 match = matcher.match(resource) if (resource.kind, kind) == ("fd", "sqlite") else Match(None)
                 if match.record is None or match.record.event == CONNECT:
@@ -280,7 +287,7 @@ class Watch:
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
-        if suspect.item[0] not in ("thread", "process"):
+        if suspect.item[0] not in ("thread", "process") or suspect.whole is not None:
             return suspect.resource
         with self.recorder.silence():
             return replace(self.roster.describe(*suspect.item), clues=suspect.resource.clues)
@@ -348,25 +355,12 @@ def _mark(record: Record | None) -> Key:
 def _join_pipes(suspects: list[Suspect]) -> None:
     """The pipes that a child's own object holds are parts of the child."""
     for child in suspects:
-        if child.item[0] == "process" and child.live is not None:
+        if child.item[0] == "process" and child.live is not None and child.whole is None:
             child.mark = child.item
-            numbers = _pipes_of(child.live)
+            numbers = holders.pipes_of(child.live)
             for suspect in suspects:
                 if suspect.item[0] == "fd" and isinstance(suspect.item[1], tuple) and suspect.item[1][0] in numbers:
                     suspect.mark = child.mark
-
-
-def _pipes_of(popen: Any) -> set[int]:
-    """The descriptors that subprocess's or multiprocessing's Popen keeps."""
-    attributes = vars(popen)
-    candidates: list[Any] = [attributes.get("sentinel")]
-    for args in getattr(attributes.get("finalizer"), "_args", None) or ():
-        candidates.extend(args if isinstance(args, (tuple, list)) else (args,))
-    for name in ("stdin", "stdout", "stderr"):
-        stream = attributes.get(name)
-        if isinstance(stream, io.IOBase) and not stream.closed:
-            candidates.append(stream.fileno())
-    return {number for number in candidates if type(number) is int}
 
 
 def _is_database(path: str) -> bool:
