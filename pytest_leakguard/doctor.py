@@ -18,6 +18,7 @@ _ORIGINS = {
     "sqlite": "audit event sqlite3.connect",
     "thread": "audit event of the thread's start" if THREAD_START_HAS_EVENT else "wrapper of the thread's start",
     "process": "audit events subprocess.Popen, os.fork, os.posix_spawn",
+    "lock": "the line that called track_lock, or that acquired a wrapped lock",
     "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
     "unclosed": "matched with the acquisition by path, descriptor, pid or address",
     "object": "the line that called leak_check.track",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, cast
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, tracking
 from pytest_leakguard.core.ledger import Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
@@ -28,6 +28,7 @@ from pytest_leakguard.probes.connections import EVENT as CONNECT
 from pytest_leakguard.probes.connections import ConnectionProbe
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
+from pytest_leakguard.probes.locks import LockProbe
 from pytest_leakguard.probes.mappings import MappingProbe
 from pytest_leakguard.probes.objects import ObjectProbe
 from pytest_leakguard.probes.processes import ProcessProbe, has_children
@@ -87,8 +88,9 @@ class Watch:
         mappings = MappingProbe(self.recorder, short)
         self.connections = ConnectionProbe(self.recorder, short)
         self.executors = Executors(self.recorder)
+        self.locks = LockProbe(self.recorder)
         self._recorded: dict[str, RecordedProbe] = {
-            probe.kind: probe for probe in (mappings, self.connections, self.executors)
+            probe.kind: probe for probe in (mappings, self.connections, self.executors, self.locks)
         }
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
@@ -99,6 +101,7 @@ class Watch:
                 self.connections,
                 self._threads,
                 ProcessProbe(),
+                self.locks,
                 TempProbe(self.recorder, short),
                 self.unclosed,
                 self.objects,
@@ -116,6 +119,8 @@ class Watch:
         self._undo.append(wrap_thread_start(self.recorder))
         self.executors.start()
         self._undo.append(self.executors.stop)
+        tracking.probes.append(self.locks)
+        self._undo.append(lambda: tracking.probes.remove(self.locks))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -287,7 +292,9 @@ class Watch:
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
-        if suspect.item[0] not in ("thread", "process") or suspect.whole is not None:
+        if suspect.whole is not None and suspect.whole[0] == "executor":
+            return self.executors.in_words(suspect.resource, suspect.whole[1])
+        if suspect.item[0] not in ("thread", "process"):
             return suspect.resource
         with self.recorder.silence():
             return replace(self.roster.describe(*suspect.item), clues=suspect.resource.clues)

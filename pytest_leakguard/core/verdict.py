@@ -157,7 +157,7 @@ def _order(case: Case) -> tuple[int, str]:
     return (KINDS.index(kind) if kind in KINDS else len(KINDS), case.resource.subject)
 
 
-_STATES = {"thread": "alive", "process": "there", "temp": "there", "mmap": "there", "object": "alive"}
+_STATES = {"thread": "alive", "process": "there", "temp": "there", "mmap": "there", "lock": "held", "object": "alive"}
 
 
 def _due(case: Case) -> str:

@@ -100,6 +100,14 @@ def _process(watch: Watch) -> Release:
     return release
 
 
+def _lock(watch: Watch) -> Release:
+    lock = watch.locks.track(threading.Lock(), _real.getframe(0), False)
+    lock.acquire()
+    # the probe keeps nothing alive: the release does
+    release: Release = lock.release
+    return release
+
+
 def _temp(watch: Watch) -> Release:
     number, path = tempfile.mkstemp(prefix="leakguard-canary-", dir=temp_folder())
     _real.close(number)
@@ -142,6 +150,7 @@ CANARIES: dict[str, Callable[[Watch], Release]] = {
     "sqlite": _sqlite,
     "thread": _thread,
     "process": _process,
+    "lock": _lock,
     "temp": _temp,
     "unclosed": _unclosed,
     "object": _object,

@@ -19,6 +19,7 @@ PROBES = {
     "sqlite": "connections.ConnectionProbe",
     "thread": "threads.ThreadProbe",
     "process": "processes.ProcessProbe",
+    "lock": "locks.LockProbe",
     "temp": "tempfiles.TempProbe",
     "unclosed": "unclosed.UnclosedProbe",
     "object": "objects.ObjectProbe",

@@ -72,6 +72,9 @@ KINDS = {
         acquire="it = Pool(1) #\nit.apply(int)", release="it.close(), it.join()", tells="process",
         scopes=("function", "session"),
     ),
+    "lock": Kind(
+        acquire="it = track_lock(threading.Lock(), wrap=True)\nit.acquire() #", release="it.release()"
+    ),
     "object": Kind(
         acquire="it = leak_check.track(Thing()) #", release="it = None", needs="leak_check"
     ),
@@ -103,6 +106,7 @@ from multiprocessing import Pool
 from multiprocessing.shared_memory import SharedMemory as shared_memory
 
 import pytest
+from pytest_leakguard import track_lock
 
 DATA = pathlib.Path(os.environ["TWINS_DATA"])
 KEPT = []

@@ -69,6 +69,10 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         stack.callback(child.wait)
         assert child.stdin is not None
         stack.callback(child.stdin.close)
+    elif kind == "lock":
+        lock = watch.locks.track(threading.Lock(), sys._getframe(), False)
+        lock.acquire()
+        stack.callback(lock.release)
     elif kind == "temp":
         (folder / "left").write_text("x")
         watch.recorder.created[str(folder / "left")] = Record("open", None, (), OUTSIDE)
