@@ -1,4 +1,4 @@
-"""sqlite3: a connection is a descriptor (kind fd) with the database's path."""
+"""sqlite: a connection that nobody closes. The files of its database are part of the same finding."""
 
 from __future__ import annotations
 

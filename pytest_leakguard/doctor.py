@@ -14,8 +14,11 @@ from pytest_leakguard.watch import Watch
 _ORIGINS = {
     "fd": "audit events open, os.scandir, sqlite3.connect; pipe, dup and epoll raise none (--leakguard-trace)",
     "socket": "audit event socket.__new__",
+    "mmap": "audit event mmap.__new__",
+    "sqlite": "audit event sqlite3.connect",
     "thread": "audit event of the thread's start" if THREAD_START_HAS_EVENT else "wrapper of the thread's start",
     "process": "audit events subprocess.Popen, os.fork, os.posix_spawn",
+    "lock": "the line that called track_lock, or that acquired a wrapped lock",
     "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
     "unclosed": "matched with the acquisition by path, descriptor, pid or address",
     "object": "the line that called leak_check.track",

@@ -6,7 +6,6 @@ that the same leak gives the same finding wherever it is asked for.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable
@@ -14,21 +13,27 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, cast
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, tracking
 from pytest_leakguard.core.ledger import Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.executors import Executors
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_event_loop, is_popen_pipe
 from pytest_leakguard.origins.phase import current_phase
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
+from pytest_leakguard.probes.connections import EVENT as CONNECT
+from pytest_leakguard.probes.connections import ConnectionProbe
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable, Picture
 from pytest_leakguard.probes.fds import FdProbe
+from pytest_leakguard.probes.locks import LockProbe
+from pytest_leakguard.probes.mappings import MappingProbe
 from pytest_leakguard.probes.objects import ObjectProbe
 from pytest_leakguard.probes.processes import ProcessProbe, has_children
 from pytest_leakguard.probes.protocol import Probe
+from pytest_leakguard.probes.recorded import RecordedProbe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
@@ -47,6 +52,7 @@ class Suspect:
     Attributes:
         live: the Python object behind it, if one was found; never kept beyond a judgement.
         mark: equal for what one call acquired together.
+        whole: what it is a part of, or itself, where a probe knows that.
     """
 
     item: Item
@@ -55,6 +61,7 @@ class Suspect:
     record: Record | None
     live: Any = None
     mark: Key = None
+    whole: Item | None = None
 
 
 class Collecting:
@@ -110,13 +117,23 @@ class Watch:
         self.young = YoungGarbage()
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
+        mappings = MappingProbe(self.recorder, short)
+        self.connections = ConnectionProbe(self.recorder, short)
+        self.executors = Executors(self.recorder)
+        self.locks = LockProbe(self.recorder)
+        self._recorded: dict[str, RecordedProbe] = {
+            probe.kind: probe for probe in (mappings, self.connections, self.executors, self.locks)
+        }
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
                 FdProbe(self.table, short),
                 SocketProbe(self.table, short),
+                mappings,
+                self.connections,
                 self._threads,
                 ProcessProbe(),
+                self.locks,
                 TempProbe(self.recorder, short),
                 self.unclosed,
                 self.objects,
@@ -135,6 +152,10 @@ class Watch:
         """Begin to record."""
         self.recorder.start()
         self._undo.append(wrap_thread_start(self.recorder))
+        self.executors.start()
+        self._undo.append(self.executors.stop)
+        tracking.probes.append(self.locks)
+        self._undo.append(lambda: tracking.probes.remove(self.locks))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -149,7 +170,8 @@ class Watch:
 
     def _join_attached(self, suspects: list[Suspect]) -> None:
         """ATTACH opens a database inside sqlite and raises no event: it goes with the connection made last."""
-        latest = next((r for r in reversed(self.recorder.records) if r.event == "sqlite3.connect"), None)
+        latest = next((r for r in reversed(self.recorder.records) if r.event == CONNECT), None)
+        key = None if latest is None else self.connections.key_of(latest)
         for suspect in suspects if latest is not None else ():
             path = next((str(value) for clue, value in suspect.resource.clues if clue == "path"), "")
             if suspect.record is None and suspect.item[0] == "fd" and _is_database(path):
@@ -157,6 +179,8 @@ class Watch:
                 reason = "a database attached to a sqlite connection; ATTACH raises no event, try --leakguard-trace"
                 connection = acquisition_of(Match(latest), root=self.root, otherwise=suspect.acquisition)
                 suspect.acquisition = replace(connection, origin=Origin(reason=reason))
+                if key is not None:
+                    suspect.mark = suspect.whole = ("sqlite", key)
 
     def track(self, obj: object, frame: FrameType) -> None:
         """Watch an object; `frame` is the caller's. Raises TypeError when it can't be weakly referenced."""
@@ -198,6 +222,8 @@ class Watch:
             or self.recorder.process_starts != self._process_starts
             or (thorough and has_children())
         ):
+            return False
+        if any(probe.keys() != census.get(kind) for kind, probe in self._recorded.items() if kind in census):
             return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
@@ -245,11 +271,11 @@ class Watch:
             held = holders.descriptor_holders(numbers)
             matcher = Matcher(self.recorder, tracked=self.objects.records, held=held.__contains__)
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            self._join_attached(suspects)
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
             _join_event_loops(suspects)
             _join_pipes(suspects)
-            self._join_attached(suspects)
             _join_copies(suspects)
             held.clear()
             return suspects
@@ -268,7 +294,9 @@ class Watch:
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
-        match = matcher.match(resource)
+        match, whole = self._match(resource, matcher)
+        if whole is not None and whole[0] == "executor":
+            resource = self.executors.in_words(resource, whole[1])
         record = match.record
         if traced is not None and (record is None or record.event == "open"):
             # exact: it is about this very descriptor
@@ -282,12 +310,27 @@ class Watch:
             )
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
-        if kind == "fd" and record is not None and isinstance(key, tuple):
+        # of the descriptors on a database it is not certain yet which one is the connection's
+        is_certain = kind == "fd" and self.connections.whole_of(resource) is None and whole is None
+        if is_certain and record is not None and isinstance(key, tuple):
             record.fd, record.inode = key[0], (key[1], key[2])
-        return Suspect(item, resource, acquisition, record, mark=_mark(record))
+        return Suspect(item, resource, acquisition, record, mark=whole or _mark(record), whole=whole)
+
+    def _match(self, resource: Resource, matcher: Matcher) -> tuple[Match, Item | None]:
+        """The record of a resource, and what it is a part of, or itself, where a probe knows that."""
+        for kind, probe in self._recorded.items():
+            if (key := probe.whole_of(resource)) is not None:
+                # a database may have been opened as a file too
+                match = matcher.match(resource) if (resource.kind, kind) == ("fd", "sqlite") else Match(None)
+                if match.record is None or match.record.event == CONNECT:
+                    return Match(probe.record(key)), (kind, key)
+                return match, None
+        return matcher.match(resource), None
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
+        if suspect.whole is not None and suspect.whole[0] == "executor":
+            return self.executors.in_words(suspect.resource, suspect.whole[1])
         if suspect.item[0] not in ("thread", "process"):
             return suspect.resource
         with self.recorder.silence():
@@ -309,14 +352,11 @@ class Watch:
         return Matcher(self.recorder, tracked=self.objects.records)
 
     def _live(self, suspect: Suspect, held: dict[int, Any]) -> Any:
+        if suspect.whole is not None:
+            return self._recorded[suspect.whole[0]].live(suspect.whole[1])
         kind, key = suspect.item
         if kind in ("fd", "socket") and isinstance(key, tuple):
-            if key[0] in held:
-                return held[key[0]]
-            record = suspect.record
-            if record is not None and record.event == "sqlite3.connect":
-                return holders.object_with_id(record.object_id, "sqlite3.Connection")
-            return None
+            return held.get(key[0])
         if kind == "thread" and isinstance(key, tuple):
             return holders.thread_object(key[0])
         if kind == "object":
@@ -354,25 +394,12 @@ def _mark(record: Record | None) -> Key:
 def _join_pipes(suspects: list[Suspect]) -> None:
     """The pipes that a child's own object holds are parts of the child."""
     for child in suspects:
-        if child.item[0] == "process" and child.live is not None:
+        if child.item[0] == "process" and child.live is not None and child.whole is None:
             child.mark = child.item
-            numbers = _pipes_of(child.live)
+            numbers = holders.pipes_of(child.live)
             for suspect in suspects:
                 if suspect.item[0] == "fd" and isinstance(suspect.item[1], tuple) and suspect.item[1][0] in numbers:
                     suspect.mark = child.mark
-
-
-def _pipes_of(popen: Any) -> set[int]:
-    """The descriptors that subprocess's or multiprocessing's Popen keeps."""
-    attributes = vars(popen)
-    candidates: list[Any] = [attributes.get("sentinel")]
-    for args in getattr(attributes.get("finalizer"), "_args", None) or ():
-        candidates.extend(args if isinstance(args, (tuple, list)) else (args,))
-    for name in ("stdin", "stdout", "stderr"):
-        stream = attributes.get(name)
-        if isinstance(stream, io.IOBase) and not stream.closed:
-            candidates.append(stream.fileno())
-    return {number for number in candidates if type(number) is int}
 
 
 def _is_database(path: str) -> bool:

@@ -18,7 +18,7 @@ How = Literal["audit", "wrap", "trace", "track", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
 
-KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object")
+KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "lock", "temp", "unclosed", "object")
 """The kinds this version knows by itself, in the order in which a report tells them."""
 
 

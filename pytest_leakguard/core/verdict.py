@@ -123,14 +123,14 @@ def is_part(case: Case, whole: Case) -> bool:
     the same call. (An event loop's selector, pipes and sockets share a mark.)
     """
     kind, other = case.resource.kind, whole.resource.kind
-    if kind == "temp" and other == "fd":
+    if kind == "temp" and other in ("fd", "mmap", "sqlite"):
         return any(clue == ("path", case.resource.key) for clue in whole.resource.clues)
     if kind == other == "temp":
         return str(case.resource.key).startswith(f"{whole.resource.key}/")
     if kind == "unclosed" and other == "process":
         return any(clue in whole.resource.clues for clue in case.resource.clues if clue[0] == "pid")
     if case.mark is not None and case.mark == whole.mark:
-        order = ("process", "socket", "fd", "unclosed")
+        order = ("process", "thread", "socket", "mmap", "sqlite", "fd", "unclosed")
         if kind in order and other in order:
             return order.index(kind) > order.index(other)
     return False
@@ -162,6 +162,9 @@ def _order(case: Case) -> tuple[int, str]:
     return (KINDS.index(kind) if kind in KINDS else len(KINDS), case.resource.subject)
 
 
+_STATES = {"thread": "alive", "process": "there", "temp": "there", "mmap": "there", "lock": "held", "object": "alive"}
+
+
 def _due(case: Case) -> str:
     owner = case.acquisition.owner
     seconds = f"{case.seconds:.2g}" if case.seconds >= 0.001 else "0"
@@ -170,7 +173,7 @@ def _due(case: Case) -> str:
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
-    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
+    state = _STATES.get(case.resource.kind, "open")
     if case.until:
         closed = "nothing closed it, the garbage collector did"
         return f"{case.until}; {closed if case.verdict == 'unclosed' else f'still {state}, {looks}'}"
@@ -178,7 +181,6 @@ def _due(case: Case) -> str:
         return f"{scope}; nothing closed it, the garbage collector did"
     if case.verdict == "late":
         return f"{scope}; gone only after {seconds} s, {case.looks} looks"
-    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
     if case.awaited is not None:
         name = f"{_called(case.awaited)} ({case.awaited.scope} scope)"
         return f"{scope}; {name} might have released it, still {state} after its teardown, {looks}"

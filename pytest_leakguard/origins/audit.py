@@ -90,6 +90,8 @@ class Recorder:
         self._opened: dict[str, Record] = {}
         self._lookups = 0
         self._thread_records: dict[int, Record] = {}
+        self.waiting: list[Callable[[], object]] = []
+        """Called once by `resolve`, at the latest when the next acquisition starts."""
         self._handlers: Handlers = {
             "open": self._on_open,
             "os.scandir": self._on_path,
@@ -97,7 +99,6 @@ class Recorder:
             "socket.bind": self._on_bind,
             "socket.connect": self._on_connect,
             "sqlite3.connect": self._on_sqlite,
-            "sqlite3.connect/handle": self._on_sqlite_handle,
             "subprocess.Popen": self._on_spawn,
             "os.fork": self._on_spawn,
             "os.forkpty": self._on_spawn,
@@ -109,6 +110,15 @@ class Recorder:
             "os.link": self.created.on_second_path,
             "os.symlink": self.created.on_second_path,
         }
+
+    def listen(self, handlers: Handlers) -> None:
+        """Have more events handled; before `start`."""
+        self._handlers.update(handlers)
+
+    def note(self, event: str, frame: FrameType | None, detail: object = None) -> Record:
+        """Record an acquisition for a handler that stands elsewhere."""
+        self.moves += 1
+        return self._add(event, detail, frame)
 
     def start(self) -> None:
         """Record from now on; adds the process's hook the first time."""
@@ -190,6 +200,8 @@ class Recorder:
 
     def resolve(self) -> None:
         """Ask new sockets for their descriptors: the event comes before there is one."""
+        while self.waiting:
+            self.waiting.pop()()
         if self._closing:
             questions, self._closing = self._closing, []
             for records, answer in questions:
@@ -300,7 +312,7 @@ class Recorder:
         record.over = True
 
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
-        if self._unresolved or self._closing:
+        if self._unresolved or self._closing or self.waiting:
             self.resolve()
         record = Record(event, detail, frames.walk(frame), self.context())
         self.count += 1
@@ -361,10 +373,6 @@ class Recorder:
         record.raw = True
         if type(database) is str and database and database != ":memory:" and not database.startswith("file:"):
             self.created.opening(database, record)
-
-    def _on_sqlite_handle(self, args: Any) -> None:
-        if self.records and self.records[-1].event == "sqlite3.connect":
-            self.records[-1].object_id = id(args[0])
 
     def _on_spawn(self, args: Any) -> None:
         self.moves += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _io
 import _socket
+import io
 import select
 import threading
 from collections.abc import Callable, Collection
@@ -89,3 +90,16 @@ def object_with_id(identity: int, type_name: str) -> Any:
         if id(obj) == identity:
             return obj if class_name(type(obj)) == type_name else None
     return None
+
+
+def pipes_of(popen: Any) -> set[int]:
+    """The descriptors that subprocess's or multiprocessing's Popen keeps."""
+    attributes = vars(popen)
+    candidates: list[Any] = [attributes.get("sentinel")]
+    for args in getattr(attributes.get("finalizer"), "_args", None) or ():
+        candidates.extend(args if isinstance(args, (tuple, list)) else (args,))
+    for name in ("stdin", "stdout", "stderr"):
+        stream = attributes.get(name)
+        if isinstance(stream, io.IOBase) and not stream.closed:
+            candidates.append(stream.fileno())
+    return {number for number in candidates if type(number) is int}

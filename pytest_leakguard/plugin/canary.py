@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import mmap
 import os
 import signal
 import socket
@@ -58,6 +60,17 @@ def _socket(watch: Watch) -> Release:
     return socket.socket().close
 
 
+def _mmap(watch: Watch) -> Release:
+    return mmap.mmap(-1, mmap.PAGESIZE).close
+
+
+def _sqlite(watch: Watch) -> Release:
+    # not the whole of sqlite3, which a test may want to import by itself
+    connect = importlib.import_module("_sqlite3").connect
+    release: Release = connect(":memory:").close
+    return release
+
+
 def _thread(watch: Watch) -> Release:
     stop, up = threading.Event(), threading.Event()
 
@@ -84,6 +97,14 @@ def _process(watch: Watch) -> Release:
         _real.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
+    return release
+
+
+def _lock(watch: Watch) -> Release:
+    lock = watch.locks.track(threading.Lock(), _real.getframe(0), False)
+    lock.acquire()
+    # the probe keeps nothing alive: the release does
+    release: Release = lock.release
     return release
 
 
@@ -125,8 +146,11 @@ def _object(watch: Watch) -> Release:
 CANARIES: dict[str, Callable[[Watch], Release]] = {
     "fd": _fd,
     "socket": _socket,
+    "mmap": _mmap,
+    "sqlite": _sqlite,
     "thread": _thread,
     "process": _process,
+    "lock": _lock,
     "temp": _temp,
     "unclosed": _unclosed,
     "object": _object,

@@ -60,6 +60,16 @@ class LeakCheck:
         self._guard.watch.track(obj, _real.getframe(1))
         return obj
 
+    def track_lock(self, lock: Any, *, wrap: bool = False) -> Any:
+        """Ask that a lock be released when the test is over; gives it back.
+
+        Args:
+            wrap: give a lock in its place that notes the line of each acquisition.
+        Raises:
+            TypeError: it does not tell whether it is held, or can't be weakly referenced.
+        """
+        return self._guard.watch.locks.track(lock, _real.getframe(1), wrap)
+
     def __call__(self, *kinds: str, grace: float | None = None) -> AbstractContextManager[None]:
         """A block that must release what it acquires.
 

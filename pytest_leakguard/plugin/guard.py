@@ -192,7 +192,7 @@ class Guard:
             own = options.ItemSettings(kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
         if not self.settings.every_test and item.get_closest_marker("no_leaks") is None:
             # guarded only because it uses leak_check: what it tracks is judged, the rest it checks itself
-            own = replace(own, kinds=frozenset({"object"}))
+            own = replace(own, kinds=frozenset({"object", "lock"}))
         return own
 
     def finish(self) -> list[tuple[str, list[Finding]]]:

@@ -236,7 +236,7 @@ class Judge:
             if claim is not None and suspect.acquisition.owner.kind != "nobody":
                 suspect.acquisition = _owned_by(suspect.acquisition, claim, self.watch.ledger.first_test(claim))
             owner = suspect.acquisition.owner
-            if owner.kind == "nobody" or suspect.item in by_design:
+            if owner.kind == "nobody" or suspect.item in by_design or _is_part_of_blamed(suspect):
                 self._know(*suspect.item)
             elif owner.kind == "test":
                 searched.append(suspect)
@@ -376,6 +376,11 @@ def _is_file(key: Key) -> bool:
 
 def _same_file(one: Key, other: Key) -> bool:
     return cast("DescriptorKey", one)[1:3] == cast("DescriptorKey", other)[1:3]
+
+
+def _is_part_of_blamed(suspect: Suspect) -> bool:
+    # a part that came later: what it belongs to was told once
+    return suspect.record is not None and suspect.record.blamed
 
 
 def _owned_by(acquisition: Acquisition, owner: Owner, first_test: str) -> Acquisition:

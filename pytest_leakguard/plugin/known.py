@@ -73,7 +73,7 @@ ONCE: tuple[OnceRule, ...] = (
         reason="trio keeps idle worker threads for the next use; they end by themselves after ten seconds",
     ),
     OnceRule(
-        kinds=frozenset({"fd", "temp"}),
+        kinds=frozenset({"fd", "mmap", "temp"}),
         module="multiprocessing/heap.py",
         function="Arena.__init__",
         reason="multiprocessing keeps the arenas of its shared memory heap and uses them again",

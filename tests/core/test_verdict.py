@@ -196,7 +196,7 @@ def test_folding_asks_the_rule_it_was_given():
     ("kind", "state"),
     [
         ("fd", "open"), ("socket", "open"), ("handle", "open"), ("thread", "alive"),
-        ("object", "alive"), ("process", "there"), ("temp", "there"),
+        ("object", "alive"), ("process", "there"), ("temp", "there"), ("mmap", "there"), ("lock", "held"),
     ],
 )  # fmt: skip
 def test_due_tells_the_state_in_the_word_of_the_kind(kind, state):

@@ -15,8 +15,11 @@ CLEAN = "def test_clean(tmp_path):\n    with open(tmp_path / 'a', 'w'): pass\n"
 PROBES = {
     "fd": "fds.FdProbe",
     "socket": "sockets.SocketProbe",
+    "mmap": "mappings.MappingProbe",
+    "sqlite": "connections.ConnectionProbe",
     "thread": "threads.ThreadProbe",
     "process": "processes.ProcessProbe",
+    "lock": "locks.LockProbe",
     "temp": "tempfiles.TempProbe",
     "unclosed": "unclosed.UnclosedProbe",
     "object": "objects.ObjectProbe",

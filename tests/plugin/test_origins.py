@@ -167,7 +167,9 @@ KNOWN: dict[str, tuple[str, str, int]] = {
         "process",
         1,
     ),
-    "sqlite": ("KEPT.append(sqlite3.connect(tmp_path / 'a.db')) #!\nKEPT[-1].execute('create table a (b)')", "fd", 1),
+    "sqlite": (
+        "KEPT.append(sqlite3.connect(tmp_path / 'a.db')) #!\nKEPT[-1].execute('create table a (b)')", "sqlite", 1
+    ),
     "thread": (
         "thread = threading.Thread(target=threading.Event().wait, daemon=True)\nthread.start() #!",
         "thread",
@@ -180,7 +182,7 @@ KNOWN: dict[str, tuple[str, str, int]] = {
         "thread",
         1,
     ),
-    "executor": ("KEPT.append(ThreadPoolExecutor(1))\nKEPT[-1].submit(int).result() #!", "thread", 1),
+    "executor": ("KEPT.append(ThreadPoolExecutor(1)) #!\nKEPT[-1].submit(int).result()", "thread", 1),
     "thread_in_thread": (
         "def outer():\n    threading.Thread(target=threading.Event().wait, daemon=True).start() #!\n"
         "thread = threading.Thread(target=outer)\nthread.start()\nthread.join()",

@@ -9,6 +9,8 @@ import re
 LEAKS = {
     "fd": "KEPT.append(open(tmp_path / 'a.txt', 'w'))",
     "socket": "KEPT.append(socket.create_server(('127.0.0.1', 0)))",
+    "mmap": "KEPT.append(mmap.mmap(-1, 10))",
+    "sqlite": "KEPT.append(sqlite3.connect(tmp_path / 'a.db'))",
     "thread": "timer = threading.Timer(600, int)\n    timer.daemon, timer.name = True, 'roof'\n    timer.start()",
     "process": "KEPT.append(subprocess.Popen([sys.executable, '-S', '-c', 'input()'], stdin=-1))",
     "temp": "os.mkdir(os.path.join(os.environ['STRAY'], name))",
@@ -34,7 +36,7 @@ def pytest_leakguard_probes(config):
 """
 
 HEAD = """
-import json, os, socket, subprocess, sys, threading
+import json, mmap, os, socket, sqlite3, subprocess, sys, threading
 import pytest
 from conftest import handles
 from pytest_leakguard import LeakError

@@ -1,12 +1,12 @@
 """The twins: the same tiny test written leaky and clean, for each kind, owner scope and phase. Plain data.
 
-`tree()` is the project that holds them all; `ROWS` says what is expected of each.
+`tree` makes the projects that hold them; `ROWS` says what is expected of each.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -20,6 +20,8 @@ class Kind:
         lose: a line that makes sure that `it` is left behind.
         verdict: of the leak.
         needs: a fixture without which the kind can't be had.
+        tells: the kind of the finding, where that is not the name of the entry.
+        scopes: of the owners that are tried; a child process each would take minutes.
     """
 
     acquire: str
@@ -27,6 +29,8 @@ class Kind:
     lose: str = "KEPT.append(it)"
     verdict: str = "leaked"
     needs: str = ""
+    tells: str = ""
+    scopes: tuple[str, ...] = ("function", "class", "module", "package", "session")
 
 
 KINDS = {
@@ -43,6 +47,33 @@ KINDS = {
     "temp": Kind(acquire="it = tempfile.mkdtemp() #", release="os.rmdir(it)"),
     "unclosed": Kind(
         acquire="it = open(DATA / 'ROW.txt') #", release="it.close()", lose="it = None", verdict="unclosed"
+    ),
+    "mmap": Kind(acquire="it = mmap.mmap(-1, 4096) #", release="it.close()"),
+    "mmap_file": Kind(
+        acquire="with open(DATA / 'ROW.txt', 'rb+') as file:\n    it = mmap.mmap(file.fileno(), 0) #",
+        release="it.close()", tells="mmap",
+    ),
+    "shm": Kind(acquire="it = shared_memory(create=True, size=99) #", release="it.close(), it.unlink()", tells="mmap"),
+    "shm_name": Kind(
+        acquire="it = shared_memory(create=True, size=99) #\nit.close()", release="it.unlink()", tells="mmap"
+    ),
+    "sqlite": Kind(acquire="it = sqlite3.connect(DATA / 'ROW.txt') #", release="it.close()"),
+    "sqlite_memory": Kind(
+        acquire="it = sqlite3.connect(':memory:') #\nit.execute('select 1')", release="it.close()", tells="sqlite"
+    ),
+    "executor": Kind(
+        acquire="it = ThreadPoolExecutor(2) #\nit.submit(int).result()", release="it.shutdown()", tells="thread"
+    ),
+    "executor_of_processes": Kind(
+        acquire="it = ProcessPoolExecutor(1) #\nit.submit(int).result()", release="it.shutdown()", tells="process",
+        scopes=("function", "session"),
+    ),
+    "pool": Kind(
+        acquire="it = Pool(1) #\nit.apply(int)", release="it.close(), it.join()", tells="process",
+        scopes=("function", "session"),
+    ),
+    "lock": Kind(
+        acquire="it = track_lock(threading.Lock(), wrap=True)\nit.acquire() #", release="it.release()"
     ),
     "object": Kind(
         acquire="it = leak_check.track(Thing()) #", release="it = None", needs="leak_check"
@@ -61,15 +92,21 @@ SCOPES = {
 }
 
 HEAD = """
+import mmap
 import os
 import pathlib
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import Pool
+from multiprocessing.shared_memory import SharedMemory as shared_memory
 
 import pytest
+from pytest_leakguard import track_lock
 
 DATA = pathlib.Path(os.environ["TWINS_DATA"])
 KEPT = []
@@ -210,7 +247,7 @@ class Row:
 
 def _rows() -> Iterator[Row]:
     for kind in KINDS:
-        for scope in SCOPES:
+        for scope in KINDS[kind].scopes:
             for phase in PHASES:
                 if KINDS[kind].needs and scope != "function" and phase != "call":
                     continue  # a wider fixture can't ask for a fixture of the test
@@ -223,10 +260,14 @@ def _rows() -> Iterator[Row]:
 ROWS = tuple(_rows())
 
 
-def tree() -> dict[str, str]:
-    """The project: relative path -> text."""
+FORKING = ("executor_of_processes", "pool")
+"""What forks: apart from the rest, whose pipes and threads the children would take with them."""
+
+
+def tree(rows: Iterable[Row]) -> dict[str, str]:
+    """A project with some of the rows: relative path -> text."""
     files = {path: HEAD for pair in SCOPES.values() for path in pair}
-    for row in ROWS:
+    for row in rows:
         fixtures, tests = SCOPES[row.scope]
         files[fixtures] += row.fixture_source()
         files[tests] += row.test_source()

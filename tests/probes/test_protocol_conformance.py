@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -44,6 +46,17 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         stack.enter_context(open(folder / "a", "w"))
     elif kind == "socket":
         stack.enter_context(socket.socket())
+    elif kind == "mmap":
+        # for this one call the recorder has to be told
+        watch.recorder.start()
+        mapping = mmap.mmap(-1, 10)
+        watch.recorder.stop()
+        stack.callback(mapping.close)
+    elif kind == "sqlite":
+        watch.recorder.start()
+        connection = sqlite3.connect(":memory:")
+        watch.recorder.stop()
+        stack.callback(connection.close)
     elif kind == "thread":
         stop, up = threading.Event(), threading.Event()
         thread = threading.Thread(target=lambda: (up.set(), stop.wait()), daemon=True)
@@ -56,6 +69,10 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         stack.callback(child.wait)
         assert child.stdin is not None
         stack.callback(child.stdin.close)
+    elif kind == "lock":
+        lock = watch.locks.track(threading.Lock(), sys._getframe(), False)
+        lock.acquire()
+        stack.callback(lock.release)
     elif kind == "temp":
         (folder / "left").write_text("x")
         watch.recorder.created[str(folder / "left")] = Record("open", None, (), OUTSIDE)
