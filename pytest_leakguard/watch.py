@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -45,6 +46,7 @@ class Suspect:
 
     Attributes:
         live: the Python object behind it, if one was found; never kept beyond a judgement.
+        weak: leads to it later, as long as something else keeps it alive.
         mark: equal for what one call acquired together.
     """
 
@@ -53,6 +55,7 @@ class Suspect:
     acquisition: Acquisition
     record: Record | None
     live: Any = None
+    weak: weakref.ref[Any] | None = None
     mark: Key = None
 
 
@@ -210,6 +213,7 @@ class Watch:
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
+                suspect.weak = _weak(suspect.live)
             _join_event_loops(suspects)
             _join_pipes(suspects)
             self._join_attached(suspects)
@@ -288,6 +292,18 @@ class Watch:
             return suspect.record.ref()
         return None
 
+    def live(self, suspect: Suspect) -> Any:
+        """The Python object behind a suspect, or None; for a moment only, nothing of it is kept."""
+        obj = suspect.weak() if suspect.weak is not None else None
+        if obj is not None:
+            return obj
+        kind, key = suspect.item
+        held = holders.descriptor_holders({key[0]} if kind in ("fd", "socket") and isinstance(key, tuple) else ())
+        try:
+            return self._live(suspect, held)
+        finally:
+            held.clear()
+
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.
 
@@ -297,6 +313,13 @@ class Watch:
         if _real.active_count() == 1 and len(_real.current_frames()) == 1:
             return False
         return bool(self.items({"thread": self._threads.keys()}) - set(hopeless))
+
+
+def _weak(obj: object) -> weakref.ref[Any] | None:
+    try:
+        return None if obj is None else weakref.ref(obj)
+    except TypeError:  # an epoll object, a sqlite connection: searched for again
+        return None
 
 
 def _pytest_tears_down() -> bool:

@@ -69,6 +69,7 @@ class Judge:
         known: what exists already and is nobody's leak.
         deferred: suspects that a wider scope may still release.
         late: whether what goes only within the grace is told.
+        blamed: what the last judgement found leaked, for the search of its holder.
     """
 
     watch: Watch
@@ -77,6 +78,7 @@ class Judge:
     known: Census = field(default_factory=dict)
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
+    blamed: dict[Item, Suspect] = field(default_factory=dict)
     _paths: dict[Key, str] = field(default_factory=dict)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
@@ -286,6 +288,7 @@ class Judge:
 
     def _settled(self, due: list[Deferred], grace_seconds: float) -> list[Judged]:
         """Look again with growing waits; what is still there is leaked, what went after a wait is late."""
+        self.blamed = {}
         if not due:
             return []
         watch = self.watch
@@ -304,6 +307,7 @@ class Judge:
             verdict: Verdict = "late"
             if item in settled.left:
                 verdict = "leaked"
+                self.blamed[item] = suspect
                 if item[0] == "thread":
                     self._told_threads.add(item)
             elif settled.looks == 1 or not self.late:
