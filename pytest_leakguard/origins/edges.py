@@ -33,12 +33,14 @@ from pytest_leakguard.origins.roots import frame_name, local_items, thread_name
 _SHOWN = 40
 """Characters of a dict key at most."""
 _ATOMS = (str, bytes, int, float, bool, type(None))
-_SUSPENDED: dict[type, tuple[str, str, str]] = {
+# by id, as everywhere here: the metaclass of a user's class may refuse to hash or compare it
+_SUSPENDED: dict[int, tuple[str, str, str]] = {
     # what it is called, its frame, what it waits for
-    GeneratorType: ("generator", "gi_frame", "gi_yieldfrom"),
-    CoroutineType: ("coroutine", "cr_frame", "cr_await"),
-    AsyncGeneratorType: ("async generator", "ag_frame", "ag_await"),
+    id(GeneratorType): ("generator", "gi_frame", "gi_yieldfrom"),
+    id(CoroutineType): ("coroutine", "cr_frame", "cr_await"),
+    id(AsyncGeneratorType): ("async generator", "ag_frame", "ag_await"),
 }
+_CACHED = type(functools.cache(id))
 Step = tuple[Edge, int]
 """The words, and how many objects further the chain goes on."""
 
@@ -87,9 +89,9 @@ def _step(chain: Sequence[Any], root: str) -> Step:
             found = step(chain, words, root)
             if found is not None:
                 return found
-    if kind in _SUSPENDED:
+    if id(kind) in _SUSPENDED:
         return _of_suspended(chain, words, root)
-    if kind.__name__ == "_lru_cache_wrapper":
+    if kind is _CACHED:
         return Edge(holder=words, kind="cache"), 2 if type(held) is dict and len(chain) > 2 else 1
     name = _member(holder, held) or _inline(holder, held)
     return Edge(holder=words, kind=_attribute_kind(kind) if name else "inside", name=name), 1
@@ -98,8 +100,8 @@ def _step(chain: Sequence[Any], root: str) -> Step:
 def object_in_words(obj: Any, root: str) -> str:
     """What an object is called."""
     kind = type(obj)
-    if kind in _SUSPENDED:
-        what, frame_of, _ = _SUSPENDED[kind]
+    if id(kind) in _SUSPENDED:
+        what, frame_of, _ = _SUSPENDED[id(kind)]
         frame = getattr(obj, frame_of)
         return f"{what} {frame_name(frame, root)}" if frame is not None else f"{what} {obj.__qualname__}"
     if kind is FunctionType:
@@ -118,13 +120,13 @@ def object_in_words(obj: Any, root: str) -> str:
         return f"class {class_name(obj)}"
     if issubclass(kind, threading.Thread):
         return f"thread '{thread_name(obj)}'"
-    if kind.__name__ == "_lru_cache_wrapper":
+    if kind is _CACHED:
         return f"function {obj.__qualname__}"
     return type_name(kind)
 
 
 def _callable_in_words(function: Any) -> str:
-    if type(function) in (FunctionType, BuiltinFunctionType):
+    if type(function) is FunctionType or type(function) is BuiltinFunctionType:
         return str(function.__qualname__)
     if type(function) is MethodType:
         return str(getattr(function.__func__, "__qualname__", "?"))
@@ -231,7 +233,7 @@ def _of_frame(chain: Sequence[Any], words: str, root: str) -> Step | None:
 
 def _of_suspended(chain: Sequence[Any], words: str, root: str) -> Step:
     suspended, held = chain[0], chain[1]
-    _, frame_of, waits_for = _SUSPENDED[type(suspended)]
+    _, frame_of, waits_for = _SUSPENDED[id(type(suspended))]
     skipped = 1 if type(held) is FrameType and len(chain) > 2 else 0  # up to 3.10 the frame stands between
     frame = getattr(suspended, frame_of)
     name, steps = _local(frame, chain[skipped:]) if frame is not None else ("", 1)
@@ -249,7 +251,7 @@ def _local(frame: FrameType, chain: Sequence[Any]) -> tuple[str, int]:
 
 
 def _of_context(chain: Sequence[Any], words: str, root: str) -> Step | None:
-    steps = next((at for at, obj in enumerate(chain) if at and not type(obj).__name__.startswith("hamt")), 1)
+    steps = next((at for at, obj in enumerate(chain) if at and not type_name(type(obj)).startswith("hamt")), 1)
     value = chain[steps]
     names = [variable.name for variable, held in chain[0].items() if held is value]
     return Edge(holder="context", kind="context", name=names[0] if names else ""), steps
@@ -313,10 +315,14 @@ def _index(sequence: Any, wanted: object) -> int:
     return next((at for at, element in enumerate(elements) if element is wanted), -1)
 
 
+def _is_atom(key: Any) -> bool:
+    return any(type(key) is kind for kind in _ATOMS)
+
+
 def _key_in_words(key: Any) -> str:
-    if type(key) in _ATOMS:
+    if _is_atom(key):
         text = repr(key)
         return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]}...{text[-1]}"
-    if type(key) is tuple and len(key) <= 4 and all(type(part) in _ATOMS for part in key):
+    if type(key) is tuple and len(key) <= 4 and all(_is_atom(part) for part in key):
         return f"({', '.join(_key_in_words(part) for part in key)})"
     return class_name(key) if issubclass(type(key), type) else f"<{type_name(type(key))}>"

@@ -30,7 +30,8 @@ OBJECTS_AT_MOST = 5_000
 _AT_ONCE = 32
 """Objects asked about in one pass: each makes the pass a little slower."""
 _WALLS = ("_pytest", "pluggy", "pytest", "pytest_leakguard")
-_SUSPENDED = {GeneratorType: "gi_code", CoroutineType: "cr_code", AsyncGeneratorType: "ag_code"}
+# by id: a metaclass may refuse to hash its classes
+_SUSPENDED = {id(GeneratorType): "gi_code", id(CoroutineType): "cr_code", id(AsyncGeneratorType): "ag_code"}
 
 
 def find(
@@ -212,8 +213,8 @@ class _Search:
             return type(function) is FunctionType and self._is_ours(function, FunctionType)
         if kind is FrameType:
             return frames.region(holder.f_code.co_filename) in ("self", "runner")
-        if kind in _SUSPENDED:
-            return frames.region(getattr(holder, _SUSPENDED[kind]).co_filename) in ("self", "runner")
+        if id(kind) in _SUSPENDED:
+            return frames.region(getattr(holder, _SUSPENDED[id(kind)]).co_filename) in ("self", "runner")
         if issubclass(kind, type):
             return class_name(holder).partition(".")[0] in _WALLS
         return False

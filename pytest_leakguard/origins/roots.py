@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -16,8 +17,8 @@ _OPTIMIZED = 0x1  # CO_OPTIMIZED: a function's frame; what a module or class bod
 _OURS = ("self", "runner")
 
 
-class Roots:
-    """The roots of one search. Made right before it and dropped right after: it holds objects of the user.
+class Roots(AbstractContextManager["Roots"]):
+    """The roots of one search, read right before it; holds objects of the user until the ``with`` block ends.
 
     Attributes:
         named: id of an object -> the reference by which a root holds it directly.
@@ -46,22 +47,18 @@ class Roots:
         self.kept: list[Any] = []  # while it is here no id can be given to another object
         self.running: set[int] = set()
         self.namespaces = _namespaces()
-        live = _real.enumerate_threads()
-        self.threads = {id(thread) for thread in live}
-        names = {thread.ident: thread_name(thread) for thread in live}
-        del live
-        for value, edge in values:
-            self._name(value, edge)
+        self.threads = {id(thread) for thread in _real.enumerate_threads()}
+        self._read_values(values)
         self._read_handlers()
-        me = _real.get_ident()
-        for ident, frame in _real.current_frames().items():
-            place = "" if ident == me else f", thread '{names.get(ident, ident)}'"
-            self._read_stack(frame, root, place, test if ident == me else None, reads=ident != without)
-        for ident, error in _handled_errors():
-            self._name(error, Edge(holder=f"error being handled in thread '{names.get(ident, ident)}'", kind="exact"))
+        self._read_threads(root, test, without)
         registry = [getattr(threading, name, None) for name in ("_active", "_limbo")]
         # that a thread runs is no news, and no one's mistake
         self.own = {id(self.kept), id(self.named), *(id(one) for one in registry)}
+
+    def __exit__(self, *error: object) -> None:
+        # the frames that are kept here lead back to it: a cycle, which would keep their locals
+        self.kept.clear()
+        self.named.clear()
 
     def _name(self, value: object, edge: Edge) -> None:
         if id(value) in self.named:
@@ -69,6 +66,23 @@ class Roots:
         if _real.gc_is_tracked(value) or type.__getattribute__(type(value), "__flags__") & _HEAP_TYPE:
             self.kept.append(value)
             self.named[id(value)] = edge
+
+    def _read_values(self, values: Iterable[tuple[object, Edge]]) -> None:
+        for value, edge in values:
+            self._name(value, edge)
+
+    def _read_threads(self, root: str, test: CodeType | None, without: int | None) -> None:
+        names = {thread.ident: thread_name(thread) for thread in _real.enumerate_threads()}
+        me = _real.get_ident()
+        stacks = _real.current_frames()
+        while stacks:
+            # popped, not looped over: one of them is this very frame, which must not keep itself
+            ident, stack = stacks.popitem()
+            place = "" if ident == me else f", thread '{names.get(ident, ident)}'"
+            self._read_stack(stack, root, place, test if ident == me else None, reads=ident != without)
+            del stack
+        for ident, error in _handled_errors():
+            self._name(error, Edge(holder=f"error being handled in thread '{names.get(ident, ident)}'", kind="exact"))
 
     def _read_stack(
         self, frame: FrameType | None, root: str, place: str, test: CodeType | None, *, reads: bool
@@ -80,6 +94,8 @@ class Roots:
             if reads and code.co_flags & _OPTIMIZED and frames.region(code.co_filename) not in _OURS:
                 holder = f"{frame_name(frame, root)}{place}"
                 for name, value in local_items(frame, is_own_thread=not place):
+                    if name.startswith("@py"):
+                        continue  # what pytest's rewritten assert statements note for their message
                     self._name(value, Edge(holder=holder, kind="test" if code is test else "local", name=name))
             frame = frame.f_back
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from types import CodeType
 
@@ -77,13 +76,14 @@ class Holding:
             (value, Edge(holder=f"fixture '{fixture}'", kind="fixture"))
             for value, fixture in internals.fixture_values(self._config)
         ]
-        # before the object itself is a local variable of ours
-        roots = Roots(root=self._watch.root, test=test, values=values, without=ident)
-        del values
-        live = self._watch.live(suspect)
-        if live is None or (kind == "thread" and not issubclass(type(live), threading.Thread)):
-            return _missed("bare" if _is_bare(suspect) else "none")
-        found = holding.find(live, roots, root=self._watch.root)
+        # read before the object itself is a local variable of ours
+        with Roots(root=self._watch.root, test=test, values=values, without=ident) as roots:
+            del values
+            live = self._watch.live(suspect)
+            if live is None:
+                return _missed("bare" if _is_bare(suspect) else "none")
+            found = holding.find(live, roots, root=self._watch.root)
+            del live
         if isinstance(found, str):
             return _missed(found)
         graph = ""

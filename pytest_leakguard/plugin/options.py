@@ -271,7 +271,8 @@ def _folder(name: str, source: str, start: Path) -> str:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         problem = "can't be written to" if folder.is_dir() else "is no folder"
         raise pytest.UsageError(
-            f"{source}: bad folder {name!r}: {str(folder)!r} {problem}. Allowed: {_ALLOWED['leakguard_graph']}."
+            f"{source}: bad folder {name!r}: {os.path.relpath(folder, start)!r} {problem}.\n"
+            f"Allowed: {_ALLOWED['leakguard_graph']}."
         )
     return name
 
