@@ -300,9 +300,12 @@ class Watch:
         kind, key = suspect.item
         held = holders.descriptor_holders({key[0]} if kind in ("fd", "socket") and isinstance(key, tuple) else ())
         try:
-            return self._live(suspect, held)
+            obj = self._live(suspect, held)
         finally:
             held.clear()
+        if obj is None and kind == "process" and isinstance(key, tuple):
+            return holders.popen_of(key[0])
+        return obj
 
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.

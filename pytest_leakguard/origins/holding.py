@@ -23,7 +23,7 @@ from pytest_leakguard.origins import edges, frames
 from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.origins.roots import Roots
 
-SECONDS_AT_MOST = 0.2
+SECONDS_AT_MOST = 0.5
 """After which no further pass over the heap is begun."""
 OBJECTS_AT_MOST = 5_000
 

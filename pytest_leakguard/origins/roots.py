@@ -119,9 +119,10 @@ def local_items(frame: FrameType, *, is_own_thread: bool) -> list[tuple[str, Any
     """The locals of a function's frame, by name, without leaving a copy behind.
 
     Up to Python 3.12 reading them makes a dict that stays with the frame, and with
-    it everything in it; it is emptied again unless someone else has it too.
+    it everything in it; it is emptied again unless someone else has it too. What
+    exec() put into it is no copy, and stays.
     """
-    namespace = frame.f_locals
+    code, namespace = frame.f_code, frame.f_locals
     try:
         return list(namespace.items())
     finally:
@@ -129,11 +130,12 @@ def local_items(frame: FrameType, *, is_own_thread: bool) -> list[tuple[str, Any
         # emptied then, the thread would lose its locals
         if (
             type(namespace) is dict
-            and frame.f_code.co_flags & _OPTIMIZED
+            and code.co_flags & _OPTIMIZED
             and sys.getrefcount(namespace) <= 3  # the frame's, ours and the argument
             and (is_own_thread or not _is_traced())
         ):
-            namespace.clear()
+            for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars):
+                namespace.pop(name, None)
 
 
 def _is_traced() -> bool:

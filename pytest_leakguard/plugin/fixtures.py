@@ -130,7 +130,6 @@ class LeakCheck:
         for suspect in suspects:
             suspect.live = None
         blamed = {suspect.item: suspect for suspect in suspects if suspect.item[0] != "unclosed"}
-        test = getattr(getattr(self._item, "obj", None), "__code__", None)
         rules = [*self._guard.settings_of(self._item).rules, *self._guard.rules]
         return [
             finding
@@ -139,7 +138,7 @@ class LeakCheck:
                 rules,
                 normal="fails",
                 used=self._guard.delivery.used_rules.add,
-                holder=lambda case: self._guard.holding.held(case, blamed, test),
+                holder=lambda case: self._guard.holding.held(case, blamed, self._item),
             )
             if finding.disposition == "fails"
         ]

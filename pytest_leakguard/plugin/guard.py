@@ -71,7 +71,7 @@ class Guard:
         self.known_kinds = known_kinds
         self.rules = rules
         self.judge = Judge(watch, settings.late)
-        self.holding = Holding(config, watch, settings.graph)
+        self.holding = Holding(config, watch, fixtures=self.judge.scopes.values, folder=settings.graph)
         self.delivery = Delivery(
             config, rules, settings.action, lambda case: self.holding.held(case, self.judge.blamed)
         )

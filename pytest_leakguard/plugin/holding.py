@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import CodeType
+from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
@@ -12,7 +11,6 @@ from pytest_leakguard.core.holding import Edge, Held, Miss
 from pytest_leakguard.core.verdict import Case, fingerprint
 from pytest_leakguard.origins import holding
 from pytest_leakguard.origins.roots import Roots
-from pytest_leakguard.plugin import internals
 from pytest_leakguard.report.graphs import Graphs
 from pytest_leakguard.report.holding import REASONS, chain
 from pytest_leakguard.watch import Item, Suspect, Watch
@@ -25,22 +23,30 @@ class Holding:
     """Tells who holds what; keeps no object itself.
 
     Args:
+        fixtures: the values of the fixtures that are set up, and their names.
         folder: for pictures; empty for none.
     """
 
-    def __init__(self, config: pytest.Config, watch: Watch, folder: str = "") -> None:
-        self._config = config
+    def __init__(
+        self,
+        config: pytest.Config,
+        watch: Watch,
+        *,
+        fixtures: Callable[[], Iterable[tuple[object, str]]],
+        folder: str = "",
+    ) -> None:
         self._watch = watch
+        self._fixtures = fixtures
         self._graphs = Graphs(folder, str(config.invocation_params.dir)) if folder else None
         self._spent: dict[str, float] = {}
         self.errors: list[str] = []
 
-    def held(self, case: Case, blamed: Mapping[Item, Suspect], test: CodeType | None = None) -> Held:
+    def held(self, case: Case, blamed: Mapping[Item, Suspect], item: pytest.Item | None = None) -> Held:
         """Who holds the resource of a case.
 
         Args:
             blamed: the suspects of this judgement.
-            test: code of the test, while that is still running.
+            item: the test, while that is still running.
         """
         suspect = blamed.get((case.resource.kind, case.resource.key))
         if suspect is None or case.resource.kind == "temp":
@@ -52,7 +58,7 @@ class Holding:
         started = _real.perf_counter()
         try:
             with self._watch.recorder.silence():
-                return self._search(suspect, name, test)
+                return self._search(suspect, name, item)
         except Exception as error:  # the finding is worth telling without its holder
             line = f"who holds a {case.resource.kind} could not be told: {type(error).__name__}: {error}"
             if line not in self.errors:
@@ -69,16 +75,18 @@ class Holding:
             if problem:
                 self.errors.append(f"graphviz: {problem}")
 
-    def _search(self, suspect: Suspect, name: str, test: CodeType | None) -> Held:
+    def _search(self, suspect: Suspect, name: str, item: pytest.Item | None) -> Held:
         kind, key = suspect.item
         ident = key[0] if kind == "thread" and isinstance(key, tuple) else None
+        test = getattr(getattr(item, "obj", None), "__code__", None)
+        funcargs = getattr(item, "funcargs", {})
         values = [
             (value, Edge(holder=f"fixture '{fixture}'", kind="fixture"))
-            for value, fixture in internals.fixture_values(self._config)
+            for value, fixture in (*self._fixtures(), *((value, fixture) for fixture, value in funcargs.items()))
         ]
         # read before the object itself is a local variable of ours
         with Roots(root=self._watch.root, test=test, values=values, without=ident) as roots:
-            del values
+            del values, funcargs
             live = self._watch.live(suspect)
             if live is None:
                 return _missed("bare" if _is_bare(suspect) else "none")

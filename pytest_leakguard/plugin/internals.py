@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from types import GeneratorType
 from typing import Any
 
 import pytest
@@ -26,18 +25,6 @@ def cached_value(fixturedef: Any) -> Any:
     """A fixture's value, or None."""
     cached = getattr(fixturedef, "cached_result", None)
     return cached[0] if cached else None
-
-
-def fixture_values(config: pytest.Config) -> list[tuple[object, str]]:
-    """What the fixtures that are set up hold: their values, and the generators of those not torn down yet."""
-    defs = getattr(config.pluginmanager.get_plugin("funcmanage"), "_arg2fixturedefs", None)
-    found: list[tuple[object, str]] = []
-    for fixturedef in (one for same_name in tuple((defs or {}).values()) for one in same_name):
-        name = str(fixturedef.argname)
-        found.append((cached_value(fixturedef), name))
-        for finalizer in finalizers(fixturedef):
-            found += [(arg, name) for arg in getattr(finalizer, "args", ()) if isinstance(arg, GeneratorType)]
-    return [(value, name) for value, name in found if value is not None]
 
 
 def is_set_up(session: Any, node: Any) -> bool:

@@ -466,6 +466,18 @@ def test_locals_that_the_program_took_itself_stay(worker):
     assert mine["it"] == it
 
 
+def test_what_exec_made_in_a_frame_stays(worker):
+    """Up to 3.12 it lives in that copy of the locals and nowhere else."""
+
+    def run() -> object:
+        exec("made = 5")
+        local_items(sys._getframe(), is_own_thread=True)
+        return eval("made")
+
+    if sys.version_info < (3, 13):
+        assert run() == 5
+
+
 def test_a_local_of_the_running_test_is_called_so():
     """Inside a block that is checked the test's own variable is the answer."""
     it = Connection()
@@ -734,7 +746,7 @@ def test_threads_that_change_everything_meanwhile():
         thread.start()
     weak = leak(in_dict)
     try:
-        answers = {told(weak) for _ in range(20)}
+        answers = {told(weak) for _ in range(8)}
     finally:
         stop.set()
         for thread in threads:
