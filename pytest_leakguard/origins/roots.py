@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
+from types import CodeType, FrameType, MethodType, ModuleType
 from typing import Any
 
 from pytest_leakguard import _real
@@ -14,7 +15,7 @@ from pytest_leakguard.core.holding import Edge
 from pytest_leakguard.origins import frames
 
 _OPTIMIZED = 0x1  # CO_OPTIMIZED: a function's frame; what a module or class body calls its locals is no copy
-_OURS = ("self", "runner")
+_valid_signals, _getsignal = signal.valid_signals, signal.getsignal
 
 
 class Roots(AbstractContextManager["Roots"]):
@@ -56,7 +57,7 @@ class Roots(AbstractContextManager["Roots"]):
         self.own = {id(self.kept), id(self.named), *(id(one) for one in registry)}
 
     def __exit__(self, *error: object) -> None:
-        # the frames that are kept here lead back to it: a cycle, which would keep their locals
+        # a frame that is kept here may lead back to it: a cycle, which would keep all its locals
         self.kept.clear()
         self.named.clear()
 
@@ -88,10 +89,12 @@ class Roots(AbstractContextManager["Roots"]):
         self, frame: FrameType | None, root: str, place: str, test: CodeType | None, *, reads: bool
     ) -> None:
         while frame is not None:
-            self.running.add(id(frame))
-            self.kept.append(frame)
             code = frame.f_code
-            if reads and code.co_flags & _OPTIMIZED and frames.region(code.co_filename) not in _OURS:
+            region = frames.region(code.co_filename)
+            if region != "self":  # one of ours would keep its locals, and this with it
+                self.running.add(id(frame))
+                self.kept.append(frame)
+            if reads and code.co_flags & _OPTIMIZED and region not in ("self", "runner"):
                 holder = f"{frame_name(frame, root)}{place}"
                 for name, value in local_items(frame, is_own_thread=not place):
                     if name.startswith("@py"):
@@ -100,15 +103,13 @@ class Roots(AbstractContextManager["Roots"]):
             frame = frame.f_back
 
     def _read_handlers(self) -> None:
-        signal = sys.modules.get("signal")
-        if not isinstance(signal, ModuleType) or _real.get_ident() != _real.main_thread().ident:
-            return
-        for number in signal.valid_signals():
-            handler = signal.getsignal(number)
-            if isinstance(handler, (FunctionType, MethodType)):
+        for number in _valid_signals():
+            handler = _getsignal(number)
+            if callable(handler):
                 holder = f"handler of {getattr(number, 'name', number)}"
                 self._name(handler, Edge(holder=holder, kind="exact"))
-                if isinstance(handler, MethodType):
+                if type(handler) is MethodType:
+                    # made anew with each access: its object is what the user knows
                     self._name(handler.__self__, Edge(holder=holder, kind="exact"))
 
 
