@@ -37,7 +37,10 @@ gc_collect = gc.collect
 gc_get_count = gc.get_count
 gc_get_objects = gc.get_objects
 gc_get_referents = gc.get_referents
+gc_get_referrers = gc.get_referrers
+gc_get_freeze_count = gc.get_freeze_count
 gc_is_tracked = gc.is_tracked
+frozen_at_start = gc.get_freeze_count()  # 3.12 freezes some objects itself
 
 getframe = sys._getframe
 current_frames = sys._current_frames

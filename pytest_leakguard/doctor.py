@@ -7,8 +7,9 @@ import platform
 import sys
 
 from pytest_leakguard import __version__
+from pytest_leakguard.origins.holding import SECONDS_AT_MOST
 from pytest_leakguard.origins.wrap import THREAD_START_HAS_EVENT
-from pytest_leakguard.plugin.canary import CANARIES, sees
+from pytest_leakguard.plugin.canary import CANARIES, holder_is_seen, sees
 from pytest_leakguard.watch import Watch
 
 _ORIGINS = {
@@ -52,6 +53,10 @@ def main() -> int:
             print(f"{state.kind:<9} {verdict}")
             print(f"{'':<9}   census: {state.mechanism}")
             print(f"{'':<9}   origin: {_ORIGINS[state.kind]}")
+        seen = holder_is_seen()
+        good = good and seen
+        print(f"{'holder':<9} {'found' if seen else 'BLIND: who holds an object was not found'}")
+        print(f"{'':<9}   search: the collector's referrers, breadth first, at most {SECONDS_AT_MOST:g} s")
         print(f"descriptors: {watch.table.count()} open, limit {watch.table.limit:,}")
         print("known limits:")
         for limit in _LIMITS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -51,6 +52,7 @@ class Suspect:
 
     Attributes:
         live: the Python object behind it, if one was found; never kept beyond a judgement.
+        weak: leads to it later, as long as something else keeps it alive.
         mark: equal for what one call acquired together.
         whole: what it is a part of, or itself, where a probe knows that.
     """
@@ -60,6 +62,7 @@ class Suspect:
     acquisition: Acquisition
     record: Record | None
     live: Any = None
+    weak: weakref.ref[Any] | None = None
     mark: Key = None
     whole: Item | None = None
 
@@ -274,6 +277,7 @@ class Watch:
             self._join_attached(suspects)
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
+                suspect.weak = _weak(suspect.live)
             _join_event_loops(suspects)
             _join_pipes(suspects)
             _join_copies(suspects)
@@ -365,6 +369,21 @@ class Watch:
             return suspect.record.ref()
         return None
 
+    def live(self, suspect: Suspect) -> Any:
+        """The Python object behind a suspect, or None; for a moment only, nothing of it is kept."""
+        obj = suspect.weak() if suspect.weak is not None else None
+        if obj is not None:
+            return obj
+        kind, key = suspect.item
+        held = holders.descriptor_holders({key[0]} if kind in ("fd", "socket") and isinstance(key, tuple) else ())
+        try:
+            obj = self._live(suspect, held)
+        finally:
+            held.clear()
+        if obj is None and kind == "process" and isinstance(key, tuple):
+            return holders.popen_of(key[0])
+        return obj
+
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.
 
@@ -374,6 +393,13 @@ class Watch:
         if _real.active_count() == 1 and len(_real.current_frames()) == 1:
             return False
         return bool(self.items({"thread": self._threads.keys()}) - set(hopeless))
+
+
+def _weak(obj: object) -> weakref.ref[Any] | None:
+    try:
+        return None if obj is None else weakref.ref(obj)
+    except TypeError:  # an epoll object, a sqlite connection: searched for again
+        return None
 
 
 def _stable(item: Item) -> tuple[str, str]:

@@ -110,7 +110,7 @@ def shown(pytester, monkeypatch):
 def test_every_option_is_documented(shown):
     """Each option of --help has a heading and a row in the reference, and a row in the README; and none is made up."""
     options = set(re.findall(r"^  (--leakguard[a-z-]*)", shown("--help"), re.MULTILINE))
-    assert len(options) == 8
+    assert len(options) == 9
     reference, readme = text_of(REFERENCE / "options.md"), text_of(ROOT / "README.md")
     assert {heading for heading in headings(REFERENCE / "options.md") if heading.startswith("--")} == options
     for text in (reference, readme):
@@ -219,6 +219,7 @@ def test_every_field_of_the_json_report_is_documented(alone, pytester):
     assert set(finding) == set(of_a_fixture)
     assert set(of_a_fixture["owner"]) <= inner(finding["owner"])
     assert set(of_a_fixture["origin"]) == inner(finding["origin"])
+    assert set(of_a_fixture["held"]) == inner(finding["held"])
 
 
 def test_every_value_of_a_closed_set_is_documented():

@@ -9,6 +9,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_leakguard.core.holding import Held
+
 Key = Hashable
 """What a probe takes for the identity of a resource; unique within its kind."""
 
@@ -128,3 +130,4 @@ class Finding:
     count: int = 1
     disposition: Disposition = "fails"
     notes: tuple[str, ...] = field(default=())
+    held: Held = field(default=Held())

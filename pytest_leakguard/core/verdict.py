@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_leakguard.core.allow import AllowRule, first_match
+from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import (
     KINDS,
     Acquisition,
@@ -72,6 +73,7 @@ def judge(
     *,
     normal: Disposition,
     used: Callable[[AllowRule], object],
+    holder: Callable[[Case], Held] = lambda case: Held(),
 ) -> list[Finding]:
     """Put cases in words: one finding for each fingerprint, owner and verdict, with a count.
 
@@ -80,6 +82,7 @@ def judge(
         rules: those that hold for these cases.
         normal: what becomes of a finding that no rule lets pass.
         used: told of each rule that let something pass.
+        holder: asked who holds the resource; only for what is about to be blamed, and once for each finding.
     """
     found: dict[tuple[str, str, Verdict], Finding] = {}
     for case in sorted(cases, key=_order):
@@ -96,7 +99,12 @@ def judge(
             finding.verdict,
         )
         known = found.get(key)
-        found[key] = finding if known is None else replace(known, count=known.count + 1)
+        if known is not None:
+            found[key] = replace(known, count=known.count + 1)
+        elif finding.disposition in ("allowed", "late"):
+            found[key] = finding
+        else:
+            found[key] = replace(finding, held=holder(case))
     return list(found.values())
 
 

@@ -6,6 +6,7 @@ import _io
 import _socket
 import io
 import select
+import sys
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
@@ -80,6 +81,17 @@ def class_name(kind: type) -> str:
 def thread_object(ident: int) -> threading.Thread | None:
     """The thread object with that ident."""
     return next((thread for thread in _real.enumerate_threads() if thread.ident == ident), None)
+
+
+def popen_of(pid: int) -> Any:
+    """The object that subprocess, or a class derived from its Popen, made for a child that is still there."""
+    popen = getattr(sys.modules.get("subprocess"), "Popen", None)
+    if not isinstance(popen, type):
+        return None
+    for obj in _real.gc_get_objects():
+        if issubclass(type(obj), popen) and object.__getattribute__(obj, "__dict__").get("pid") == pid:
+            return obj
+    return None
 
 
 def object_with_id(identity: int, type_name: str) -> Any:

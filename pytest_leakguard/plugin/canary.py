@@ -12,8 +12,12 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Collection
+from types import ModuleType
 
 from pytest_leakguard import _real
+from pytest_leakguard.core.holding import Path
+from pytest_leakguard.origins.holding import find
+from pytest_leakguard.origins.roots import Roots
 from pytest_leakguard.probes.tempfiles import temp_folder
 from pytest_leakguard.watch import Watch
 
@@ -49,6 +53,15 @@ def sees(watch: Watch, kind: str, leak: Callable[[Watch], Release]) -> bool:
         return moved and bool(watch.items(watch.look([kind])) - before)
     finally:
         release()
+
+
+def holder_is_seen() -> bool:
+    """Whether the search finds who holds an object that a module keeps on purpose."""
+    module = ModuleType("leakguard_canary")
+    vars(module).update(__builtins__={}, kept=[_Tracked()])
+    with Roots(root="") as roots:
+        found = find(vars(module)["kept"][0], roots, root="")
+    return isinstance(found, Path) and [edge.name for edge in found.edges] == ["kept", "0"]
 
 
 def _fd(watch: Watch) -> Release:

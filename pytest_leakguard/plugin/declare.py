@@ -18,6 +18,7 @@ INI_NAMES = (
     "leakguard_report",
     "leakguard_json",
     "leakguard_trace",
+    "leakguard_graph",
     "leakguard_allow",
 )
 
@@ -61,6 +62,11 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="name the line of acquisitions that raise no event (dup, pipe, epoll, C extensions); slow",
     )
+    group.addoption(
+        "--leakguard-graph",
+        metavar="DIR",
+        help="draw who holds each leaked object: a DOT file in DIR, SVG and PNG where graphviz is installed",
+    )
     parser.addini("leakguard", "check every test for leaked resources", type="bool", default=False)
     parser.addini("leakguard_probes", "kinds to watch, as --leakguard-probes", default="")
     parser.addini("leakguard_action", "fail, warn or report", default="")
@@ -69,6 +75,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("leakguard_report", "FORMAT:FILE, one a line", type="linelist", default=[])
     parser.addini("leakguard_json", "file for the JSON report", default="")
     parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
+    parser.addini("leakguard_graph", "folder for the pictures, as --leakguard-graph", default="")
     parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
 
 

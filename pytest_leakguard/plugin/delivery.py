@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule
+from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import Disposition, Finding
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.plugin.judge import Judged
@@ -39,10 +41,13 @@ class Delivery:
     run again), so what was attached is kept until it is known to have gone out.
     """
 
-    def __init__(self, config: pytest.Config, rules: tuple[AllowRule, ...], action: str) -> None:
+    def __init__(
+        self, config: pytest.Config, rules: tuple[AllowRule, ...], action: str, holder: Callable[[Case], Held]
+    ) -> None:
         self._config = config
         self._rules = rules
         self._action = action
+        self._holder = holder
         self._unsent: dict[str, list[Finding]] = {}
         self._locations: dict[str, Location] = {}
         self.used_rules: set[AllowRule] = set()
@@ -69,7 +74,7 @@ class Delivery:
         found: list[Finding] = []
         for (rules, failed), cases in groups.items():
             normal: Disposition = "note" if failed else "warned" if self._action == "warn" else "fails"
-            found += judge(cases, [*rules, *self._rules], normal=normal, used=self.used_rules.add)
+            found += judge(cases, [*rules, *self._rules], normal=normal, used=self.used_rules.add, holder=self._holder)
         for finding in found:
             call_each(self._config.hook, "pytest_leakguard_leak", self.errors, finding=to_dict(finding))
         return found

@@ -139,10 +139,17 @@ class LeakCheck:
                 cases.append(self._case(suspect, "unclosed", until, looks, seconds))
         for suspect in suspects:
             suspect.live = None
+        blamed = {suspect.item: suspect for suspect in suspects if suspect.item[0] != "unclosed"}
         rules = [*self._guard.settings_of(self._item).rules, *self._guard.rules]
         return [
             finding
-            for finding in judge(fold(cases, is_part), rules, normal="fails", used=self._guard.delivery.used_rules.add)
+            for finding in judge(
+                fold(cases, is_part),
+                rules,
+                normal="fails",
+                used=self._guard.delivery.used_rules.add,
+                holder=lambda case: self._guard.holding.held(case, blamed, self._item),
+            )
             if finding.disposition == "fails"
         ]
 

@@ -25,6 +25,7 @@ from pytest_leakguard.core.model import Finding, Owner
 from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.fixture_names import name_and_place
+from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Test
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
@@ -71,7 +72,10 @@ class Guard:
         self.known_kinds = known_kinds
         self.rules = rules
         self.judge = Judge(watch, settings.late)
-        self.delivery = Delivery(config, rules, settings.action)
+        self.holding = Holding(config, watch, fixtures=self.judge.scopes.values, folder=settings.graph)
+        self.delivery = Delivery(
+            config, rules, settings.action, lambda case: self.holding.held(case, self.judge.blamed)
+        )
         self.statistics = Statistics()
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
@@ -206,6 +210,7 @@ class Guard:
                 judged = self.judge.end(test)
             for name, findings in by_test(self.delivery.findings(judged)).items():
                 told.setdefault(name, []).extend(findings)
+        self.holding.draw()
         return list(told.items())
 
     # -- what the hooks do ---------------------------------------------------

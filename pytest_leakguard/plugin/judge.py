@@ -72,6 +72,7 @@ class Judge:
         known: what exists already and is nobody's leak.
         deferred: suspects that a wider scope may still release.
         late: whether what goes only within the grace is told.
+        blamed: what the last judgement found leaked, for the search of its holder.
     """
 
     watch: Watch
@@ -80,6 +81,7 @@ class Judge:
     known: Census = field(default_factory=dict)
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
+    blamed: dict[Item, Suspect] = field(default_factory=dict)
     _paths: dict[Key, str] = field(default_factory=dict)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
@@ -294,6 +296,7 @@ class Judge:
 
     def _settled(self, due: list[Deferred], grace_seconds: float) -> list[Judged]:
         """Look again with growing waits; what is still there is leaked, what went after a wait is late."""
+        self.blamed = {}
         if not due:
             return []
         watch = self.watch
@@ -313,6 +316,7 @@ class Judge:
             if item in settled.left:
                 verdict = "leaked"
                 self._know(*item)  # blamed once: it is known from now on
+                self.blamed[item] = suspect
                 if item[0] == "thread":
                     self._told_threads.add(item)
             elif settled.looks == 1 or not self.late:

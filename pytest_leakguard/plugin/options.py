@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class Settings:
         every_test: the flag is on; else only marked tests are checked.
         probes: the expression as given, and where it was given.
         reports: (format, file) pairs.
+        graph: the folder for pictures of holders, as given; empty for none.
     """
 
     every_test: bool = False
@@ -36,6 +38,7 @@ class Settings:
     late: bool = False
     reports: tuple[tuple[str, str], ...] = ()
     trace: bool = False
+    graph: str = ""
     allow_lines: tuple[str, ...] = ()
     source: str = "ini file"
 
@@ -85,6 +88,7 @@ def read(config: pytest.Config) -> Settings:
     grace, grace_source = pick("grace")
     reports, reports_source = pick("report")
     json_file, _ = pick("json")
+    graph, graph_source = pick("graph")
     asked = [_report(text, reports_source) for text in reports]
     if json_file:
         asked.append(("json", str(json_file)))
@@ -97,6 +101,7 @@ def read(config: pytest.Config) -> Settings:
         late=bool(pick("late")[0]),
         reports=tuple(asked),
         trace=bool(pick("trace")[0]),
+        graph=_folder(str(graph or ""), graph_source, config.invocation_params.dir),
         allow_lines=tuple(setting("leakguard_allow")),
         source=f"leakguard_allow ({ini})",
     )
@@ -112,6 +117,7 @@ _ALLOWED = {
     "leakguard_report": "FORMAT:FILE",
     "leakguard_json": "a file",
     "leakguard_trace": _TRUTH,
+    "leakguard_graph": "a folder, which is made when it is missing",
     "leakguard_allow": "KIND:GLOB -- reason, one a line",
 }
 
@@ -253,6 +259,22 @@ def _report(text: object, source: str) -> tuple[str, str]:
             f"{source}: bad report {text!r}{near(form, FORMATS)}\nAllowed: FORMAT:FILE; formats: {_listed(FORMATS)}."
         )
     return form, file
+
+
+def _folder(name: str, source: str, start: Path) -> str:
+    """A folder that is there and can be written to, or can be made; it is made with the first picture."""
+    if not name:
+        return ""
+    folder = start / name
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        problem = "can't be written to" if folder.is_dir() else "is no folder"
+        raise pytest.UsageError(
+            f"{source}: bad folder {name!r}: {os.path.relpath(folder, start)!r} {problem}.\n"
+            f"Allowed: {_ALLOWED['leakguard_graph']}."
+        )
+    return name
 
 
 def _listed(words: Collection[str]) -> str:

@@ -80,6 +80,17 @@ class Scopes:
         """Live scopes that are nodes with a set-up of their own."""
         return [scope for scope in self._live.values() if scope.node is not None]
 
+    def values(self) -> list[tuple[object, str]]:
+        """What the live fixtures hold, with their names: values, and generators that wait for their teardown."""
+        found: list[tuple[object, str]] = []
+        for scope in self._live.values():
+            if scope.fixturedef is not None:
+                finalizers = internals.finalizers(scope.fixturedef)
+                waiting = [arg for finalizer in finalizers for arg in getattr(finalizer, "args", ())]
+                held = [internals.cached_value(scope.fixturedef), *waiting]
+                found += [(one, scope.owner.name) for one in held if _real.gc_is_tracked(one)]
+        return found
+
     def owner(self, serial: int) -> Owner | None:
         """The owner with that serial, while it lives."""
         scope = self._live.get(serial)

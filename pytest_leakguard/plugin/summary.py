@@ -45,6 +45,7 @@ class Tally:
                 *guard.watch.recorder.failures(),
                 *guard.errors,
                 *guard.delivery.errors,
+                *guard.holding.errors,
             ],
             "blind": dict(guard.blind),
             "used": sorted(used),

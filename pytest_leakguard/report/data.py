@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import Finding, Origin, Owner
 
 FORMAT = "pytest-leakguard"
@@ -43,12 +44,17 @@ def to_dict(finding: Finding) -> dict[str, Any]:
         "count": finding.count,
         "disposition": finding.disposition,
         "notes": list(finding.notes),
+        "held": {
+            "chain": list(finding.held.chain),
+            "reason": finding.held.reason,
+            "graph": finding.held.graph,
+        },
     }
 
 
 def from_dict(data: dict[str, Any]) -> Finding:
     """The finding that `to_dict` made plain. Raises KeyError when a field is missing."""
-    owner, origin = data["owner"], data["origin"]
+    owner, origin, held = data["owner"], data["origin"], data["held"]
     return Finding(
         kind=data["kind"],
         verdict=data["verdict"],
@@ -75,4 +81,5 @@ def from_dict(data: dict[str, Any]) -> Finding:
         count=data["count"],
         disposition=data["disposition"],
         notes=tuple(data["notes"]),
+        held=Held(chain=tuple(held["chain"]), reason=held["reason"], graph=held["graph"]),
     )

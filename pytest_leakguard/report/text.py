@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_leakguard.core.model import Finding
+from pytest_leakguard.report import holding
 
 _LABEL_WIDTH = 10
 
@@ -46,6 +47,7 @@ def lines(finding: Finding) -> list[str]:
     rows = [
         ("what", finding.what),
         ("acquired", acquired(finding)),
+        ("held", holding.line(finding.held)),
         ("due", finding.due),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),

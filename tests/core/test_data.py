@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import Finding, Origin, Owner
 from pytest_leakguard.report import jsonfile
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
@@ -29,6 +30,7 @@ FINDING = Finding(
     count=2,
     disposition="note",
     notes=("also in t.py::test_y",),
+    held=Held(chain=("module app.cache, global `S`", "dict['a']", "TextIOWrapper"), graph="graphs/fd-1.dot"),
 )
 
 GOLD = {
@@ -55,6 +57,11 @@ GOLD = {
     "count": 2,
     "disposition": "note",
     "notes": ["also in t.py::test_y"],
+    "held": {
+        "chain": ["module app.cache, global `S`", "dict['a']", "TextIOWrapper"],
+        "reason": "",
+        "graph": "graphs/fd-1.dot",
+    },
 }
 
 
@@ -73,6 +80,7 @@ def test_every_field_of_a_finding_travels():
     assert set(GOLD) == {field.name for field in fields(Finding)}
     assert set(GOLD["owner"]) == {field.name for field in fields(Owner)} - {"serial"}
     assert set(GOLD["origin"]) == {field.name for field in fields(Origin)} - {"within"}
+    assert set(GOLD["held"]) == {field.name for field in fields(Held)}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +99,7 @@ def test_there_and_back_again_through_json(finding):
 
 
 @pytest.mark.parametrize(
-    "name", [*GOLD, *(f"owner.{n}" for n in GOLD["owner"]), *(f"origin.{n}" for n in GOLD["origin"])]
+    "name", [*GOLD, *(f"{part}.{name}" for part in ("owner", "origin", "held") for name in GOLD[part])]
 )
 def test_a_missing_field_is_an_error_not_a_guess(name):
     """Data of another format is refused by name of what it lacks."""

@@ -162,9 +162,18 @@ def test_the_doctor_tells_each_kind(tmp_path):
         assert lines[at + 1].startswith("            census: ")
         assert lines[at + 2].startswith("            origin: ")
         assert len(lines[at + 1]) > 25
+    assert lines[lines.index("holder    found") + 1].startswith("            search: ")
     assert any(line.startswith("descriptors: ") and " open, limit " in line for line in lines)
     assert "known limits:" in lines
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_says_that_it_finds_no_holder(tmp_path):
+    """An interpreter whose collector tells no referrers: exit status 1, and every kind is seen."""
+    ended = doctor(tmp_path, "from pytest_leakguard import _real\n_real.gc_get_referrers = lambda *objects: []")
+    assert ended.returncode == 1, ended.stderr
+    assert "holder    BLIND: who holds an object was not found" in ended.stdout.splitlines()
+    assert {f"{kind:<9} seen" for kind in KINDS} <= set(ended.stdout.splitlines())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -103,6 +103,7 @@ PRINTED = {
         r"  what      closed only by the garbage collector: unclosed file <_io.TextIOWrapper name='",
         r"  due       end of function scope; nothing closed it, the garbage collector did$",
     ],
+    "held": [r"  held      module test_it, global `\w+` -> .*list\[\d+\] -> TextIOWrapper$"],
     "late": [
         r"=+ late: gone, but only within the grace =+$",
         r"LATE thread  test_it.py::test_late$",
@@ -211,6 +212,7 @@ SECTION = """\
 LEAK fd  test_it.py::test_one  x3
   what      fd N, regular file open for writing: <basetemp>/basetemp/test_one0/a.txt
   acquired  call phase, test_it.py:7 in leak  [audit: open]
+  held      module test_it, global `KEPT` -> list[0] -> TextIOWrapper
   due       end of function scope; still open after teardown, 1 look in N s
   fix       open it in a `with` block, or close it where it is last used
   allow     @pytest.mark.allow_leaks("fd:<basetemp>/basetemp/test_one0/a.txt", reason="...")
@@ -219,6 +221,7 @@ LEAK fd  test_it.py::test_one  x3
 LEAK thread  test_it.py::test_thread
   what      thread 'roof', daemon, now at LIB/threading.py:N in WAIT
   acquired  call phase, test_it.py:16 in test_thread  [HOW: thread start]
+  held      by nothing but the running thread itself
   due       end of function scope; still alive after teardown, 1 look in N s
   fix       tell it to stop and join it before the test ends
   allow     @pytest.mark.allow_leaks("thread:roof", reason="...")"""

@@ -66,6 +66,7 @@ TWINS = [
     ("grace_seconds", ["--leakguard-grace=0"], "leakguard_grace = 0", 0.0),
     ("late", ["--leakguard-late"], "leakguard_late = true", True),
     ("trace", ["--leakguard-trace"], "leakguard_trace = true", True),
+    ("graph", ["--leakguard-graph=pictures"], "leakguard_graph = pictures", "pictures"),
     ("reports", ["--leakguard-json=a.json"], "leakguard_json = a.json", (("json", "a.json"),)),
     (
         "reports",
@@ -100,6 +101,7 @@ def test_an_option_and_its_ini_twin_say_the_same(asked, field, args, ini, value)
         ("grace_seconds", ["-o", "leakguard_grace=3"], "leakguard_grace = 5", 3.0),
         ("reports", ["--leakguard-report=json:a"], "leakguard_report = json:b", (("json", "a"),)),
         ("reports", ["--leakguard-json=a"], "leakguard_json = b", (("json", "a"),)),
+        ("graph", ["--leakguard-graph=a"], "leakguard_graph = b", "a"),
     ],
 )
 def test_the_command_line_wins_over_the_ini_file(asked, field, args, ini, value):
@@ -297,10 +299,20 @@ BAD = [
         "Allowed: FORMAT:FILE; formats: json.",
     ),
     (
+        ["--leakguard-graph=tox.ini"], "",
+        "--leakguard-graph: bad folder 'tox.ini': 'tox.ini' is no folder.\n"
+        "Allowed: a folder, which is made when it is missing.",
+    ),
+    (
+        [], "leakguard_graph = tox.ini/a/b",
+        "leakguard_graph (ini file tox.ini): bad folder 'tox.ini/a/b': 'tox.ini' is no folder.\n"
+        "Allowed: a folder, which is made when it is missing.",
+    ),
+    (
         [], "leakguard_prbes = fd",
         "ini file tox.ini: unknown setting 'leakguard_prbes'; did you mean 'leakguard_probes'?\n"
-        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_grace, leakguard_json, leakguard_late, "
-        "leakguard_probes, leakguard_report, leakguard_trace.",
+        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_grace, leakguard_graph, leakguard_json, "
+        "leakguard_late, leakguard_probes, leakguard_report, leakguard_trace.",
     ),
 ]  # fmt: skip
 
@@ -321,7 +333,7 @@ def test_half_a_report_is_refused(asked, args):
         asked(*args)
 
 
-@pytest.mark.parametrize("name", ["probes", "action", "grace", "json"])
+@pytest.mark.parametrize("name", ["probes", "action", "grace", "json", "graph"])
 def test_an_option_that_is_given_but_empty_is_refused(asked, name):
     """`--leakguard-json=$UNSET` must not mean "no report" without a word."""
     with pytest.raises(pytest.UsageError, match=f"--leakguard-{name}"):

@@ -73,6 +73,19 @@ def test_a_leaky_twin_is_told_once_and_rightly(told, row):
     assert origin["function"].rpartition(".")[2] == row.function
 
 
+@pytest.mark.parametrize(
+    "row", [row for row in LEAKY if row.kind not in ("temp", "unclosed")], ids=lambda row: row.name
+)  # fmt: skip
+def test_a_leaky_twin_tells_who_holds_it(told, row):
+    """The list that each twin keeps its thing in, found at the end of whatever scope."""
+    (finding,) = told.of(row)
+    held = finding["held"]
+    file = SCOPES[row.scope][1 if row.given == "plain" else 0]  # of the function that loses it
+    name = file.removesuffix(".py").replace("/", ".")
+    assert held["chain"][:1] == [f"module {name}, global `KEPT`"]
+    assert held["chain"][1].startswith("list[")
+
+
 @pytest.mark.parametrize("row", CLEAN, ids=lambda row: row.name)
 def test_a_clean_twin_is_never_mentioned(told, row):
     """Released in time: not a finding of any kind, for no test and no fixture."""
