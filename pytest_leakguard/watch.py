@@ -31,6 +31,7 @@ from pytest_leakguard.probes.processes import ProcessProbe, has_children
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
+from pytest_leakguard.probes.tasks import TaskProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
 from pytest_leakguard.probes.unclosed import UnclosedProbe
@@ -78,6 +79,8 @@ class Watch:
         self._threads = ThreadProbe(root)
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
+        self.tasks = TaskProbe(self.recorder, root=root)
+        self.unclosed.on_runtime_warning = self.tasks.note_unawaited
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -85,6 +88,7 @@ class Watch:
                 SocketProbe(self.table, short),
                 self._threads,
                 ProcessProbe(),
+                self.tasks,
                 TempProbe(self.recorder, short),
                 self.unclosed,
                 self.objects,
@@ -96,9 +100,15 @@ class Watch:
         self._thread_mark = (-1, -1)
         self._undo: list[Callable[[], None]] = []
 
-    def start(self) -> None:
-        """Begin to record."""
+    def start(self, kinds: Collection[str] = KINDS) -> None:
+        """Begin to record.
+
+        Args:
+            kinds: what is watched; asyncio is left alone where that is not among it.
+        """
         self.recorder.start()
+        if "task" in kinds:
+            self.tasks.arm(trace=self.tracer is not None)
         self._undo.append(wrap_thread_start(self.recorder))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
@@ -107,6 +117,7 @@ class Watch:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
         self.unclosed.unwatch()
+        self.tasks.disarm()
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
@@ -154,6 +165,8 @@ class Watch:
         if census.get("temp") or self.recorder.created or self.objects.mark() or self._others:
             return False
         if census.get("process") or has_children():
+            return False
+        if self.tasks.mark() and self.tasks.keys() != census.get("task"):
             return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
@@ -231,7 +244,7 @@ class Watch:
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
-        match = matcher.match(resource)
+        match = Match(self.tasks.record(key)) if kind == "task" else matcher.match(resource)
         record = match.record
         if traced is not None and (record is None or record.event == "open"):
             # exact: it is about this very descriptor
@@ -245,6 +258,8 @@ class Watch:
             )
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
+        if kind == "task" and acquisition.origin.file is None:
+            acquisition = replace(acquisition, origin=Origin(reason=resource.reason))
         if kind == "fd" and record is not None and isinstance(key, tuple):
             record.fd, record.inode = key[0], (key[1], key[2])
         return Suspect(item, resource, acquisition, record, mark=_mark(record))
@@ -284,9 +299,15 @@ class Watch:
             return holders.thread_object(key[0])
         if kind == "object":
             return self.objects.live(key)
+        if kind == "task":
+            return self.tasks.live(key)
         if suspect.record is not None and suspect.record.ref is not None:
             return suspect.record.ref()
         return None
+
+    def may_end(self, item: Item) -> bool:
+        """Whether a resource could go while this thread waits, as far as its kind tells."""
+        return item[0] != "task" or self.tasks.may_end(item[1])
 
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.

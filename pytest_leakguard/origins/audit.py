@@ -56,13 +56,14 @@ def _hook(event: str, args: Any) -> None:
         try:
             handler(args)
         except Exception as error:  # an error of ours must never come out of the user's call
-            _note_failure(error)
+            note_failure(error)
 
 
 _failures: list[str] = []
 
 
-def _note_failure(error: Exception) -> None:
+def note_failure(error: Exception) -> None:
+    """Keep an error of ours for the report."""
     if len(_failures) < 10:
         _failures.append(f"audit hook: {type(error).__name__}: {error}")
 
@@ -106,6 +107,10 @@ class Recorder:
             "os.link": self._on_second_path,
             "os.symlink": self._on_second_path,
         }
+
+    def listen(self, event: str, handler: Callable[[Any], None]) -> None:
+        """Have a handler called for one more audit event while this records; it must not raise or keep anything."""
+        self._handlers[event] = handler
 
     def start(self) -> None:
         """Record from now on; adds the process's hook the first time."""

@@ -83,7 +83,7 @@ class Guard:
         self._node_setups = NodeSetups(self._open_node, self._node_ready)
         self._before_node: dict[int, set[Item]] = {}
         self._last_parent: object = None
-        self._sees_unclosed = "unclosed" in kinds and "unclosed" in watch.roster.kinds
+        self._sees_unclosed = bool({"unclosed", "task"} & kinds) and "unclosed" in watch.roster.kinds
         self._marks: tuple[Any, ...] = ()
         self._moves = 0
         self._since_full_look = 0
@@ -176,6 +176,8 @@ class Guard:
         for item in items:
             if item.get_closest_marker("no_leaks") or item.get_closest_marker("allow_leaks"):
                 own = options.item_settings(item, self.settings, self.kinds, self.known_kinds)
+                if "task" in own.kinds:
+                    self.watch.tasks.arm()
                 if own.rules:
                     self._allowing[item.nodeid] = own.rules
 

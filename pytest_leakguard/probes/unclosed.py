@@ -62,8 +62,9 @@ class _Witness:
 
     pattern = "pytest-leakguard: notes ResourceWarnings"
 
-    def __init__(self, note: Callable[[str], bool]) -> None:
+    def __init__(self, note: Callable[[str], bool], note_runtime: Callable[[str], bool]) -> None:
         self._note = note
+        self._note_runtime = note_runtime
         self._texts: dict[int, str] = {}
 
     def match(self, text: str, *_: object) -> bool:
@@ -72,14 +73,16 @@ class _Witness:
         return True
 
     def category(self) -> type[Warning]:
-        """A class whose subclasses are the ResourceWarnings to swallow."""
+        """A class whose subclasses are the warnings to swallow."""
 
         class Meta(type):
             def __subclasscheck__(cls, category: type) -> bool:
                 text = self._texts.pop(_real.get_ident(), None)
-                if text is None or not issubclass(category, ResourceWarning):
+                if text is None:
                     return False
-                return self._note(text)
+                if issubclass(category, ResourceWarning):
+                    return self._note(text)
+                return issubclass(category, RuntimeWarning) and self._note_runtime(text)
 
         return cast("type[Warning]", Meta("ResourceWarning", (ResourceWarning,), {}))
 
@@ -96,7 +99,9 @@ class UnclosedProbe:
         self._shorten = shorten
         self._caught: dict[int, Caught] = {}
         self._next = 0
-        self._witness = _Witness(self._note)
+        self._witness = _Witness(self._note, lambda text: self.on_runtime_warning(text, self.by_collector))
+        self.on_runtime_warning: Callable[[str, Context | None], bool] = lambda text, by_collector: False
+        """Told of each RuntimeWarning, through the same entry; says whether it is to go no further."""
         self._category = self._witness.category()
         self.by_collector: Context | None = None
         """Who is judged while a collection of ours runs; what comes up then is told by us alone."""

@@ -1,0 +1,452 @@
+"""Sees asyncio's tasks and asynchronous generators come into being, rest and end, from beside the loop.
+
+Nothing of the user's is replaced: no task factory, no asyncgen hook, no policy, no method of a loop or a
+task. What tells, on 3.10 to 3.13:
+
+* *made*: asyncio adds each task that is not done after its first eager step to one weak set, whoever made it
+  (`create_task`, a task factory, `asyncio.Task`, uvloop); a loop does the same with each asynchronous
+  generator at its first iteration. The class of these sets is exchanged for a subclass whose `add` notes
+  the stack. 3.14 keeps tasks written in C in a list of its own; there ``BaseEventLoop.create_task``
+  is wrapped instead.
+* *rests, runs*: a loop sets the asyncgen hooks when it starts and when it stops to run; that raises an
+  audit event. At each stop what is pending is noted: the moment at which a test's coroutine has
+  returned. At each start the stack tells whether a runner is at work on the leftovers
+  (`asyncio.Runner`, `asyncio.run`, pytest-asyncio, anyio and unittest all do it in a function
+  called ``_cancel_all_tasks`` or ``_tearDownAsyncioLoop``): what rested pending and was not asked to end
+  by anybody else is a leak, although it is done a moment later. That is also the latest moment:
+  fixtures and ``asyncTearDown`` had their chance.
+* *destroyed*: a task that dies while its loop does not run and that rested pending never ended.
+
+Why so: two other ways were compared on 3.10 to 3.13. Wrapping ``asyncio.runners._cancel_all_tasks``
+does not see 3.10's unittest, anyio's and the backport's own copies on 3.10, nor loops that are
+closed without it, nor module-level loops. Wrapping ``run_until_complete`` and ``close`` of the loop class shows
+in the user's tracebacks and is passed by loops that are written in C. A task factory per loop is
+what a test can see, replace, or measure.
+
+A task that a fixture's task makes belongs to that fixture, like a thread that a fixture's thread starts.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Literal
+
+from pytest_leakguard import _real
+from pytest_leakguard.core.ledger import OUTSIDE, Context
+from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.audit import Recorder, note_failure
+from pytest_leakguard.origins.awaiting import await_stack, has_started, held_by
+from pytest_leakguard.origins.record import Record
+
+What = Literal["task", "asyncgen"]
+REGISTRY_TELLS = sys.version_info < (3, 14)
+
+CANCELLED = "still pending when its loop stopped; only the runner cancelled it"
+DESTROYED = "destroyed while it was still pending"
+CLOSED = "not closed when its loop stopped; only the runner closed it"
+
+_RUN_EVENT = "sys.set_asyncgen_hook_finalizer"
+_LAST_IMPORTS = ("asyncio.unix_events", "asyncio.windows_events")
+_RUNNERS = frozenset({"_cancel_all_tasks", "_tearDownAsyncioLoop"})
+_RUNNER_DEPTH = 10
+# anyio's pytest plugin runs all tests and fixtures of one loop inside a task of its own
+_PLUGINS_OWN = "_call_in_runner_task"
+
+_armed: list[AsyncioWitness] = []
+
+
+class Sighting:
+    """One task or asynchronous generator, held weakly.
+
+    Attributes:
+        serial: its key, unique in the process.
+        at_rest: pending when its loop last stopped, and the loop has not run since.
+        asked: somebody had asked it to end by then.
+        by_callback: no code of the project or a dependency made it, but a callback of the loop.
+        ended: how it ended without having been released; empty while it is alive.
+    """
+
+    __slots__ = (
+        "asked", "at_rest", "by_callback", "coroutine", "coroutine_id", "ended", "loop", "name", "place", "record",
+        "ref", "serial", "started", "what",
+    )  # fmt: skip
+
+    def __init__(self, serial: int, what: What, record: Record, loop: Any) -> None:
+        self.serial = serial
+        self.what = what
+        self.record = record
+        self.loop = _weak(loop)
+        self.ref: Callable[[], Any] = lambda: None
+        self.name = self.coroutine = self.ended = ""
+        self.coroutine_id = 0
+        self.place: frames.Stack = ()
+        self.at_rest = self.asked = self.by_callback = False
+        self.started = True
+
+    def is_over(self, obj: Any) -> bool:
+        """Whether it ran to its end, or was closed."""
+        return bool(obj.done()) if self.what == "task" else obj.ag_frame is None
+
+    def is_running(self) -> bool:
+        """Whether its loop runs, in whatever thread."""
+        loop = self.loop()
+        return loop is not None and bool(loop.is_running())
+
+    def look(self, obj: Any) -> None:
+        """Note where it waits now."""
+        if self.what == "task":
+            coroutine = obj.get_coro()
+            self.name = str(obj.get_name())
+            self.started = has_started(coroutine)
+            self.place = await_stack(coroutine)
+            self.asked = is_ending(obj)
+        else:
+            self.place = await_stack(obj)
+
+
+class AsyncioWitness:
+    """Keeps sight of tasks and asynchronous generators until they are over or told.
+
+    Attributes:
+        left: what ended without having been released, by serial, until it is told.
+        seen: how many it saw so far; the serial of the latest.
+    """
+
+    def __init__(self, recorder: Recorder, *, registry_tells: bool = REGISTRY_TELLS) -> None:
+        self._recorder = recorder
+        self._registry_tells = registry_tells
+        self._alive: dict[int, Sighting] = {}
+        self.seen = 0
+        self._tasks: Any = None
+        self._step: Any = None
+        self._undo: list[Callable[[], None]] = []
+        self.left: dict[int, Sighting] = {}
+
+    def arm(self) -> None:
+        """See what is made from now on; asyncio is waited for, never imported. Twice is harmless."""
+        if self in _armed:
+            return
+        _armed.append(self)
+        self._recorder.listen(_RUN_EVENT, self._on_run)
+        if not self._attach():
+            self._recorder.listen("import", self._on_import)
+
+    def disarm(self) -> None:
+        """Leave asyncio as it was found."""
+        if self in _armed:
+            _armed.remove(self)
+        while self._undo:
+            self._undo.pop()()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it watches."""
+        return self in _armed
+
+    def find(self, serial: int) -> Sighting | None:
+        """What has that serial, while it is watched or waits to be told."""
+        if serial in self.left:
+            return self.left[serial]
+        return next((sighting for sighting in tuple(self._alive.values()) if sighting.serial == serial), None)
+
+    def pending(self) -> list[Sighting]:
+        """What is neither over nor about to be, although its loop does not run in this thread."""
+        found = []
+        held: set[int] = set()
+        generators = []
+        for sighting in tuple(self._alive.values()):
+            obj = sighting.ref()
+            if obj is None or sighting.is_over(obj) or self._runs_here(sighting, obj):
+                continue
+            if sighting.what == "asyncgen":
+                generators.append((sighting, id(obj)))
+            elif not is_ending(obj):
+                held |= held_by(obj.get_coro())
+                # its wait is over: it goes on when the loop does, and is looked at again then
+                if not _is_due(obj) or _is_closed(sighting):
+                    found.append(sighting)
+        # a generator that a pending task is in the middle of is a part of that
+        return found + [sighting for sighting, identity in generators if identity not in held]
+
+    def forget(self, serial: int) -> None:
+        """Told; not watched any more."""
+        self.left.pop(serial, None)
+        for identity, sighting in tuple(self._alive.items()):
+            if sighting.serial == serial:
+                self._alive.pop(identity, None)
+
+    def is_of_a_task(self, coroutine_id: int) -> bool:
+        """Whether the coroutine with that id belongs to a task that is told by itself."""
+        every = (*self.left.values(), *self._alive.values())
+        return any(sighting.coroutine_id == coroutine_id for sighting in every)
+
+    # -- made ----------------------------------------------------------------
+
+    def _attach(self) -> bool:
+        tasks, base = sys.modules.get("asyncio.tasks"), sys.modules.get("asyncio.base_events")
+        events = sys.modules.get("asyncio.events")
+        if tasks is None or base is None or events is None or not hasattr(base, "BaseEventLoop"):
+            return False
+        self._tasks = tasks
+        self._step = events.Handle._run.__code__
+        registry = getattr(tasks, "_scheduled_tasks", None)  # 3.12 and later
+        registry = getattr(tasks, "_all_tasks", None) if registry is None else registry
+        if self._registry_tells and type(registry) in (weakref.WeakSet, TaskSet):
+            registry.__class__ = TaskSet
+            self._undo.append(partial(_give_back, registry))
+        else:
+            self._undo.append(wrap_create_task(base.BaseEventLoop))
+        return True
+
+    def _on_import(self, args: Any) -> None:
+        # the last module of the package: all that is needed here is loaded by then
+        if args[0] in _LAST_IMPORTS and self._tasks is None and self in _armed:
+            self._attach()
+
+    def note_task(self, task: Any, frame: Any) -> None:
+        """A task was made by the code of `frame`."""
+        if not self._recorder.active:
+            return
+        loop = task.get_loop()
+        _watch_generators(loop)
+        coroutine = task.get_coro()
+        stack = frames.walk(frame)
+        if getattr(coroutine, "__name__", "") == "shutdown_asyncgens":
+            if _caller_of_run(stack) != "project":
+                self._leave_generators(loop)
+            return
+        step = self._step_of(stack)
+        if len(step) == len(stack) and _is_runner_at_work(frame):
+            return  # the runner's own
+        by_callback = len(step) < len(stack) and not any(_is_users(code) for code, _ in step)
+        if by_callback and type(coroutine).__name__ == "async_generator_athrow":
+            return  # the loop closes a generator that was dropped
+        event = "create_task"
+        if by_callback and hasattr(coroutine, "cr_code"):
+            stack, event = ((coroutine.cr_code, 0),), "made by a callback of the event loop"
+        own = any(code.co_name == _PLUGINS_OWN and not _is_project(code) for code, _ in step)
+        sighting = self._see("task", task, event, stack, loop, OUTSIDE if own else None)
+        sighting.by_callback = by_callback
+        sighting.coroutine = _name_of(coroutine)
+        sighting.coroutine_id = id(coroutine)
+        sighting.name = str(task.get_name())
+        sighting.started = has_started(coroutine)
+
+    def note_generator(self, generator: Any, frame: Any) -> None:
+        """An asynchronous generator is iterated for the first time by the code of `frame`."""
+        if self._recorder.active and self._tasks is not None:
+            stack = frames.walk(frame)
+            loop = self._tasks.events._get_running_loop()
+            sighting = self._see("asyncgen", generator, "first iteration", stack, loop, None)
+            sighting.coroutine = _name_of(generator)
+
+    def _see(
+        self, what: What, obj: Any, event: str, stack: frames.Stack, loop: Any, context: Context | None
+    ) -> Sighting:
+        record = Record(event, None, stack, context or self._context())
+        record.how = "wrap"
+        self.seen += 1
+        sighting = Sighting(self.seen, what, record, loop)
+        identity = id(obj)
+        sighting.ref = weakref.ref(obj, lambda _: self._died(identity, sighting.serial))
+        sighting.at_rest = not sighting.is_running()
+        self._alive[identity] = sighting
+        self._recorder.moves += 1
+        return sighting
+
+    def _context(self) -> Context:
+        """Who owns what is made now: a task's own offspring goes with it when it is a fixture's."""
+        now = self._recorder.context()
+        if now.owner.kind == "test" and self._tasks.events._get_running_loop() is not None:
+            parent = self._tasks.current_task()
+            sighting = self._alive.get(id(parent)) if parent is not None else None
+            if sighting is not None and sighting.record.context.owner.kind in ("fixture", "node"):
+                made = sighting.record.context
+                return Context(made.owner, made.test, now.phase)
+        return now
+
+    def _step_of(self, stack: frames.Stack) -> frames.Stack:
+        """The part of a stack that is inside one step of the loop; all of it outside of any."""
+        for index, (code, _) in enumerate(stack):
+            if code is self._step:
+                return stack[:index]
+        return stack
+
+    # -- rests, runs, ends ---------------------------------------------------
+
+    def _on_run(self, _args: Any) -> None:
+        """Some loop starts or stops to run in this thread."""
+        if not self._alive or self not in _armed:
+            return
+        closes: bool | None = None
+        for identity, sighting in tuple(self._alive.items()):
+            obj = sighting.ref()
+            if obj is None:
+                continue
+            if sighting.is_over(obj):
+                self._alive.pop(identity, None)
+            elif not sighting.is_running():
+                sighting.at_rest = True
+                sighting.look(obj)
+            elif sighting.at_rest:
+                sighting.at_rest = False
+                if sighting.what == "task" and not sighting.asked:
+                    if closes is None:
+                        closes = _is_runner_at_work(_real.getframe(2))
+                    if closes:
+                        self._leave(identity, sighting, CANCELLED)
+
+    def _died(self, identity: int, serial: int) -> None:
+        sighting = self._alive.get(identity)
+        if sighting is None or sighting.serial != serial:
+            return
+        self._alive.pop(identity, None)
+        if sighting.what == "task" and sighting.at_rest and not sighting.asked and self in _armed:
+            self._leave(identity, sighting, DESTROYED)
+
+    def _leave_generators(self, loop: Any) -> None:
+        for identity, sighting in tuple(self._alive.items()):
+            obj = sighting.ref()
+            if sighting.what != "asyncgen" or obj is None or sighting.loop() is not loop:
+                continue
+            if not sighting.is_over(obj):
+                sighting.look(obj)
+                self._leave(identity, sighting, CLOSED)
+
+    def _leave(self, identity: int, sighting: Sighting, how: str) -> None:
+        self._alive.pop(identity, None)
+        if sighting.record.context.owner.kind != "nobody":
+            sighting.ended = how
+            self.left[sighting.serial] = sighting
+            self._recorder.moves += 1
+
+    def _runs_here(self, sighting: Sighting, obj: Any) -> bool:
+        """Whether its loop is in the middle of a step that this thread makes for it."""
+        loop = sighting.loop()
+        if loop is None or self._tasks.events._get_running_loop() is not loop:
+            return False
+        return bool(obj.ag_running) if sighting.what == "asyncgen" else self._tasks.current_task() is obj
+
+
+class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
+    """asyncio's registry of tasks, with an `add` that tells."""
+
+    def add(self, item: Any) -> None:
+        super().add(item)
+        if _armed:
+            _tell(AsyncioWitness.note_task, item, _real.getframe(1))
+
+
+class GeneratorSet(weakref.WeakSet):  # type: ignore[type-arg]
+    """A loop's registry of asynchronous generators, with an `add` that tells."""
+
+    def add(self, item: Any) -> None:
+        super().add(item)
+        if _armed:
+            # the caller is the loop's own hook; the one that iterates is behind it
+            _tell(AsyncioWitness.note_generator, item, _real.getframe(1).f_back)
+
+
+def wrap_create_task(loop_class: Any) -> Callable[[], None]:
+    """Where no registry tells: stand in for the method of the base class of loops.
+
+    A factory of the user's is called inside it as ever.
+    Returns: what undoes it.
+    """
+    real = loop_class.create_task
+
+    @wraps(real)
+    def create_task(self: Any, *args: Any, **kwargs: Any) -> Any:
+        task = real(self, *args, **kwargs)
+        if _armed and not task.done():
+            _tell(AsyncioWitness.note_task, task, _real.getframe(1))
+        return task
+
+    loop_class.create_task = create_task
+
+    def undo() -> None:
+        if loop_class.create_task is create_task:
+            loop_class.create_task = real
+
+    return undo
+
+
+def _tell(note: Callable[[AsyncioWitness, Any, Any], None], item: Any, frame: Any) -> None:
+    try:
+        note(_armed[-1], item, frame)
+    except Exception as error:  # an error of ours must never come out of the user's call
+        note_failure(error)
+
+
+def _give_back(registry: Any) -> None:
+    if not _armed:
+        registry.__class__ = weakref.WeakSet
+
+
+def _watch_generators(loop: Any) -> None:
+    generators = getattr(loop, "_asyncgens", None)
+    if type(generators) is weakref.WeakSet:
+        generators.__class__ = GeneratorSet
+
+
+def is_ending(task: Any) -> bool:
+    """Whether a cancellation is on its way into a task: asked for, and not yet delivered."""
+    waits = task
+    for _ in range(20):
+        if waits is None:
+            return False
+        if getattr(waits, "_must_cancel", False) or getattr(waits, "_cancel_requested", False) or waits.cancelled():
+            return True
+        waits = getattr(waits, "_fut_waiter", None)
+    return False
+
+
+def _is_due(task: Any) -> bool:
+    waits = getattr(task, "_fut_waiter", None)
+    return waits is not None and waits.done()
+
+
+def _is_closed(sighting: Sighting) -> bool:
+    loop = sighting.loop()
+    return loop is None or bool(loop.is_closed())
+
+
+def _is_runner_at_work(frame: Any) -> bool:
+    """Whether a runner, and not the project itself, makes the loop run to be rid of the leftovers."""
+    for _ in range(_RUNNER_DEPTH):
+        if frame is None:
+            return False
+        if frame.f_code.co_name in _RUNNERS:
+            return not _is_project(frame.f_code)
+        frame = frame.f_back
+    return False
+
+
+def _caller_of_run(stack: frames.Stack) -> frames.Region:
+    """Whose code has the loop run what was just made a task."""
+    names = [code.co_name for code, _ in stack]
+    index = names.index("run_until_complete") + 1 if "run_until_complete" in names else 0
+    return frames.region(stack[index][0].co_filename) if index < len(stack) else "stdlib"
+
+
+def _is_users(code: Any) -> bool:
+    return frames.region(code.co_filename) in ("project", "dependency")
+
+
+def _is_project(code: Any) -> bool:
+    return frames.region(code.co_filename) == "project"
+
+
+def _name_of(awaitable: Any) -> str:
+    name = getattr(awaitable, "__qualname__", None) or type(awaitable).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
+def _weak(loop: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(loop)
+    except TypeError:  # a loop of another kind that can't be weakly referenced: known by nothing but its tasks
+        return lambda: None
