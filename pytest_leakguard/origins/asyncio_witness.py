@@ -52,8 +52,8 @@ _RUN_EVENT = "sys.set_asyncgen_hook_finalizer"
 _LAST_IMPORTS = ("asyncio.unix_events", "asyncio.windows_events")
 _RUNNERS = frozenset({"_cancel_all_tasks", "_tearDownAsyncioLoop"})
 _RUNNER_DEPTH = 10
-# anyio's pytest plugin runs all tests and fixtures of one loop inside a task of its own
-_PLUGINS_OWN = "_call_in_runner_task"
+# what makes a task for all of a loop's life: anyio's pytest plugin runs the tests and fixtures in one, so did unittest
+_RUNNERS_OWN = frozenset({"_call_in_runner_task", "_setupAsyncioLoop"})
 
 _armed: list[AsyncioWitness] = []
 
@@ -227,7 +227,7 @@ class AsyncioWitness:
         event = "create_task"
         if by_callback and hasattr(coroutine, "cr_code"):
             stack, event = ((coroutine.cr_code, 0),), "made by a callback of the event loop"
-        own = any(code.co_name == _PLUGINS_OWN and not _is_project(code) for code, _ in step)
+        own = any(code.co_name in _RUNNERS_OWN and not _is_project(code) for code, _ in step)
         sighting = self._see("task", task, event, stack, loop, OUTSIDE if own else None)
         sighting.by_callback = by_callback
         sighting.coroutine = _name_of(coroutine)
@@ -237,10 +237,9 @@ class AsyncioWitness:
 
     def note_generator(self, generator: Any, frame: Any) -> None:
         """An asynchronous generator is iterated for the first time by the code of `frame`."""
-        if self._recorder.active and self._tasks is not None:
+        if self._recorder.active:
             stack = frames.walk(frame)
-            loop = self._tasks.events._get_running_loop()
-            sighting = self._see("asyncgen", generator, "first iteration", stack, loop, None)
+            sighting = self._see("asyncgen", generator, "first iteration", stack, self._running_loop(), None)
             sighting.coroutine = _name_of(generator)
 
     def _see(
@@ -260,7 +259,7 @@ class AsyncioWitness:
     def _context(self) -> Context:
         """Who owns what is made now: a task's own offspring goes with it when it is a fixture's."""
         now = self._recorder.context()
-        if now.owner.kind == "test" and self._tasks.events._get_running_loop() is not None:
+        if now.owner.kind == "test" and self._running_loop() is not None:
             parent = self._tasks.current_task()
             sighting = self._alive.get(id(parent)) if parent is not None else None
             if sighting is not None and sighting.record.context.owner.kind in ("fixture", "node"):
@@ -279,6 +278,7 @@ class AsyncioWitness:
 
     def _on_run(self, _args: Any) -> None:
         """Some loop starts or stops to run in this thread."""
+        _watch_trio(_real.getframe(2))
         if not self._alive or self not in _armed:
             return
         closes: bool | None = None
@@ -308,6 +308,7 @@ class AsyncioWitness:
             self._leave(identity, sighting, DESTROYED)
 
     def _leave_generators(self, loop: Any) -> None:
+        """A runner is about to close what is left of a loop's generators."""
         for identity, sighting in tuple(self._alive.items()):
             obj = sighting.ref()
             if sighting.what != "asyncgen" or obj is None or sighting.loop() is not loop:
@@ -323,12 +324,22 @@ class AsyncioWitness:
             self.left[sighting.serial] = sighting
             self._recorder.moves += 1
 
+    def note_closing(self, generators: Any, _frame: Any) -> None:
+        """trio is about to close what is left of a run's generators."""
+        for generator in tuple(generators):
+            sighting = self._alive.get(id(generator))
+            if sighting is not None and sighting.ref() is generator and not sighting.is_over(generator):
+                sighting.look(generator)
+                self._leave(id(generator), sighting, CLOSED)
+
+    def _running_loop(self) -> Any:
+        return self._tasks.events._get_running_loop() if self._tasks is not None else None
+
     def _runs_here(self, sighting: Sighting, obj: Any) -> bool:
-        """Whether its loop is in the middle of a step that this thread makes for it."""
-        loop = sighting.loop()
-        if loop is None or self._tasks.events._get_running_loop() is not loop:
-            return False
-        return bool(obj.ag_running) if sighting.what == "asyncgen" else self._tasks.current_task() is obj
+        """Whether it is in the middle of a step: this thread's own task, a generator that is being iterated."""
+        if sighting.what == "asyncgen":
+            return bool(obj.ag_running)
+        return self._running_loop() is not None and self._tasks.current_task() is obj
 
 
 class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
@@ -341,13 +352,18 @@ class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
 
 
 class GeneratorSet(weakref.WeakSet):  # type: ignore[type-arg]
-    """A loop's registry of asynchronous generators, with an `add` that tells."""
+    """A loop's or a trio run's registry of asynchronous generators, with an `add` that tells."""
 
     def add(self, item: Any) -> None:
         super().add(item)
         if _armed:
             # the caller is the loop's own hook; the one that iterates is behind it
             _tell(AsyncioWitness.note_generator, item, _real.getframe(1).f_back)
+
+    def __iter__(self) -> Any:
+        if _armed and _real.getframe(1).f_code.co_name == "finalize_remaining":
+            _tell(AsyncioWitness.note_closing, list(super().__iter__()), None)
+        return super().__iter__()
 
 
 def wrap_create_task(loop_class: Any) -> Callable[[], None]:
@@ -387,7 +403,16 @@ def _give_back(registry: Any) -> None:
 
 
 def _watch_generators(loop: Any) -> None:
-    generators = getattr(loop, "_asyncgens", None)
+    _watch_set(getattr(loop, "_asyncgens", None))
+
+
+def _watch_trio(frame: Any) -> None:
+    """trio keeps the generators of a run on the object that sets the hooks."""
+    if frame is not None and frame.f_code.co_name == "install_hooks":
+        _watch_set(getattr(frame.f_locals.get("self"), "alive", None))
+
+
+def _watch_set(generators: Any) -> None:
     if type(generators) is weakref.WeakSet:
         generators.__class__ = GeneratorSet
 

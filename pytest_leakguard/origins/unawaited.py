@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import sys
 from collections.abc import Iterator
-from types import CodeType, FrameType, FunctionType, MethodType
+from types import BuiltinMethodType, CodeType, CoroutineType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from pytest_leakguard.origins import frames
@@ -72,14 +72,23 @@ def _just_returned(frame: FrameType) -> Iterator[CodeType]:
     kind = type(frame.f_locals.get("self"))
     values += [base.__dict__[name] for name in names for base in kind.__mro__ if name in base.__dict__]
     for value in values:
-        function = value.__func__ if type(value) is MethodType else value
-        if type(function) is FunctionType and _is_users(function.__code__):
-            yield function.__code__
+        code = _code_of(value)
+        if code is not None and _is_users(code):
+            yield code
     tasks = sys.modules.get("asyncio.tasks")
     if tasks is not None and tasks.events._get_running_loop() is not None:
         code = getattr(getattr(tasks.current_task(), "_coro", None), "cr_code", None)
         if code is not None and _is_users(code):
             yield code
+
+
+def _code_of(value: Any) -> CodeType | None:
+    """The code that runs when a function is called, or a coroutine awaited or sent something."""
+    if type(value) in (MethodType, BuiltinMethodType):
+        value = value.__func__ if type(value) is MethodType else value.__self__
+    if type(value) is FunctionType:
+        return value.__code__
+    return value.cr_code if type(value) is CoroutineType else None
 
 
 def _is_users(code: CodeType) -> bool:

@@ -153,4 +153,5 @@ class TaskProbe:
         origin = frames.origin_of(stack, root=self._root, how="unknown", event="")
         inner = f" for {origin.within[-1]}()" if origin.within else ""
         word = "waiting" if sighting.what == "task" else "suspended"
-        return f"{word} at {origin.file}:{origin.line} in {origin.function}{inner}"
+        via = f", called from {origin.via}" if origin.via else ""
+        return f"{word} at {origin.file}:{origin.line} in {origin.function}{inner}{via}"
