@@ -235,6 +235,7 @@ class Watch:
         with self.recorder.silence():
             matcher = self.matcher()
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            _join_event_loops(suspects)
             self._join_attached(suspects)
         return suspects
 
@@ -397,6 +398,7 @@ def _join_event_loops(suspects: list[Suspect]) -> None:
     polls = [s for s in suspects if s.resource.subject == "epoll"]
     for loop, poll in zip(loops[::2], polls, strict=False):
         poll.mark = loop.mark
+        poll.record = loop.record
         poll.acquisition = loop.acquisition
     for loop in loops:
         loop.resource = replace(

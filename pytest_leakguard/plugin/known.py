@@ -73,6 +73,12 @@ ONCE: tuple[OnceRule, ...] = (
         reason="trio keeps idle worker threads for the next use; they end by themselves after ten seconds",
     ),
     OnceRule(
+        kinds=frozenset({"fd", "socket"}),
+        module="anyio/_backends/_asyncio.py",
+        function="TestRunner.__enter__",
+        reason="anyio's plugin keeps one event loop for the tests and fixtures that overlap, and closes it after them",
+    ),
+    OnceRule(
         kinds=frozenset({"fd", "temp"}),
         module="multiprocessing/heap.py",
         function="Arena.__init__",
