@@ -26,9 +26,10 @@ def teller_frame(frame: FrameType | None) -> FrameType | None:
 def creation_stack(coroutine: Any, frame: FrameType | None) -> tuple[frames.Stack, str]:
     """The stack whose innermost line of the user's made a coroutine, and how that is known.
 
-    Python keeps it where origin tracking is on (asyncio's debug mode, ``--leakguard-trace``). Else two
-    functions are asked: the one that runs now, and the one whose call on the line at work has just
-    returned. Where one line only of it names the coroutine's function, it is that one.
+    Python keeps it where origin tracking is on (asyncio's debug mode, ``--leakguard-trace``). Else it is the
+    line at work when that drops the result of a call. Else two functions are asked: the one that runs now,
+    and the one whose call on the line at work has just returned. Where one line only of it names the
+    coroutine's function, it is that one.
 
     Args:
         frame: the code that ran when the coroutine died.
@@ -41,6 +42,8 @@ def creation_stack(coroutine: Any, frame: FrameType | None) -> tuple[frames.Stac
     stack = frames.walk(frame)
     name = coroutine.__name__
     if _is_users(frame.f_code):
+        if _drops_a_result(frame.f_code, frame.f_lasti):
+            return stack, "never awaited"
         made = _line_that_names(frame.f_code, name, frames.line_of(frame.f_code, frame.f_lasti))
         if made is not None:
             return ((frame.f_code, made), *stack[1:]), "never awaited"
@@ -48,6 +51,16 @@ def creation_stack(coroutine: Any, frame: FrameType | None) -> tuple[frames.Stac
     if len(found) == 1:
         return (*found.items(), *stack), "never awaited"
     return (), ""
+
+
+def _drops_a_result(code: CodeType, lasti: int) -> bool:
+    """Whether the instruction at work throws away what the call before it gave."""
+    before = ""
+    for instruction in dis.get_instructions(code):
+        if instruction.offset >= lasti:
+            return instruction.offset == lasti and instruction.opname == "POP_TOP" and before.startswith("CALL")
+        before = instruction.opname
+    return False
 
 
 def _line_that_names(code: CodeType, name: str, line_at_work: int = 0) -> int | None:
@@ -64,13 +77,10 @@ def _just_returned(frame: FrameType) -> Iterator[CodeType]:
     They are looked up by name without running any code of the user's. A task's own coroutine is
     called by the loop, from C.
     """
-    line = frames.line_of(frame.f_code, frame.f_lasti)
-    names = {
-        i.argval for i in dis.get_instructions(frame.f_code) if frames.line_of(frame.f_code, i.offset) == line
-    }  # fmt: skip
-    values = [frame.f_locals.get(name, frame.f_globals.get(name)) for name in names if isinstance(name, str)]
+    variables, attributes = _names_on_line(frame.f_code, frames.line_of(frame.f_code, frame.f_lasti))
+    values = [frame.f_locals.get(name, frame.f_globals.get(name)) for name in variables]
     kind = type(frame.f_locals.get("self"))
-    values += [base.__dict__[name] for name in names for base in kind.__mro__ if name in base.__dict__]
+    values += [base.__dict__[name] for name in attributes for base in kind.__mro__ if name in base.__dict__]
     for value in values:
         code = _code_of(value)
         if code is not None and _is_users(code):
@@ -80,6 +90,18 @@ def _just_returned(frame: FrameType) -> Iterator[CodeType]:
         code = getattr(getattr(tasks.current_task(), "_coro", None), "cr_code", None)
         if code is not None and _is_users(code):
             yield code
+
+
+def _names_on_line(code: CodeType, line: int) -> tuple[set[str], set[str]]:
+    """The variables and the attributes that a line loads."""
+    variables: set[str] = set()
+    attributes: set[str] = set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname.startswith("LOAD_") and frames.line_of(code, instruction.offset) == line:
+            names = attributes if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") else variables
+            loaded = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+            names.update(name for name in loaded if isinstance(name, str))
+    return variables, attributes
 
 
 def _code_of(value: Any) -> CodeType | None:

@@ -87,6 +87,7 @@ class Guard:
         self._marks: tuple[Any, ...] = ()
         self._moves = 0
         self._since_full_look = 0
+        self._judged_tests = 0
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
         self._failed = False
@@ -271,6 +272,8 @@ class Guard:
         context = Context(Owner(kind="test", scope="function", name=item.nodeid), item.nodeid, None)
         brought: list[bool] = []
         self.watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
+        self.watch.tasks.may_find_older = self.statistics.tests != self._judged_tests + 1
+        self._judged_tests = self.statistics.tests
         with self.watch.collecting(context, lambda: brought.append(True)):
             _real.gc_collect(1)
             if not self.judge.needs_to_judge() and not self.delivery.has_unsent:
@@ -279,6 +282,7 @@ class Guard:
             else:
                 internals.drop_references(item)
                 judged = self.judge.judge(self._test(item))
+        self.watch.tasks.may_find_older = False
         if brought:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._failed else judged

@@ -79,6 +79,12 @@ ONCE: tuple[OnceRule, ...] = (
         reason="anyio's plugin keeps one event loop for the tests and fixtures that overlap, and closes it after them",
     ),
     OnceRule(
+        kinds=frozenset({"task"}),
+        module="anyio/_backends/_asyncio.py",
+        function="AsyncIOBackend.setup_process_pool_exit_at_shutdown",
+        reason="anyio keeps worker processes for the life of a loop, and a task that ends them when it is cancelled",
+    ),
+    OnceRule(
         kinds=frozenset({"fd", "temp"}),
         module="multiprocessing/heap.py",
         function="Arena.__init__",

@@ -40,6 +40,8 @@ class TaskProbe:
         self._unawaited: dict[int, tuple[str, Record, str]] = {}
         self._next = 0
         self._depth: int | None = None
+        self.may_find_older = False
+        """Whether a collection of ours may bring up coroutines of tests before the judged one."""
 
     def arm(self, *, trace: bool = False) -> None:
         """Begin to watch; `trace` has Python keep the line that makes each coroutine, unless more is kept already."""
@@ -131,6 +133,8 @@ class TaskProbe:
         if self.witness.is_of_a_task(id(coroutine)):
             return by_collector is not None
         made, event = creation_stack(coroutine, teller.f_back)
+        if self.may_find_older if by_collector is not None else not made:
+            return False  # an earlier test may have made it: Python's own warning is all that can be told
         name = str(coroutine.__qualname__).rpartition("<locals>.")[2]
         record = Record(event, None, made, by_collector or recorder.context())
         record.how = "warning"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import socket
@@ -56,6 +57,13 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         stack.callback(child.wait)
         assert child.stdin is not None
         stack.callback(child.stdin.close)
+    elif kind == "task":
+        watch.tasks.witness.arm()
+        stack.callback(watch.tasks.witness.disarm)
+        loop = asyncio.new_event_loop()
+        stack.callback(loop.close)
+        task = loop.create_task(asyncio.sleep(0))
+        stack.callback(lambda: loop.run_until_complete(task))
     elif kind == "temp":
         (folder / "left").write_text("x")
         watch.recorder.created[str(folder / "left")] = Record("open", None, (), OUTSIDE)
