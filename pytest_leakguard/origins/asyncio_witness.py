@@ -29,6 +29,7 @@ A task that a fixture's task makes belongs to that fixture, like a thread that a
 
 from __future__ import annotations
 
+import inspect
 import sys
 import weakref
 from collections.abc import Callable
@@ -53,6 +54,8 @@ _RUN_EVENT = "sys.set_asyncgen_hook_finalizer"
 _LAST_IMPORTS = ("asyncio.unix_events", "asyncio.windows_events")
 _RUNNERS = frozenset({"_cancel_all_tasks", "_tearDownAsyncioLoop"})
 _RUNNER_DEPTH = 10
+_FACTORY_DEPTH = 12
+_SUSPENDING = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 # what makes a task for all of a loop's life: anyio's pytest plugin runs the tests and fixtures in one, so did unittest
 _RUNNERS_OWN = frozenset({"_call_in_runner_task", "_setupAsyncioLoop"})
 
@@ -112,13 +115,14 @@ class AsyncioWitness:
     """Keeps sight of tasks and asynchronous generators until they are over or told.
 
     Attributes:
+        registry_tells: whether tasks are seen as asyncio's own registry gets them.
         left: what ended without having been released, by serial, until it is told.
         seen: how many it saw so far; the serial of the latest.
     """
 
     def __init__(self, recorder: Recorder, *, registry_tells: bool = REGISTRY_TELLS) -> None:
         self._recorder = recorder
-        self._registry_tells = registry_tells
+        self.registry_tells = registry_tells
         self._alive: dict[int, Sighting] = {}
         self.seen = 0
         self._tasks: Any = None
@@ -199,10 +203,11 @@ class AsyncioWitness:
         self._step = events.Handle._run.__code__
         registry = getattr(tasks, "_scheduled_tasks", None)  # 3.12 and later
         registry = getattr(tasks, "_all_tasks", None) if registry is None else registry
-        if self._registry_tells and type(registry) in (weakref.WeakSet, TaskSet):
+        if self.registry_tells and type(registry) in (weakref.WeakSet, TaskSet):
             registry.__class__ = TaskSet
             self._undo.append(partial(_give_back, registry))
         else:
+            self.registry_tells = False
             self._undo.append(wrap_create_task(base.BaseEventLoop))
         return True
 
@@ -218,7 +223,7 @@ class AsyncioWitness:
         loop = task.get_loop()
         _watch_generators(loop)
         coroutine = task.get_coro()
-        stack = frames.walk(frame)
+        stack = _without_factory(frames.walk(frame))
         if getattr(coroutine, "__name__", "") == "shutdown_asyncgens":
             if _caller_of_run(stack) != "project":
                 self._leave_generators(loop)
@@ -357,7 +362,7 @@ class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
 
     def add(self, item: Any) -> None:
         super().add(item)
-        if _armed:
+        if _armed and _armed[-1].registry_tells:
             _tell(AsyncioWitness.note_task, item, _real.getframe(1))
 
 
@@ -387,7 +392,7 @@ def wrap_create_task(loop_class: Any) -> Callable[[], None]:
     @wraps(real)
     def create_task(self: Any, *args: Any, **kwargs: Any) -> Any:
         task = real(self, *args, **kwargs)
-        if _armed and not task.done():
+        if _armed and not _armed[-1].registry_tells and not task.done():
             _tell(AsyncioWitness.note_task, task, _real.getframe(1))
         return task
 
@@ -477,6 +482,17 @@ def _caller_of_run(stack: frames.Stack) -> frames.Region:
     names = [code.co_name for code, _ in stack]
     index = names.index("run_until_complete") + 1 if "run_until_complete" in names else 0
     return frames.region(stack[index][0].co_filename) if index < len(stack) else "stdlib"
+
+
+def _without_factory(stack: frames.Stack) -> frames.Stack:
+    """A stack without the user's task factory or loop class in front of asyncio's own `create_task`."""
+    start = 0
+    for index, (code, _) in enumerate(stack[:_FACTORY_DEPTH]):
+        if code.co_flags & _SUSPENDING:
+            break  # an eager task's own code
+        if code.co_name == "create_task" and frames.region(code.co_filename) == "stdlib":
+            start = index
+    return stack[start:]
 
 
 def _is_users(code: Any) -> bool:

@@ -18,6 +18,7 @@ PROBES = {
     "thread": "threads.ThreadProbe",
     "process": "processes.ProcessProbe",
     "temp": "tempfiles.TempProbe",
+    "task": "tasks.TaskProbe",
     "unclosed": "unclosed.UnclosedProbe",
     "object": "objects.ObjectProbe",
 }

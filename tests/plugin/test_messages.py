@@ -85,7 +85,7 @@ def test_unused():
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
 PRINTED = {
     "header": [
-        r"leakguard: fd, lantern, object, process, socket, temp, thread, unclosed; every test; action fail, grace 1 s$",
+        r"leakguard: fd, lantern, object, process, socket, task, temp, thread, unclosed; every test; action fail, grace 1 s$",
         r"leakguard: dark is not watched: no lamp here$",
     ],
     "leaked": [
@@ -137,7 +137,7 @@ PRINTED = {
     ],
     "usage-error": [
         r"ERROR: leakguard_probes \(ini file tox.ini\): unknown kind 'fsd'; did you mean 'fd'\?$",
-        r"Known: dark, fd, lantern, object, process, socket, temp, thread, unclosed\.$",
+        r"Known: dark, fd, lantern, object, process, socket, task, temp, thread, unclosed\.$",
     ],
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pytest_leakguard.core.model import KINDS
 from pytest_leakguard.plugin import options
 
 ALL = frozenset(KINDS)
-KNOWN = "Known: fd, object, process, socket, temp, thread, unclosed."
+KNOWN = "Known: fd, object, process, socket, task, temp, thread, unclosed."
 
 
 @pytest.fixture
