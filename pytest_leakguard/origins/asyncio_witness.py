@@ -29,21 +29,35 @@ A task that a fixture's task makes belongs to that fixture, like a thread that a
 
 from __future__ import annotations
 
-import inspect
 import sys
 import weakref
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any, Literal
+from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import OUTSIDE, Context
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.audit import Recorder, note_failure
-from pytest_leakguard.origins.awaiting import await_stack, has_started, held_by
+from pytest_leakguard.origins.asyncio_registry import (
+    listeners,
+    watch_generators,
+    watch_registry,
+    watch_trio,
+    wrap_create_task,
+)
+from pytest_leakguard.origins.asyncio_stacks import (
+    caller_of_run,
+    is_runner_at_work,
+    is_runners_own,
+    is_users,
+    name_of,
+    was_interrupted,
+    without_factory,
+)
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.awaiting import has_started, held_by
 from pytest_leakguard.origins.record import Record
+from pytest_leakguard.origins.sighting import Sighting, What, is_due, is_ending
 
-What = Literal["task", "asyncgen"]
 REGISTRY_TELLS = sys.version_info < (3, 14)
 
 CANCELLED = "still pending when its loop stopped; only the runner cancelled it"
@@ -52,63 +66,6 @@ CLOSED = "not closed when its loop stopped; only the runner closed it"
 
 _RUN_EVENT = "sys.set_asyncgen_hook_finalizer"
 _LAST_IMPORTS = ("asyncio.unix_events", "asyncio.windows_events")
-_RUNNERS = frozenset({"_cancel_all_tasks", "_tearDownAsyncioLoop"})
-_RUNNER_DEPTH = 10
-_FACTORY_DEPTH = 12
-_SUSPENDING = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-# what makes a task for all of a loop's life: anyio's pytest plugin runs the tests and fixtures in one, so did unittest
-_RUNNERS_OWN = frozenset({"_call_in_runner_task", "_setupAsyncioLoop"})
-
-_armed: list[AsyncioWitness] = []
-
-
-class Sighting:
-    """One task or asynchronous generator, held weakly.
-
-    Attributes:
-        serial: its key, unique in the process.
-        at_rest: pending when its loop last stopped, and the loop has not run since.
-        asked: somebody had asked it to end by then, or its loop was broken off.
-        by_callback: no code of the project or a dependency made it, but a callback of the loop.
-        ended: how it ended without having been released; empty while it is alive.
-    """
-
-    __slots__ = (
-        "asked", "at_rest", "by_callback", "coroutine", "coroutine_id", "ended", "loop", "name", "place", "record",
-        "ref", "serial", "started", "what",
-    )  # fmt: skip
-
-    def __init__(self, serial: int, what: What, record: Record, loop: Any) -> None:
-        self.serial = serial
-        self.what = what
-        self.record = record
-        self.loop = _weak(loop)
-        self.ref: Callable[[], Any] = lambda: None
-        self.name = self.coroutine = self.ended = ""
-        self.coroutine_id = 0
-        self.place: frames.Stack = ()
-        self.at_rest = self.asked = self.by_callback = False
-        self.started = True
-
-    def is_over(self, obj: Any) -> bool:
-        """Whether it ran to its end, or was closed."""
-        return bool(obj.done()) if self.what == "task" else obj.ag_frame is None
-
-    def is_running(self) -> bool:
-        """Whether its loop runs, in whatever thread."""
-        loop = self.loop()
-        return loop is not None and bool(loop.is_running())
-
-    def look(self, obj: Any) -> None:
-        """Note where it waits now."""
-        if self.what == "task":
-            coroutine = obj.get_coro()
-            self.name = str(obj.get_name())
-            self.started = has_started(coroutine)
-            self.place = await_stack(coroutine)
-            self.asked = is_ending(obj)
-        else:
-            self.place = await_stack(obj)
 
 
 class AsyncioWitness:
@@ -132,24 +89,24 @@ class AsyncioWitness:
 
     def arm(self) -> None:
         """See what is made from now on; asyncio is waited for, never imported. Twice is harmless."""
-        if self in _armed:
+        if self in listeners:
             return
-        _armed.append(self)
+        listeners.append(self)
         self._recorder.listen(_RUN_EVENT, self._on_run)
         if not self._attach():
             self._recorder.listen("import", self._on_import)
 
     def disarm(self) -> None:
         """Leave asyncio as it was found."""
-        if self in _armed:
-            _armed.remove(self)
+        if self in listeners:
+            listeners.remove(self)
         while self._undo:
             self._undo.pop()()
 
     @property
     def is_armed(self) -> bool:
         """Whether it watches."""
-        return self in _armed
+        return self in listeners
 
     def find(self, serial: int) -> Sighting | None:
         """What has that serial, while it is watched or waits to be told."""
@@ -171,7 +128,7 @@ class AsyncioWitness:
             elif not is_ending(obj):
                 held |= held_by(obj.get_coro())
                 # its wait is over: it goes on when the loop does, and is looked at again then
-                if not _is_due(obj) or _is_closed(sighting):
+                if not is_due(obj) or sighting.is_closed():
                     found.append(sighting)
         # a generator that a pending task is in the middle of is a part of that
         return found + [sighting for sighting, identity in generators if identity not in held]
@@ -201,19 +158,16 @@ class AsyncioWitness:
             return False
         self._tasks = tasks
         self._step = events.Handle._run.__code__
-        registry = getattr(tasks, "_scheduled_tasks", None)  # 3.12 and later
-        registry = getattr(tasks, "_all_tasks", None) if registry is None else registry
-        if self.registry_tells and type(registry) in (weakref.WeakSet, TaskSet):
-            registry.__class__ = TaskSet
-            self._undo.append(partial(_give_back, registry))
-        else:
+        undo = watch_registry(tasks) if self.registry_tells else None
+        if undo is None:
             self.registry_tells = False
-            self._undo.append(wrap_create_task(base.BaseEventLoop))
+            undo = wrap_create_task(base.BaseEventLoop)
+        self._undo.append(undo)
         return True
 
     def _on_import(self, args: Any) -> None:
         # the last module of the package: all that is needed here is loaded by then
-        if args[0] in _LAST_IMPORTS and self._tasks is None and self in _armed:
+        if args[0] in _LAST_IMPORTS and self._tasks is None and self in listeners:
             self._attach()
 
     def note_task(self, task: Any, frame: Any) -> None:
@@ -221,26 +175,26 @@ class AsyncioWitness:
         if not self._recorder.active:
             return
         loop = task.get_loop()
-        _watch_generators(loop)
+        watch_generators(loop)
         coroutine = task.get_coro()
-        stack = _without_factory(frames.walk(frame))
+        stack = without_factory(frames.walk(frame))
         if getattr(coroutine, "__name__", "") == "shutdown_asyncgens":
-            if _caller_of_run(stack) != "project":
+            if caller_of_run(stack) != "project":
                 self._leave_generators(loop)
             return
         step = self._step_of(stack)
-        if len(step) == len(stack) and _is_runner_at_work(frame):
+        if len(step) == len(stack) and is_runner_at_work(frame):
             return  # the runner's own
-        by_callback = len(step) < len(stack) and not any(_is_users(code) for code, _ in step)
+        by_callback = len(step) < len(stack) and not any(is_users(code) for code, _ in step)
         if by_callback and type(coroutine).__name__ == "async_generator_athrow":
             return  # the loop closes a generator that was dropped
         event = "create_task"
         if by_callback and hasattr(coroutine, "cr_code"):
             stack, event = ((coroutine.cr_code, 0),), "made by a callback of the event loop"
-        own = any(code.co_name in _RUNNERS_OWN and not _is_project(code) for code, _ in step)
+        own = is_runners_own(step)
         sighting = self._see("task", task, event, stack, loop, OUTSIDE if own else None)
         sighting.by_callback = by_callback
-        sighting.coroutine = _name_of(coroutine)
+        sighting.coroutine = name_of(coroutine)
         sighting.coroutine_id = id(coroutine)
         sighting.name = str(task.get_name())
         sighting.started = has_started(coroutine)
@@ -250,7 +204,7 @@ class AsyncioWitness:
         if self._recorder.active:
             stack = frames.walk(frame)
             sighting = self._see("asyncgen", generator, "first iteration", stack, self._running_loop(), None)
-            sighting.coroutine = _name_of(generator)
+            sighting.coroutine = name_of(generator)
 
     def _see(
         self, what: What, obj: Any, event: str, stack: frames.Stack, loop: Any, context: Context | None
@@ -288,8 +242,8 @@ class AsyncioWitness:
 
     def _on_run(self, _args: Any) -> None:
         """Some loop starts or stops to run in this thread."""
-        _watch_trio(_real.getframe(2))
-        if not self._alive or self not in _armed:
+        watch_trio(_real.getframe(2))
+        if not self._alive or self not in listeners:
             return
         closes: bool | None = None
         interrupted: bool | None = None
@@ -304,13 +258,13 @@ class AsyncioWitness:
                     sighting.at_rest = True
                     sighting.look(obj)
                     if interrupted is None:
-                        interrupted = _was_interrupted(_real.getframe(2))
+                        interrupted = was_interrupted(_real.getframe(2))
                     sighting.asked |= interrupted
             elif sighting.at_rest:
                 sighting.at_rest = False
                 if sighting.what == "task" and not sighting.asked:
                     if closes is None:
-                        closes = _is_runner_at_work(_real.getframe(2))
+                        closes = is_runner_at_work(_real.getframe(2))
                     if closes:
                         self._leave(identity, sighting, CANCELLED)
 
@@ -319,7 +273,7 @@ class AsyncioWitness:
         if sighting is None or sighting.serial != serial:
             return
         self._alive.pop(identity, None)
-        if sighting.what == "task" and sighting.at_rest and not sighting.asked and self in _armed:
+        if sighting.what == "task" and sighting.at_rest and not sighting.asked and self in listeners:
             self._leave(identity, sighting, DESTROYED)
 
     def _leave_generators(self, loop: Any) -> None:
@@ -355,161 +309,3 @@ class AsyncioWitness:
         if sighting.what == "asyncgen":
             return bool(obj.ag_running)
         return self._running_loop() is not None and self._tasks.current_task() is obj
-
-
-class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
-    """asyncio's registry of tasks, with an `add` that tells."""
-
-    def add(self, item: Any) -> None:
-        super().add(item)
-        if _armed and _armed[-1].registry_tells:
-            _tell(AsyncioWitness.note_task, item, _real.getframe(1))
-
-
-class GeneratorSet(weakref.WeakSet):  # type: ignore[type-arg]
-    """A loop's or a trio run's registry of asynchronous generators, with an `add` that tells."""
-
-    def add(self, item: Any) -> None:
-        super().add(item)
-        if _armed:
-            # the caller is the loop's own hook; the one that iterates is behind it
-            _tell(AsyncioWitness.note_generator, item, _real.getframe(1).f_back)
-
-    def __iter__(self) -> Any:
-        if _armed and _real.getframe(1).f_code.co_name == "finalize_remaining":
-            _tell(AsyncioWitness.note_closing, list(super().__iter__()), None)
-        return super().__iter__()
-
-
-def wrap_create_task(loop_class: Any) -> Callable[[], None]:
-    """Where no registry tells: stand in for the method of the base class of loops.
-
-    A factory of the user's is called inside it as ever.
-    Returns: what undoes it.
-    """
-    real = loop_class.create_task
-
-    @wraps(real)
-    def create_task(self: Any, *args: Any, **kwargs: Any) -> Any:
-        task = real(self, *args, **kwargs)
-        if _armed and not _armed[-1].registry_tells and not task.done():
-            _tell(AsyncioWitness.note_task, task, _real.getframe(1))
-        return task
-
-    loop_class.create_task = create_task
-
-    def undo() -> None:
-        if loop_class.create_task is create_task:
-            loop_class.create_task = real
-
-    return undo
-
-
-def _tell(note: Callable[[AsyncioWitness, Any, Any], None], item: Any, frame: Any) -> None:
-    try:
-        note(_armed[-1], item, frame)
-    except Exception as error:  # an error of ours must never come out of the user's call
-        note_failure(error)
-
-
-def _give_back(registry: Any) -> None:
-    if not _armed:
-        registry.__class__ = weakref.WeakSet
-
-
-def _watch_generators(loop: Any) -> None:
-    _watch_set(getattr(loop, "_asyncgens", None))
-
-
-def _watch_trio(frame: Any) -> None:
-    """trio keeps the generators of a run on the object that sets the hooks."""
-    if frame is not None and frame.f_code.co_name == "install_hooks":
-        _watch_set(getattr(frame.f_locals.get("self"), "alive", None))
-
-
-def _watch_set(generators: Any) -> None:
-    if type(generators) is weakref.WeakSet:
-        generators.__class__ = GeneratorSet
-
-
-def is_ending(task: Any) -> bool:
-    """Whether a cancellation is on its way into a task: asked for, and not yet delivered."""
-    waits = task
-    for _ in range(20):
-        if waits is None:
-            return False
-        if getattr(waits, "_must_cancel", False) or getattr(waits, "_cancel_requested", False) or waits.cancelled():
-            return True
-        waits = getattr(waits, "_fut_waiter", None)
-    return False
-
-
-def _is_due(task: Any) -> bool:
-    waits = getattr(task, "_fut_waiter", None)
-    return waits is not None and waits.done()
-
-
-def _is_closed(sighting: Sighting) -> bool:
-    loop = sighting.loop()
-    return loop is None or bool(loop.is_closed())
-
-
-def _is_runner_at_work(frame: Any) -> bool:
-    """Whether a runner, and not the project itself, makes the loop run to be rid of the leftovers."""
-    for _ in range(_RUNNER_DEPTH):
-        if frame is None:
-            return False
-        if frame.f_code.co_name in _RUNNERS:
-            return not _is_project(frame.f_code)
-        frame = frame.f_back
-    return False
-
-
-def _was_interrupted(frame: Any) -> bool:
-    """Whether the loop stopped before what it was run for was done: nothing had its chance to end by then."""
-    for _ in range(4):
-        if frame is None:
-            return False
-        if frame.f_code.co_name == "run_until_complete":
-            future = frame.f_locals.get("future")
-            return future is not None and not future.done()
-        frame = frame.f_back
-    return False
-
-
-def _caller_of_run(stack: frames.Stack) -> frames.Region:
-    """Whose code has the loop run what was just made a task."""
-    names = [code.co_name for code, _ in stack]
-    index = names.index("run_until_complete") + 1 if "run_until_complete" in names else 0
-    return frames.region(stack[index][0].co_filename) if index < len(stack) else "stdlib"
-
-
-def _without_factory(stack: frames.Stack) -> frames.Stack:
-    """A stack without the user's task factory or loop class in front of asyncio's own `create_task`."""
-    start = 0
-    for index, (code, _) in enumerate(stack[:_FACTORY_DEPTH]):
-        if code.co_flags & _SUSPENDING:
-            break  # an eager task's own code
-        if code.co_name == "create_task" and frames.region(code.co_filename) == "stdlib":
-            start = index
-    return stack[start:]
-
-
-def _is_users(code: Any) -> bool:
-    return frames.region(code.co_filename) in ("project", "dependency")
-
-
-def _is_project(code: Any) -> bool:
-    return frames.region(code.co_filename) == "project"
-
-
-def _name_of(awaitable: Any) -> str:
-    name = getattr(awaitable, "__qualname__", None) or type(awaitable).__qualname__
-    return str(name).rpartition("<locals>.")[2]
-
-
-def _weak(loop: Any) -> Callable[[], Any]:
-    try:
-        return weakref.ref(loop)
-    except TypeError:  # a loop of another kind that can't be weakly referenced: known by nothing but its tasks
-        return lambda: None

@@ -9,6 +9,7 @@ from types import BuiltinMethodType, CodeType, CoroutineType, FrameType, Functio
 from typing import Any
 
 from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.asyncio_stacks import is_users
 
 _TELLER = "_warn_unawaited_coroutine"
 _BLANK = (lambda: None).__code__
@@ -41,7 +42,7 @@ def creation_stack(coroutine: Any, frame: FrameType | None) -> tuple[frames.Stac
         return (), ""
     stack = frames.walk(frame)
     name = coroutine.__name__
-    if _is_users(frame.f_code):
+    if is_users(frame.f_code):
         if _drops_a_result(frame.f_code, frame.f_lasti):
             return stack, "never awaited"
         made = _line_that_names(frame.f_code, name, frames.line_of(frame.f_code, frame.f_lasti))
@@ -83,12 +84,12 @@ def _just_returned(frame: FrameType) -> Iterator[CodeType]:
     values += [base.__dict__[name] for name in attributes for base in kind.__mro__ if name in base.__dict__]
     for value in values:
         code = _code_of(value)
-        if code is not None and _is_users(code):
+        if code is not None and is_users(code):
             yield code
     tasks = sys.modules.get("asyncio.tasks")
     if tasks is not None and tasks.events._get_running_loop() is not None:
         code = getattr(getattr(tasks.current_task(), "_coro", None), "cr_code", None)
-        if code is not None and _is_users(code):
+        if code is not None and is_users(code):
             yield code
 
 
@@ -111,10 +112,6 @@ def _code_of(value: Any) -> CodeType | None:
     if type(value) is FunctionType:
         return value.__code__
     return value.cr_code if type(value) is CoroutineType else None
-
-
-def _is_users(code: CodeType) -> bool:
-    return frames.region(code.co_filename) in ("project", "dependency")
 
 
 def _code_at(filename: str, line: int, function: str) -> CodeType:

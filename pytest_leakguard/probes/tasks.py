@@ -10,10 +10,12 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.asyncio_witness import AsyncioWitness, Sighting
+from pytest_leakguard.origins.asyncio_stacks import name_of
+from pytest_leakguard.origins.asyncio_witness import AsyncioWitness
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.awaiting import await_stack
 from pytest_leakguard.origins.record import Record
+from pytest_leakguard.origins.sighting import Sighting
 from pytest_leakguard.origins.unawaited import creation_stack, teller_frame
 
 TaskKey = tuple[Literal["task", "asyncgen", "coroutine"], int]
@@ -135,7 +137,7 @@ class TaskProbe:
         made, event = creation_stack(coroutine, teller.f_back)
         if self.may_find_older if by_collector is not None else not made:
             return False  # an earlier test may have made it: Python's own warning is all that can be told
-        name = str(coroutine.__qualname__).rpartition("<locals>.")[2]
+        name = name_of(coroutine)
         record = Record(event, None, made, by_collector or recorder.context())
         record.how = "warning"
         self._next += 1

@@ -85,7 +85,8 @@ def test_unused():
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
 PRINTED = {
     "header": [
-        r"leakguard: fd, lantern, object, process, socket, task, temp, thread, unclosed; every test; action fail, grace 1 s$",
+        r"leakguard: fd, lantern, object, process, socket, task, temp, thread, unclosed; "
+        r"every test; action fail, grace 1 s$",
         r"leakguard: dark is not watched: no lamp here$",
     ],
     "leaked": [

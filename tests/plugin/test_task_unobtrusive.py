@@ -126,7 +126,7 @@ def test_a_test_sees_the_same_asyncio(alone, pytester):
     pytester.makepyfile(test_same=SAME)
     ran = alone("-W", "ignore::DeprecationWarning")
     ran.result.assert_outcomes(passed=7)
-    lines = {n: text.rpartition("# ")[2] for n, text in enumerate(SAME.splitlines(), 1) if "  # " in text}
+    lines = {n: text.rpartition("# ")[2] for n, text in enumerate(SAME.strip().splitlines(), 1) if "  # " in text}
     told = {lines[f["origin"]["line"]] for f in ran.findings}
     assert told == {"factory", "loop", "policy", "eager", "python"}
     assert len(ran.findings) == 5
@@ -257,7 +257,7 @@ def test_an_error_of_ours_stays_with_us(recorder, monkeypatch):
     witness = AsyncioWitness(recorder)
     witness.arm()
     monkeypatch.setattr(AsyncioWitness, "note_task", lambda *_: 1 / 0)
-    monkeypatch.setattr("pytest_leakguard.origins.asyncio_witness.note_failure", failures := [].append)
+    monkeypatch.setattr("pytest_leakguard.origins.asyncio_registry.note_failure", failures := [].append)
     try:
         assert asyncio.run(asyncio.sleep(0, "done")) == "done"
     finally:
