@@ -157,7 +157,7 @@ class TaskProbe:
         if not stack:
             return "suspended"
         origin = frames.origin_of(stack, root=self._root, how="unknown", event="")
-        inner = f" for {origin.within[-1]}()" if origin.within else ""
+        inner = f" for {origin.within[-1]}()" if origin.within and origin.within[-1] != origin.function else ""
         word = "waiting" if sighting.what == "task" else "suspended"
         via = f", called from {origin.via}" if origin.via else ""
         return f"{word} at {origin.file}:{origin.line} in {origin.function}{inner}{via}"

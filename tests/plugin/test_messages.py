@@ -73,6 +73,13 @@ def test_failing(tmp_path):
     KEPT_BY_A_FAILED_TEST.append(open(tmp_path / "a.txt", "w"))
     assert 0
 
+def test_task():
+    import asyncio
+    async def main():
+        asyncio.create_task(asyncio.sleep(600), name="sleeper")
+        await asyncio.sleep(0)
+    asyncio.run(main())
+
 @pytest.mark.allow_leaks("fd:*/a.txt", reason="kept on purpose")
 def test_allowed(tmp_path):
     leak(tmp_path / "a.txt")
@@ -104,6 +111,11 @@ PRINTED = {
         r"  what      closed only by the garbage collector: unclosed file <_io.TextIOWrapper name='",
         r"  due       end of function scope; nothing closed it, the garbage collector did$",
     ],
+    "task": [
+        r"LEAK task  test_it.py::test_task$",
+        r"  what      task 'sleeper' of sleep, waiting at python3\.\d+/asyncio/tasks\.py:\d+ in sleep$",
+        r"  due       end of function scope; still pending when its loop stopped; only the runner cancelled it$",
+    ],
     "late": [
         r"=+ late: gone, but only within the grace =+$",
         r"LATE thread  test_it.py::test_late$",
@@ -125,7 +137,7 @@ PRINTED = {
         r"-+ leakguard: left behind after teardown of this failed test -+$",
         r"LEAK fd  test_it.py::test_failing$",
     ],
-    "allowed": [r"leakguard: 9 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
+    "allowed": [r"leakguard: 10 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
     "unused-allow": [
         r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
         r"@pytest.mark.allow_leaks on test_it.py::test_unused$",
@@ -133,7 +145,7 @@ PRINTED = {
     "probe-off": [r"leakguard: probe 'lantern' switched off: LookupError: the oil is out$"],
     "blind": [r"leakguard: blind for socket: a resource leaked on purpose was not seen$"],
     "closing-line": [
-        r"leakguard: 9 tests, 6 leaks, 1 in failed tests, 1 allowed, 1 late, "
+        r"leakguard: 10 tests, 7 leaks, 1 in failed tests, 1 allowed, 1 late, "
         r"peak [\d,]+ of [\d,]+ descriptors \(test_it.py::\w+\), \+\d+\.\d s$",
     ],
     "usage-error": [
