@@ -253,20 +253,24 @@ class AsyncioWitness:
                 continue
             if sighting.is_over(obj):
                 self._alive.pop(identity, None)
-            elif not sighting.is_running():
-                if not sighting.at_rest:
-                    sighting.at_rest = True
-                    sighting.look(obj)
-                    if interrupted is None:
-                        interrupted = was_interrupted(_real.getframe(2))
-                    sighting.asked |= interrupted
-            elif sighting.at_rest:
-                sighting.at_rest = False
+                continue
+            running = sighting.is_running()
+            ending = sighting.what == "task" and is_ending(obj)
+            if not running and not sighting.at_rest:
+                sighting.at_rest = True
+                sighting.look(obj)
+                if interrupted is None:
+                    interrupted = was_interrupted(_real.getframe(2))
+                sighting.asked = ending or interrupted
+            elif sighting.at_rest and (running or ending):
+                # a loop written in C (uvloop) does not count as running yet when it starts
+                sighting.at_rest = not running
                 if sighting.what == "task" and not sighting.asked:
                     if closes is None:
                         closes = is_runner_at_work(_real.getframe(2))
                     if closes:
                         self._leave(identity, sighting, CANCELLED)
+                sighting.asked |= ending
 
     def _died(self, identity: int, serial: int) -> None:
         sighting = self._alive.get(identity)

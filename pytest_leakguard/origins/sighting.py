@@ -62,7 +62,6 @@ class Sighting:
             self.name = str(obj.get_name())
             self.started = has_started(coroutine)
             self.place = await_stack(coroutine)
-            self.asked = is_ending(obj)
         else:
             self.place = await_stack(obj)
 

@@ -17,6 +17,7 @@ import re
 import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, cast
 
 from pytest_leakguard import _real
@@ -34,6 +35,7 @@ _FILE_NUMBER = re.compile(r" name=(\d+)[ >]")
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)")
 _PROCESS = re.compile(r"subprocess (\d+) is still running")
 _KEPT = 1000
+_FINALIZER_DEPTH = 12
 _FINALIZERS = ("__del__", "_exitfunc")
 
 
@@ -175,10 +177,27 @@ class UnclosedProbe:
         self._recorder.moves += 1
         context = self.by_collector or self._recorder.context()
         caught = self._caught[self._next] = Caught(str(text), context, self._recorder.count)
+        if "unclosed event loop" in text:
+            record = self._record_of_dying_loop(_real.getframe(0))
+            if record is not None:
+                caught.settle(record)
         named = next((str(value) for clue, value in _clues(text) if clue == "name"), None)
         if named is not None:
             self._recorder.ask_which_closed(named, caught.settle)
         return self.by_collector is not None
+
+    def _record_of_dying_loop(self, frame: FrameType | None) -> Record | None:
+        """The acquisition of the loop that warns of itself in one of the frames: it still has its sockets."""
+        for _ in range(_FINALIZER_DEPTH):
+            if frame is None:
+                return None
+            if frame.f_code.co_name == "__del__":
+                sock = getattr(frame.f_locals.get("self"), "_ssock", None)
+                # by id, the latest: the collector has cleared the weak references already
+                every = (*self._recorder.before, *self._recorder.records) if sock is not None else ()
+                return next((record for record in reversed(every) if record.object_id == id(sock)), None)
+            frame = frame.f_back
+        return None
 
 
 _PLACEHOLDER = "\0"
@@ -199,7 +218,7 @@ def _is_finalizer(text: str, stack: frames.Stack) -> bool:
         return True
     return any(
         code.co_name in _FINALIZERS or (code.co_name == "__call__" and code.co_filename.endswith("weakref.py"))
-        for code, _ in stack[:12]
+        for code, _ in stack[:_FINALIZER_DEPTH]
     )
 
 

@@ -378,6 +378,35 @@ def test_connection_to_its_own_server():
 """
 )
 
+LOOPS = (
+    HEAD
+    + """
+@pytest.fixture(scope="module")
+def dropped():
+    loop = asyncio.new_event_loop()
+    yield
+    del loop
+
+@pytest.fixture(scope="module")
+def kept():
+    KEPT.append(asyncio.new_event_loop())
+    yield
+
+@pytest.fixture(scope="module")
+def closed():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+def test_loops_of_fixtures(dropped, kept, closed):
+    closed.run_until_complete(turn())
+
+def test_loop_of_its_own():
+    KEPT.append(asyncio.new_event_loop())
+    KEPT[-1].run_until_complete(turn())
+"""
+)
+
 FILES = {
     "pytest.ini": "[pytest]\nasyncio_mode = strict\n",
     "test_endings.py": ENDINGS,
@@ -385,13 +414,14 @@ FILES = {
     "test_coroutines.py": COROUTINES,
     "test_owners.py": OWNERS,
     "test_callbacks.py": CALLBACKS,
+    "test_loops.py": LOOPS,
 }
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, run_tree):
     ran = run_tree(tmp_path_factory.mktemp("rules"), FILES, "-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
-    assert "1 failed, 35 passed" in ran.text, ran.text
+    assert "1 failed, 37 passed" in ran.text, ran.text
     return ran
 
 
@@ -483,6 +513,13 @@ def test_the_task_of_a_connection_is_named_by_its_handler(told):
                   and f["kind"] == "task"]  # fmt: skip
     line = next(n for n, text in enumerate(CALLBACKS.splitlines(), 1) if text.startswith("async def handle_for_ever"))
     assert (finding["origin"]["file"], finding["origin"]["line"]) == ("test_callbacks.py", line)
+
+
+def test_a_loop_that_nobody_closed_is_one_finding(told):
+    """Its selector and its sockets are parts of it, whoever owns it and whether it died or not."""
+    found = [(f["owner"]["name"], f["kind"]) for f in told.report["findings"] if "test_loops.py" in f["test"]]
+    own = "test_loops.py::test_loop_of_its_own"
+    assert sorted(found) == [("dropped", "unclosed"), ("kept", "socket"), (own, "socket")]
 
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "reference" / "messages.md"
