@@ -20,12 +20,15 @@ _ORIGINS = {
     "thread": "audit event of the thread's start" if THREAD_START_HAS_EVENT else "wrapper of the thread's start",
     "process": "audit events subprocess.Popen, os.fork, os.posix_spawn",
     "lock": "the line that called track_lock, or that acquired a wrapped lock",
+    "task": "asyncio's registry of tasks; of a coroutine never awaited the one line that can have made it",
     "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
     "unclosed": "matched with the acquisition by path, descriptor, pid or address",
     "object": "the line that called leak_check.track",
 }
 _LIMITS = (
     "a test's own catch_warnings, pytest.warns or recwarn hides ResourceWarnings raised inside it",
+    "what a task waits for is not run: a task that would end by itself on a loop that lives on is told as pending",
+    "asynchronous generators that are dropped unfinished are closed by asyncio soon after, and not told",
     "threads of C libraries without Python state are not judged",
 )
 

@@ -37,6 +37,7 @@ from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.probes.recorded import RecordedProbe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
+from pytest_leakguard.probes.tasks import TaskProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
 from pytest_leakguard.probes.unclosed import UnclosedProbe
@@ -127,6 +128,8 @@ class Watch:
         self._recorded: dict[str, RecordedProbe] = {
             probe.kind: probe for probe in (mappings, self.connections, self.executors, self.locks)
         }
+        self.tasks = TaskProbe(self.recorder, root=root)
+        self.unclosed.on_runtime_warning = self.tasks.note_unawaited
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -137,6 +140,7 @@ class Watch:
                 self._threads,
                 ProcessProbe(),
                 self.locks,
+                self.tasks,
                 TempProbe(self.recorder, short),
                 self.unclosed,
                 self.objects,
@@ -151,9 +155,15 @@ class Watch:
         self._picture = Picture(frozenset())
         self._undo: list[Callable[[], None]] = []
 
-    def start(self) -> None:
-        """Begin to record."""
+    def start(self, kinds: Collection[str] = KINDS) -> None:
+        """Begin to record.
+
+        Args:
+            kinds: what is watched; asyncio is left alone where that is not among it.
+        """
         self.recorder.start()
+        if "task" in kinds:
+            self.tasks.arm(trace=self.tracer is not None)
         self._undo.append(wrap_thread_start(self.recorder))
         self.executors.start()
         self._undo.append(self.executors.stop)
@@ -166,6 +176,7 @@ class Watch:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
         self.unclosed.unwatch()
+        self.tasks.disarm()
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
@@ -228,6 +239,8 @@ class Watch:
             return False
         if any(probe.keys() != census.get(kind) for kind, probe in self._recorded.items() if kind in census):
             return False
+        if self.tasks.mark() and self.tasks.keys() != census.get("task"):
+            return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
             if self._threads.keys() != census.get("thread"):
@@ -289,6 +302,7 @@ class Watch:
         with self.recorder.silence():
             matcher = self.matcher()
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            _join_event_loops(suspects)
             self._join_attached(suspects)
         return suspects
 
@@ -298,7 +312,7 @@ class Watch:
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
-        match, whole = self._match(resource, matcher)
+        match, whole = (Match(self.tasks.record(key)), None) if kind == "task" else self._match(resource, matcher)
         if whole is not None and whole[0] == "executor":
             resource = self.executors.in_words(resource, whole[1])
         record = match.record
@@ -314,6 +328,8 @@ class Watch:
             )
         else:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
+        if kind == "task" and acquisition.origin.file is None:
+            acquisition = replace(acquisition, origin=Origin(reason=resource.reason))
         # of the descriptors on a database it is not certain yet which one is the connection's
         is_certain = kind == "fd" and self.connections.whole_of(resource) is None and whole is None
         if is_certain and record is not None and isinstance(key, tuple):
@@ -365,6 +381,8 @@ class Watch:
             return holders.thread_object(key[0])
         if kind == "object":
             return self.objects.live(key)
+        if kind == "task":
+            return self.tasks.live(key)
         if suspect.record is not None and suspect.record.ref is not None:
             return suspect.record.ref()
         return None
@@ -383,6 +401,10 @@ class Watch:
         if obj is None and kind == "process" and isinstance(key, tuple):
             return holders.popen_of(key[0])
         return obj
+
+    def may_end(self, item: Item) -> bool:
+        """Whether a resource could go while this thread waits, as far as its kind tells."""
+        return item[0] != "task" or self.tasks.may_end(item[1])
 
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.
@@ -461,6 +483,7 @@ def _join_event_loops(suspects: list[Suspect]) -> None:
     polls = [s for s in suspects if s.resource.subject == "epoll"]
     for loop, poll in zip(loops[::2], polls, strict=False):
         poll.mark = loop.mark
+        poll.record = loop.record
         poll.acquisition = loop.acquisition
     for loop in loops:
         loop.resource = replace(

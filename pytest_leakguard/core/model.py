@@ -16,11 +16,11 @@ Key = Hashable
 
 Phase = Literal["setup", "call", "teardown"]
 Verdict = Literal["leaked", "unclosed", "late"]
-How = Literal["audit", "wrap", "trace", "track", "unknown"]
+How = Literal["audit", "wrap", "trace", "track", "warning", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
 
-KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "lock", "temp", "unclosed", "object")
+KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "task", "lock", "temp", "unclosed", "object")
 """The kinds this version knows by itself, in the order in which a report tells them."""
 
 
@@ -37,6 +37,7 @@ class Resource:
         clues: what an acquisition must share to be taken for its origin, strongest
             first: ``("path", "/tmp/x")``, ``("fd", 12)``, ``("thread", ident)``, ``("pid", 77)``.
         reason: why no origin can be known when no clue leads to one.
+        ended: how it ended, where it is gone although nobody released it.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Resource:
     fix: str = ""
     clues: tuple[tuple[str, Hashable], ...] = ()
     reason: str = ""
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,7 +170,15 @@ def _order(case: Case) -> tuple[int, str]:
     return (KINDS.index(kind) if kind in KINDS else len(KINDS), case.resource.subject)
 
 
-_STATES = {"thread": "alive", "process": "there", "temp": "there", "mmap": "there", "lock": "held", "object": "alive"}
+_STATES = {
+    "thread": "alive",
+    "process": "there",
+    "task": "unfinished",
+    "temp": "there",
+    "mmap": "there",
+    "lock": "held",
+    "object": "alive",
+}
 
 
 def _due(case: Case) -> str:
@@ -182,6 +190,8 @@ def _due(case: Case) -> str:
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
     state = _STATES.get(case.resource.kind, "open")
+    if case.resource.ended:
+        return f"{case.until or scope}; {case.resource.ended}"
     if case.until:
         closed = "nothing closed it, the garbage collector did"
         return f"{case.until}; {closed if case.verdict == 'unclosed' else f'still {state}, {looks}'}"

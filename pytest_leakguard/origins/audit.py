@@ -57,15 +57,24 @@ def _hook(event: str, args: Any) -> None:
         try:
             handler(args)
         except Exception as error:  # an error of ours must never come out of the user's call
-            _note_failure(error)
+            note_failure(error)
 
 
 _failures: list[str] = []
 
 
-def _note_failure(error: Exception) -> None:
+def note_failure(error: Exception) -> None:
+    """Keep an error of ours for the report."""
     if len(_failures) < 10:
         _failures.append(f"audit hook: {type(error).__name__}: {error}")
+
+
+def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
+    def handle(args: Any) -> None:
+        first(args)
+        second(args)
+
+    return handle
 
 
 class Recorder:
@@ -112,8 +121,10 @@ class Recorder:
         }
 
     def listen(self, handlers: Handlers) -> None:
-        """Have more events handled; before `start`."""
-        self._handlers.update(handlers)
+        """Have more events handled, after whoever handles them already; they must not raise or keep anything."""
+        for event, handler in handlers.items():
+            earlier = self._handlers.get(event)
+            self._handlers[event] = handler if earlier is None else _both(earlier, handler)
 
     def note(self, event: str, frame: FrameType | None, detail: object = None) -> Record:
         """Record an acquisition for a handler that stands elsewhere."""

@@ -54,6 +54,7 @@ def reach(
     texts: Iterable[str] = (),
     *,
     numbers: Iterable[int] = (),
+    around: tuple[type, ...] = (),
     at_most: int = OBJECTS_AT_MOST,
 ) -> Reach:
     """Which targets and texts the roots lead to.
@@ -63,6 +64,7 @@ def reach(
         targets: live objects, compared by identity.
         texts: paths, found as strings (and inside pathlib's paths, which hold them).
         numbers: found as ints; only for such as are rare enough to be no coincidence, like pids.
+        around: classes whose instances are not looked into.
         at_most: objects looked at before giving up; the answer is then not complete.
     Returns: the ids of the targets found, the texts and the numbers found.
     """
@@ -98,6 +100,8 @@ def reach(
                 continue
             if len(seen) > at_most:
                 return Reach(frozenset(objects), frozenset(found), frozenset(counted), False)
+            if around and issubclass(type(obj), around):
+                continue
             children = _children(obj)
             if children is None:
                 complete = False

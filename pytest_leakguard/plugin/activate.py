@@ -57,7 +57,7 @@ def activate(
         presenter = Presenter(config, guard, tally)
         config.pluginmanager.register(presenter, PRESENTER_NAME)
         guard.wake = presenter.wake
-    watch.start()
+    watch.start(kinds)
     config.add_cleanup(watch.stop)
     if not config.option.collectonly:
         guard.blind = blind_kinds(watch, kinds)

@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection
 from types import ModuleType
+from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.holding import Path
@@ -146,6 +147,35 @@ def _unclosed(watch: Watch) -> Release:
     return release
 
 
+def _task(watch: Watch) -> Release:
+    asyncio: Any = sys.modules.get("asyncio")
+    before = watch.tasks.keys()
+    coroutine = _never_awaited()
+    if hasattr(asyncio, "SelectorEventLoop"):
+        loop = asyncio.SelectorEventLoop()
+        task = loop.create_task(coroutine)
+        task._log_destroy_pending = False
+    else:
+        # asyncio is not imported for the sake of a canary
+        loop = None
+        with warnings.catch_warnings(), watch.collecting(watch.recorder.context(), lambda: None):
+            watch.unclosed.watch()
+            del coroutine
+
+    def release() -> None:
+        for key in watch.tasks.keys() - before:
+            watch.tasks.forget(key)
+        if loop is not None:
+            coroutine.close()
+            loop.close()
+
+    return release
+
+
+async def _never_awaited() -> None:
+    """Made, and that is all."""
+
+
 class _Tracked:
     """Something that can be tracked."""
 
@@ -164,6 +194,7 @@ CANARIES: dict[str, Callable[[Watch], Release]] = {
     "thread": _thread,
     "process": _process,
     "lock": _lock,
+    "task": _task,
     "temp": _temp,
     "unclosed": _unclosed,
     "object": _object,

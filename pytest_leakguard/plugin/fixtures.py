@@ -199,7 +199,8 @@ class _Block(AbstractContextManager[None]):
             if not new:
                 return []
             _real.gc_collect()
-            grace = self._grace_seconds if watch.may_still_change() else 0.0
+            patient = any(map(watch.may_end, new)) and watch.may_still_change()
+            grace = self._grace_seconds if patient else 0.0
 
             def look() -> set[Item]:
                 watch.young.collect()

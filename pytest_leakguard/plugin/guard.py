@@ -88,7 +88,7 @@ class Guard:
         self._node_setups = NodeSetups(self._open_node, self._node_ready)
         self._before_node: dict[int, set[Item]] = {}
         self._last_parent: object = None
-        self._sees_unclosed = "unclosed" in kinds and "unclosed" in watch.roster.kinds
+        self._sees_unclosed = bool({"unclosed", "task"} & kinds) and "unclosed" in watch.roster.kinds
         self._has_fresh_filters = config.pluginmanager.has_plugin("warnings")
         self._marks: tuple[Any, ...] = ()
         self._moves = 0
@@ -177,6 +177,8 @@ class Guard:
         for item in items:
             if item.get_closest_marker("no_leaks") or item.get_closest_marker("allow_leaks"):
                 own = options.item_settings(item, self.settings, self.kinds, self.known_kinds)
+                if "task" in own.kinds:
+                    self.watch.tasks.arm()
                 if own.rules:
                     self._allowing[item.nodeid] = own.rules
 
@@ -272,6 +274,7 @@ class Guard:
             return self.delivery.has_unsent
         self._close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
+        watch.tasks.may_find_older = self._since_full_look > 1
         with watch.collecting(_context_of(item), self._bring):
             watch.young.collect()
         if judge.needs_to_judge() or self._brought or self.delivery.has_unsent:
@@ -310,6 +313,7 @@ class Guard:
     def _looked_at(self, item: pytest.Item) -> None:
         self._since_full_look = 0
         self._looked_after = item.nodeid
+        self.watch.tasks.may_find_older = False
 
     def _settle_marks(self) -> None:
         self._marks = self.watch.roster.marks()

@@ -112,6 +112,8 @@ class Judge:
                 self.watch.unclosed.forget(key)
             elif kind == "object":
                 self.watch.objects.forget(key)
+            elif kind == "task":
+                self.watch.tasks.forget(key)
             else:
                 self._know(kind, key)
                 if kind == "temp":
@@ -240,6 +242,8 @@ class Judge:
             owner = suspect.acquisition.owner
             if owner.kind == "nobody" or suspect.item in by_design or _is_part_of_blamed(suspect):
                 self._know(*suspect.item)
+            elif owner.kind == "test" and suspect.resource.ended:
+                now.append(Deferred(suspect, test))  # over already: nothing can release it any more
             elif owner.kind == "test":
                 searched.append(suspect)
             elif self.watch.ledger.is_alive(owner.serial):
@@ -307,7 +311,8 @@ class Judge:
             return set(wanted) - watch.gone(wanted)
 
         # what nothing but this thread could release needs no patience
-        grace = grace_seconds if watch.may_still_change(self._told_threads) else 0.0
+        patient = any(map(watch.may_end, wanted)) and watch.may_still_change(self._told_threads)
+        grace = grace_seconds if patient else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
         judged = []
         for item, deferred in wanted.items():
@@ -362,6 +367,8 @@ class Judge:
                 suspect.record.pinned, suspect.record.blamed = False, True
             if suspect.item[0] == "object":
                 watch.objects.forget(suspect.item[1])
+            elif suspect.item[0] == "task":
+                watch.tasks.forget(suspect.item[1])
         self.tidy()
 
     def tidy(self) -> None:

@@ -73,6 +73,18 @@ ONCE: tuple[OnceRule, ...] = (
         reason="trio keeps idle worker threads for the next use; they end by themselves after ten seconds",
     ),
     OnceRule(
+        kinds=frozenset({"fd", "socket"}),
+        module="anyio/_backends/_asyncio.py",
+        function="TestRunner.__enter__",
+        reason="anyio's plugin keeps one event loop for the tests and fixtures that overlap, and closes it after them",
+    ),
+    OnceRule(
+        kinds=frozenset({"task"}),
+        module="anyio/_backends/_asyncio.py",
+        function="AsyncIOBackend.setup_process_pool_exit_at_shutdown",
+        reason="anyio keeps worker processes for the life of a loop, and a task that ends them when it is cancelled",
+    ),
+    OnceRule(
         kinds=frozenset({"fd", "mmap", "temp"}),
         module="multiprocessing/heap.py",
         function="Arena.__init__",

@@ -140,16 +140,35 @@ class Scopes:
 
     @staticmethod
     def _search(scope: LiveScope, suspects: list[Suspect], found: dict[tuple[str, Any], list[LiveScope]]) -> None:
-        live = {id(suspect.live): suspect for suspect in suspects if suspect.live is not None}
-        texts = {_text(suspect) for suspect in suspects if suspect.item[0] == "temp"}
-        if not live and not texts:
-            return
-        result = reach(scope.roots(), [suspect.live for suspect in live.values()], texts)
-        for suspect in suspects:
-            hit = id(suspect.live) in result.objects or _text(suspect) in result.texts
-            # a search that gave up says nothing: then the fixture keeps the benefit of the doubt
-            if hit or (not result.complete and scope.has_finalizer and suspect.live is not None):
-                found[suspect.item].append(scope)
+        tasks = [suspect for suspect in suspects if suspect.item[0] == "task"]
+        if tasks:
+            # a loop leads to all its tasks, and releases none
+            _find(scope, tasks, found, _loop_classes())
+        _find(scope, [suspect for suspect in suspects if suspect.item[0] != "task"], found)
+
+
+def _find(
+    scope: LiveScope,
+    suspects: list[Suspect],
+    found: dict[tuple[str, Any], list[LiveScope]],
+    around: tuple[type, ...] = (),
+) -> None:
+    """Note for which suspects the search from a scope ends well."""
+    live = {id(suspect.live): suspect for suspect in suspects if suspect.live is not None}
+    texts = {_text(suspect) for suspect in suspects if suspect.item[0] == "temp"}
+    if not live and not texts:
+        return
+    result = reach(scope.roots(), [suspect.live for suspect in live.values()], texts, around=around)
+    for suspect in suspects:
+        hit = id(suspect.live) in result.objects or _text(suspect) in result.texts
+        # a search that gave up says nothing: then the fixture keeps the benefit of the doubt
+        if hit or (not result.complete and scope.has_finalizer and suspect.live is not None):
+            found[suspect.item].append(scope)
+
+
+def _loop_classes() -> tuple[type, ...]:
+    base = getattr(sys.modules.get("asyncio"), "AbstractEventLoop", None)
+    return (base,) if isinstance(base, type) else ()
 
 
 def _text(suspect: Suspect) -> str:

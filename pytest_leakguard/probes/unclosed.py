@@ -17,6 +17,7 @@ import re
 import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, cast
 
 from pytest_leakguard import _real
@@ -34,6 +35,7 @@ _FILE_NUMBER = re.compile(r" name=(\d+)[ >]")
 _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)")
 _PROCESS = re.compile(r"subprocess (\d+) is still running")
 _KEPT = 1000
+_FINALIZER_DEPTH = 12
 _FINALIZERS = ("__del__", "_exitfunc")
 
 
@@ -62,8 +64,9 @@ class _Witness:
 
     pattern = "pytest-leakguard: notes ResourceWarnings"
 
-    def __init__(self, note: Callable[[str], bool]) -> None:
+    def __init__(self, note: Callable[[str], bool], note_runtime: Callable[[str], bool]) -> None:
         self._note = note
+        self._note_runtime = note_runtime
         self._texts: dict[int, str] = {}
 
     def match(self, text: str, *_: object) -> bool:
@@ -72,14 +75,16 @@ class _Witness:
         return True
 
     def category(self) -> type[Warning]:
-        """A class whose subclasses are the ResourceWarnings to swallow."""
+        """A class whose subclasses are the warnings to swallow."""
 
         class Meta(type):
             def __subclasscheck__(cls, category: type) -> bool:
                 text = self._texts.pop(_real.get_ident(), None)
-                if text is None or not issubclass(category, ResourceWarning):
+                if text is None:
                     return False
-                return self._note(text)
+                if issubclass(category, ResourceWarning):
+                    return self._note(text)
+                return issubclass(category, RuntimeWarning) and self._note_runtime(text)
 
         return cast("type[Warning]", Meta("ResourceWarning", (ResourceWarning,), {}))
 
@@ -96,7 +101,9 @@ class UnclosedProbe:
         self._shorten = shorten
         self._caught: dict[int, Caught] = {}
         self._next = 0
-        self._witness = _Witness(self._note)
+        self._witness = _Witness(self._note, lambda text: self.on_runtime_warning(text, self.by_collector))
+        self.on_runtime_warning: Callable[[str, Context | None], bool] = lambda text, by_collector: False
+        """Told of each RuntimeWarning, through the same entry; says whether it is to go no further."""
         self._category = self._witness.category()
         self._entry = ("ignore", self._witness, self._category, None, 0)
         self.by_collector: Context | None = None
@@ -177,10 +184,27 @@ class UnclosedProbe:
         self._recorder.moves += 1
         context = self.by_collector or self._recorder.context()
         caught = self._caught[self._next] = Caught(str(text), context, self._recorder.count)
+        if "unclosed event loop" in text:
+            record = self._record_of_dying_loop(_real.getframe(0))
+            if record is not None:
+                caught.settle(record)
         named = next((str(value) for clue, value in _clues(text) if clue == "name"), None)
         if named is not None:
             self._recorder.ask_which_closed(named, caught.settle)
         return self.by_collector is not None
+
+    def _record_of_dying_loop(self, frame: FrameType | None) -> Record | None:
+        """The acquisition of the loop that warns of itself in one of the frames: it still has its sockets."""
+        for _ in range(_FINALIZER_DEPTH):
+            if frame is None:
+                return None
+            if frame.f_code.co_name == "__del__":
+                sock = getattr(frame.f_locals.get("self"), "_ssock", None)
+                # by id, the latest: the collector has cleared the weak references already
+                every = (*self._recorder.before, *self._recorder.records) if sock is not None else ()
+                return next((record for record in reversed(every) if record.object_id == id(sock)), None)
+            frame = frame.f_back
+        return None
 
 
 _PLACEHOLDER = "\0"
@@ -201,7 +225,7 @@ def _is_finalizer(text: str, stack: frames.Stack) -> bool:
         return True
     return any(
         code.co_name in _FINALIZERS or (code.co_name == "__call__" and code.co_filename.endswith("weakref.py"))
-        for code, _ in stack[:12]
+        for code, _ in stack[:_FINALIZER_DEPTH]
     )
 
 

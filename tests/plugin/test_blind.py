@@ -21,6 +21,7 @@ PROBES = {
     "process": "processes.ProcessProbe",
     "lock": "locks.LockProbe",
     "temp": "tempfiles.TempProbe",
+    "task": "tasks.TaskProbe",
     "unclosed": "unclosed.UnclosedProbe",
     "object": "objects.ObjectProbe",
 }

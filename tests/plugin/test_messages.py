@@ -73,6 +73,13 @@ def test_failing(tmp_path):
     KEPT_BY_A_FAILED_TEST.append(open(tmp_path / "a.txt", "w"))
     assert 0
 
+def test_task():
+    import asyncio
+    async def main():
+        asyncio.create_task(asyncio.sleep(600), name="sleeper")
+        await asyncio.sleep(0)
+    asyncio.run(main())
+
 @pytest.mark.allow_leaks("fd:*/a.txt", reason="kept on purpose")
 def test_allowed(tmp_path):
     leak(tmp_path / "a.txt")
@@ -85,7 +92,8 @@ def test_unused():
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
 PRINTED = {
     "header": [
-        r"leakguard: fd, lantern, object, process, socket, temp, thread, unclosed; every test; action fail, grace 1 s$",
+        r"leakguard: fd, lantern, object, process, socket, task, temp, thread, unclosed; "
+        r"every test; action fail, grace 1 s$",
         r"leakguard: dark is not watched: no lamp here$",
     ],
     "leaked": [
@@ -104,6 +112,11 @@ PRINTED = {
         r"  due       end of function scope; nothing closed it, the garbage collector did$",
     ],
     "held": [r"  held      module test_it, global `\w+` -> .*list\[\d+\] -> TextIOWrapper$"],
+    "task": [
+        r"LEAK task  test_it.py::test_task$",
+        r"  what      task 'sleeper' of sleep, waiting at python3\.\d+/asyncio/tasks\.py:\d+ in sleep$",
+        r"  due       end of function scope; still pending when its loop stopped; only the runner cancelled it$",
+    ],
     "late": [
         r"=+ late: gone, but only within the grace =+$",
         r"LATE thread  test_it.py::test_late$",
@@ -125,7 +138,7 @@ PRINTED = {
         r"-+ leakguard: left behind after teardown of this failed test -+$",
         r"LEAK fd  test_it.py::test_failing$",
     ],
-    "allowed": [r"leakguard: 9 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
+    "allowed": [r"leakguard: 10 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
     "unused-allow": [
         r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
         r"@pytest.mark.allow_leaks on test_it.py::test_unused$",
@@ -133,12 +146,12 @@ PRINTED = {
     "probe-off": [r"leakguard: probe 'lantern' switched off: LookupError: the oil is out$"],
     "blind": [r"leakguard: blind for socket: a resource leaked on purpose was not seen$"],
     "closing-line": [
-        r"leakguard: 9 tests, 6 leaks, 1 in failed tests, 1 allowed, 1 late, "
+        r"leakguard: 10 tests, 7 leaks, 1 in failed tests, 1 allowed, 1 late, "
         r"peak [\d,]+ of [\d,]+ descriptors \(test_it.py::\w+\), \+\d+\.\d s$",
     ],
     "usage-error": [
         r"ERROR: leakguard_probes \(ini file tox.ini\): unknown kind 'fsd'; did you mean 'fd'\?$",
-        r"Known: dark, fd, lantern, object, process, socket, temp, thread, unclosed\.$",
+        r"Known: dark, fd, lantern, object, process, socket, task, temp, thread, unclosed\.$",
     ],
 }  # fmt: skip
 

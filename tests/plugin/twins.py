@@ -44,6 +44,10 @@ KINDS = {
         acquire="it = subprocess.Popen([sys.executable, '-S', '-c', 'import sys; sys.stdin.read()'], stdin=-1) #",
         release="it.communicate()",
     ),
+    "task": Kind(
+        acquire="it = LOOP.create_task(asyncio.sleep(600)) #",
+        release="it.cancel(), LOOP.run_until_complete(asyncio.wait([it]))",
+    ),
     "temp": Kind(acquire="it = tempfile.mkdtemp() #", release="os.rmdir(it)"),
     "unclosed": Kind(
         acquire="it = open(DATA / 'ROW.txt') #", release="it.close()", lose="it = None", verdict="unclosed"
@@ -92,6 +96,7 @@ SCOPES = {
 }
 
 HEAD = """
+import asyncio
 import mmap
 import os
 import pathlib
@@ -110,6 +115,7 @@ from pytest_leakguard import track_lock
 
 DATA = pathlib.Path(os.environ["TWINS_DATA"])
 KEPT = []
+LOOP = asyncio.new_event_loop()
 
 
 class Thing:

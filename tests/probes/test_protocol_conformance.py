@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import mmap
 import os
@@ -73,6 +74,13 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         lock = watch.locks.track(threading.Lock(), sys._getframe(), False)
         lock.acquire()
         stack.callback(lock.release)
+    elif kind == "task":
+        watch.tasks.witness.arm()
+        stack.callback(watch.tasks.witness.disarm)
+        loop = asyncio.new_event_loop()
+        stack.callback(loop.close)
+        task = loop.create_task(asyncio.sleep(0))
+        stack.callback(lambda: loop.run_until_complete(task))
     elif kind == "temp":
         (folder / "left").write_text("x")
         watch.recorder.created[str(folder / "left")] = Record("open", None, (), OUTSIDE)

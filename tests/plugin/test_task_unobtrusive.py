@@ -1,0 +1,265 @@
+"""Watching tasks changes nothing that a test could see, and costs nothing where asyncio is not used."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from asyncio import tasks
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_leakguard.core.ledger import Ledger
+from pytest_leakguard.origins.asyncio_witness import REGISTRY_TELLS, AsyncioWitness
+from pytest_leakguard.origins.audit import Recorder
+
+SAME = """
+import asyncio, gc, sys, weakref
+from asyncio import base_events
+
+made = []
+
+class Loop(asyncio.SelectorEventLoop):
+    def create_task(self, coro, **kwargs):
+        made.append("loop")
+        return asyncio.Task(coro, loop=self)
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    def new_event_loop(self):
+        made.append("policy")
+        return super().new_event_loop()
+
+async def worker():
+    await asyncio.sleep(600)
+
+def factory(loop, coro, **kwargs):
+    made.append("factory")
+    return asyncio.Task(coro, loop=loop, **kwargs)
+
+async def turn():
+    await asyncio.sleep(0)
+
+def test_nothing_is_replaced():
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert loop.get_task_factory() is None
+        hooks = sys.get_asyncgen_hooks()
+        assert hooks.firstiter == loop._asyncgen_firstiter_hook
+        assert hooks.finalizer == loop._asyncgen_finalizer_hook
+        task = asyncio.create_task(turn())
+        assert "cb" not in repr(task)
+        await task
+    if sys.version_info < (3, 14):
+        assert base_events.BaseEventLoop.create_task.__code__.co_filename == base_events.__file__
+    assert sys.get_coroutine_origin_tracking_depth() == 0
+    before = sys.get_asyncgen_hooks()
+    asyncio.run(main())
+    assert sys.get_asyncgen_hooks() == before
+
+def test_tasks_die_as_ever():
+    async def main():
+        task = asyncio.create_task(turn())
+        await task
+        seen = weakref.ref(task)
+        del task
+        await turn()
+        assert seen() is None
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
+
+def test_the_users_factory_is_called():
+    made.clear()
+    async def main():
+        asyncio.get_running_loop().set_task_factory(factory)
+        asyncio.create_task(worker())  # factory
+        await turn()
+        assert asyncio.get_running_loop().get_task_factory() is factory
+    asyncio.run(main())
+    assert made[0] == "factory"
+
+def test_a_loop_of_its_own():
+    loop = Loop()
+    async def main():
+        asyncio.create_task(worker())  # loop
+        await turn()
+    loop.run_until_complete(main())
+    loop.close()
+    assert made.count("loop") == 2
+
+def test_a_policy_of_its_own():
+    asyncio.set_event_loop_policy(Policy())
+    async def main():
+        asyncio.create_task(worker())  # policy
+        await turn()
+    try:
+        asyncio.run(main())
+    finally:
+        asyncio.set_event_loop_policy(None)
+    assert "policy" in made
+
+def test_an_eager_task():
+    async def main():
+        if hasattr(asyncio, "eager_task_factory"):
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        await asyncio.create_task(turn())
+        asyncio.create_task(worker())  # eager
+        await turn()
+    asyncio.run(main())
+
+class Mine(asyncio.tasks._PyTask):
+    pass
+
+def test_a_task_written_in_python():
+    async def main():
+        Mine(worker(), loop=asyncio.get_running_loop())  # python
+        await turn()
+    asyncio.run(main())
+"""
+
+
+def test_a_test_sees_the_same_asyncio(alone, pytester):
+    """Factories, policies, loops and tasks of the user's work as ever, and what they leave is seen."""
+    pytester.makepyfile(test_same=SAME)
+    ran = alone("-W", "ignore::DeprecationWarning")
+    ran.result.assert_outcomes(passed=7)
+    lines = {n: text.rpartition("# ")[2] for n, text in enumerate(SAME.strip().splitlines(), 1) if "  # " in text}
+    told = {lines[f["origin"]["line"]] for f in ran.findings}
+    assert told == {"factory", "loop", "policy", "eager", "python"}
+    assert len(ran.findings) == 5
+
+
+LOADED = """
+import json, sys
+
+def test_it():
+    with open("loaded.json", "w") as stream:
+        json.dump(sorted(name for name in sys.modules if name.partition(".")[0] in ("asyncio", "_asyncio")), stream)
+"""
+
+
+def test_asyncio_is_not_imported_for_it(alone, pytester, monkeypatch):
+    """A suite without asyncio runs without it."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(LOADED)
+    pytester.runpytest("-p", "no:leakguard")
+    before = (pytester.path / "loaded.json").read_text()
+    assert alone().result.ret == 0
+    assert (pytester.path / "loaded.json").read_text() == before
+
+
+def test_asyncio_that_a_test_imports_is_watched(alone, pytester):
+    """The first import comes in the middle of the run."""
+    pytester.makepyfile(
+        """
+        def test_it():
+            import asyncio
+            async def main():
+                asyncio.create_task(asyncio.sleep(600))
+                await asyncio.sleep(0)
+            asyncio.run(main())
+        """
+    )
+    (finding,) = alone().findings
+    assert (finding["kind"], finding["subject"]) == ("task", "sleep")
+
+
+LEFT_ALONE = """
+import asyncio, weakref
+from asyncio import tasks
+import pytest
+
+def registry():
+    return getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
+
+def test_left_alone():
+    assert type(registry()) is weakref.WeakSet
+    async def main():
+        asyncio.create_task(asyncio.sleep(600))
+        await asyncio.sleep(0)
+    asyncio.run(main())
+"""
+
+
+def test_a_kind_that_is_not_asked_for_leaves_asyncio_alone(alone, pytester):
+    """`-task` costs nothing and finds nothing."""
+    pytester.makepyfile(LEFT_ALONE)
+    ran = alone("--leakguard-probes=-task")
+    ran.result.assert_outcomes(passed=1)
+    assert ran.findings == []
+
+
+def test_a_mark_can_ask_for_it(alone, pytester):
+    """The kind is watched as soon as one collected test wants it."""
+    pytester.makepyfile(LEFT_ALONE.replace("def test_left", "@pytest.mark.no_leaks(add='task')\ndef test_left")
+                        .replace("is weakref", "is not weakref"))  # fmt: skip
+    (finding,) = alone("--leakguard-probes=fd").findings
+    assert finding["kind"] == "task"
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """One that records nothing by itself; started, it would take the place of the one that watches this suite."""
+    monkeypatch.setattr(Recorder, "active", True)
+    return Recorder(Ledger())
+
+
+@pytest.mark.parametrize("registry_tells", [True, False] if REGISTRY_TELLS else [False])
+def test_both_ways_of_seeing_a_task_made(recorder, registry_tells):
+    """Through the registry, or as on 3.14 through `create_task`; what was exchanged is given back."""
+    before = asyncio.base_events.BaseEventLoop.create_task
+    witness = AsyncioWitness(recorder, registry_tells=registry_tells)
+    witness.arm()
+    loop = asyncio.new_event_loop()
+    try:
+        task = loop.create_task(asyncio.sleep(0.0), name="seen")
+        assert [sighting.name for sighting in witness.pending()] == ["seen"]
+        assert witness.seen == 1
+        loop.run_until_complete(task)
+        assert witness.pending() == []
+    finally:
+        loop.close()
+        witness.disarm()
+    assert asyncio.base_events.BaseEventLoop.create_task is before
+
+
+def test_a_registry_of_another_build_is_left_alone(recorder, monkeypatch):
+    """An interpreter that keeps its tasks in some other way has `create_task` wrapped."""
+    name = "_scheduled_tasks" if hasattr(tasks, "_scheduled_tasks") else "_all_tasks"
+    monkeypatch.setattr(tasks, name, SimpleNamespace())
+    before = asyncio.base_events.BaseEventLoop.create_task
+    witness = AsyncioWitness(recorder)
+    witness.arm()
+    try:
+        assert asyncio.base_events.BaseEventLoop.create_task is not before
+    finally:
+        witness.disarm()
+    assert asyncio.base_events.BaseEventLoop.create_task is before
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 has no such registry")
+def test_the_registry_has_its_class_back(recorder):
+    """After the last witness has gone."""
+    registry = getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
+    before = type(registry)
+    witness = AsyncioWitness(recorder)
+    witness.arm()
+    assert type(registry) is not weakref.WeakSet
+    witness.disarm()
+    assert type(registry) is before
+
+
+def test_an_error_of_ours_stays_with_us(recorder, monkeypatch):
+    """A task that can't be noted is made all the same."""
+    witness = AsyncioWitness(recorder)
+    witness.arm()
+    monkeypatch.setattr(AsyncioWitness, "note_task", lambda *_: 1 / 0)
+    monkeypatch.setattr("pytest_leakguard.origins.asyncio_registry.note_failure", failures := [].append)
+    try:
+        assert asyncio.run(asyncio.sleep(0, "done")) == "done"
+    finally:
+        witness.disarm()
+    assert isinstance(failures.__self__[0], ZeroDivisionError)
