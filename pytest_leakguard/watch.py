@@ -31,6 +31,8 @@ from pytest_leakguard.probes.processes import ProcessProbe, has_children
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
+from pytest_leakguard.probes.state import StateProbe
+from pytest_leakguard.probes.state_digest import BEHIND
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
 from pytest_leakguard.probes.unclosed import UnclosedProbe
@@ -78,6 +80,7 @@ class Watch:
         self._threads = ThreadProbe(root)
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
+        self.state = StateProbe(self.recorder, root)
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -88,10 +91,12 @@ class Watch:
                 TempProbe(self.recorder, short),
                 self.unclosed,
                 self.objects,
+                self.state,
                 *others,
             ],
             before_look=self.table.forget,
         )
+        self.state.errors = self.roster.errors
         self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
         self._thread_mark = (-1, -1)
         self._undo: list[Callable[[], None]] = []
@@ -107,6 +112,7 @@ class Watch:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
         self.unclosed.unwatch()
+        self.state.unwatch()
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
@@ -155,6 +161,8 @@ class Watch:
             return False
         if census.get("process") or has_children():
             return False
+        if self.state.keys() != census.get("state", frozenset()):
+            return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
             if self._threads.keys() != census.get("thread"):
@@ -188,6 +196,7 @@ class Watch:
                 forward()
                 original(unraisable)
 
+        setattr(hook, BEHIND, original)
         before, self.unclosed.by_collector = self.unclosed.by_collector, context
         sys.unraisablehook = hook
         try:
@@ -228,6 +237,8 @@ class Watch:
     def _suspect(self, item: Item, matcher: Matcher, otherwise: Acquisition) -> Suspect:
         kind, key = item
         resource = self.roster.describe(kind, key)
+        if kind == "state":
+            return Suspect(item, resource, self.state.acquisition(key), None)
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -36,19 +37,16 @@ def waits(grace_seconds: float) -> Iterator[float]:
         wait = min(wait * 2, LONGEST_WAIT_SECONDS)
 
 
-def settle(
-    look: Callable[[], Collection[T]],
-    grace_seconds: float,
-    *,
-    sleep: Callable[[float], object],
-    clock: Callable[[], float],
-) -> Settled[T]:
-    """Look until nothing is left over or the waits run out.
+def settling(
+    look: Callable[[], Collection[T]], grace_seconds: float, *, clock: Callable[[], float]
+) -> Generator[float, None, Settled[T]]:
+    """Look until nothing is left over or the waits run out; whoever runs it does the waiting.
 
     Args:
         look: returns what is still there, possibly nothing.
         grace_seconds: 0 means one look and no wait.
-        sleep, clock: of the caller; tests pass fakes.
+        clock: of the caller; tests pass a fake.
+    Yields: seconds to wait before the next look.
     Raises: whatever look raises.
     """
     start = clock()
@@ -56,9 +54,42 @@ def settle(
     looks = 1
     if left:
         for wait in waits(grace_seconds):
-            sleep(wait)
+            yield wait
             left = look()
             looks += 1
             if not left:
                 break
     return Settled(left=left, looks=looks, seconds=clock() - start)
+
+
+def settle(
+    look: Callable[[], Collection[T]],
+    grace_seconds: float,
+    *,
+    sleep: Callable[[float], object],
+    clock: Callable[[], float],
+) -> Settled[T]:
+    """`settling`, with each wait done by `sleep`."""
+    steps = settling(look, grace_seconds, clock=clock)
+    while True:
+        try:
+            wait = next(steps)
+        except StopIteration as end:
+            settled: Settled[T] = end.value
+            return settled
+        sleep(wait)
+
+
+class BadTime(ValueError):
+    """Not a time; the text says what is allowed."""
+
+
+def seconds(value: object, source: str) -> float:
+    """A time in seconds, 0 or more. Raises BadTime."""
+    try:
+        number = float(cast(Any, value))
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 <= number < math.inf:
+        raise BadTime(f"{source}: bad time {value!r}. Allowed: seconds, 0 or more, e.g. 0.5.")
+    return number

@@ -18,8 +18,11 @@ How = Literal["audit", "wrap", "trace", "track", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
 
-KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object")
+KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object", "state")
 """The kinds this version knows by itself, in the order in which a report tells them."""
+
+OPT_IN = frozenset({"state"})
+"""Kinds that are watched only where somebody names them, or all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

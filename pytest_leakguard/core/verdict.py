@@ -56,7 +56,9 @@ def fingerprint(case: Case) -> str:
     """
     origin = case.acquisition.origin
     if origin.file is not None:
-        return f"{case.resource.kind}:{origin.file}:{origin.function}"
+        # one place may change several values: each is told
+        value = f":{case.resource.subject}" if case.resource.kind == "state" else ""
+        return f"{case.resource.kind}:{origin.file}:{origin.function}{value}"
     owner = _PARAMETERS.sub("", case.acquisition.owner.name)
     return f"{case.resource.kind}:{owner}:{_NUMBERS.sub('N', case.resource.subject)}"
 
@@ -157,6 +159,9 @@ def _order(case: Case) -> tuple[int, str]:
     return (KINDS.index(kind) if kind in KINDS else len(KINDS), case.resource.subject)
 
 
+_STILL = {"thread": "alive", "process": "there", "temp": "there", "object": "alive", "state": "changed"}
+
+
 def _due(case: Case) -> str:
     owner = case.acquisition.owner
     seconds = f"{case.seconds:.2g}" if case.seconds >= 0.001 else "0"
@@ -165,7 +170,7 @@ def _due(case: Case) -> str:
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
-    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
+    state = _STILL.get(case.resource.kind, "open")
     if case.until:
         closed = "nothing closed it, the garbage collector did"
         return f"{case.until}; {closed if case.verdict == 'unclosed' else f'still {state}, {looks}'}"
@@ -173,7 +178,6 @@ def _due(case: Case) -> str:
         return f"{scope}; nothing closed it, the garbage collector did"
     if case.verdict == "late":
         return f"{scope}; gone only after {seconds} s, {case.looks} looks"
-    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
     if case.awaited is not None:
         name = f"{_called(case.awaited)} ({case.awaited.scope} scope)"
         return f"{scope}; {name} might have released it, still {state} after its teardown, {looks}"

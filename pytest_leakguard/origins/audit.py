@@ -138,6 +138,15 @@ class Recorder:
         global _silenced
         _silenced = before
 
+    def hear(self, handlers: Handlers) -> None:
+        """Tell these of their events too, while it records."""
+        self._handlers.update(handlers)
+
+    def unhear(self, *events: str) -> None:
+        """End of `hear`."""
+        for event in events:
+            self._handlers.pop(event, None)
+
     @property
     def active(self) -> bool:
         """Whether this recorder is the one that the hook feeds."""

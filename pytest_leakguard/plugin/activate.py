@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
@@ -49,6 +50,8 @@ def activate(
             errors.append(f"hook pytest_leakguard_allow of {name} gave {lines!r}, not a list of strings")
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
     guard.errors += errors
+    if "state" in kinds:
+        watch_state(guard)
     config.pluginmanager.register(guard, GUARD_NAME)
     tally = Tally(guard)
     if is_worker(config):

@@ -7,7 +7,7 @@ import pytest
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
 DEFAULT_GRACE_SECONDS = 1.0
-KINDS_IN_WORDS = "fd, socket, thread, process, temp, unclosed, object"
+KINDS_IN_WORDS = "fd, socket, thread, process, temp, unclosed, object, state"
 
 INI_NAMES = (
     "leakguard",
@@ -19,6 +19,8 @@ INI_NAMES = (
     "leakguard_json",
     "leakguard_trace",
     "leakguard_allow",
+    "leakguard_restore_state",
+    "leakguard_state_modules",
 )
 
 
@@ -70,6 +72,8 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("leakguard_json", "file for the JSON report", default="")
     parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
     parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
+    parser.addini("leakguard_restore_state", "put changed state back after telling", type="bool", default=False)
+    parser.addini("leakguard_state_modules", "state: also tell modules imported in a test", type="bool", default=False)
 
 
 def add_markers(config: pytest.Config) -> None:

@@ -23,6 +23,7 @@ from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
 from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.judge import Judge, Test
@@ -178,6 +179,8 @@ class Guard:
                 own = options.item_settings(item, self.settings, self.kinds, self.known_kinds)
                 if own.rules:
                     self._allowing[item.nodeid] = own.rules
+                if "state" in own.kinds and not self.watch.state.watches:
+                    watch_state(self)
 
     def join(self, item: pytest.Item) -> None:
         """A running test asks to be guarded; one that is already is left alone."""
@@ -281,6 +284,8 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._failed else judged
         findings = self.delivery.findings(judged) if judged else []
+        if self.settings.restore_state:
+            put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:
             self.wake()
             self.delivery.attach(item, report, findings, failed_in_setup=self._failed_in_setup)

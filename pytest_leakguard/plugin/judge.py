@@ -106,6 +106,8 @@ class Judge:
                 self.watch.unclosed.forget(key)
             elif kind == "object":
                 self.watch.objects.forget(key)
+            elif kind == "state":
+                self.watch.state.told(key)
             else:
                 self._know(kind, key)
                 if kind == "temp":
@@ -230,6 +232,8 @@ class Judge:
             owner = suspect.acquisition.owner
             if owner.kind == "nobody" or suspect.item in by_design:
                 self._know(*suspect.item)
+            elif owner.kind == "test" and suspect.item[0] == "state":
+                now.append(Deferred(suspect, test))  # the next test finds it changed, whoever puts it back later
             elif owner.kind == "test":
                 searched.append(suspect)
             elif self.watch.ledger.is_alive(owner.serial):
@@ -295,8 +299,9 @@ class Judge:
             _real.gc_collect(1)
             return set(wanted) - watch.gone(wanted)
 
-        # what nothing but this thread could release needs no patience
-        grace = grace_seconds if watch.may_still_change(self._told_threads) else 0.0
+        # what nothing but this thread could release needs no patience, nor does state: it is read no more
+        patient = any(kind != "state" for kind, _ in wanted) and watch.may_still_change(self._told_threads)
+        grace = grace_seconds if patient else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
         judged = []
         for item, deferred in wanted.items():
@@ -350,6 +355,8 @@ class Judge:
                 suspect.record.pinned, suspect.record.blamed = False, True
             if suspect.item[0] == "object":
                 watch.objects.forget(suspect.item[1])
+            elif suspect.item[0] == "state":
+                watch.state.told(suspect.item[1])
         self.tidy()
 
     def tidy(self) -> None:

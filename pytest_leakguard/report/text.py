@@ -45,7 +45,7 @@ def lines(finding: Finding) -> list[str]:
     """The whole message."""
     rows = [
         ("what", finding.what),
-        ("acquired", acquired(finding)),
+        ("changed" if finding.kind == "state" else "acquired", acquired(finding)),
         ("due", finding.due),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
