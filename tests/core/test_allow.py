@@ -90,15 +90,15 @@ def test_a_line_is_a_rule_two_dashes_and_a_reason():
         (
             "fsd:*", "r",
             "tox.ini: unknown kind 'fsd' in 'fsd:*'; did you mean 'fd'?\n"
-            "Known: fd, object, process, socket, temp, thread, unclosed.",
+            "Known: fd, object, process, socket, state, temp, thread, unclosed.",
         ),
         (
             ":*", "r",
-            "tox.ini: unknown kind '' in ':*'.\nKnown: fd, object, process, socket, temp, thread, unclosed.",
+            "tox.ini: unknown kind '' in ':*'.\nKnown: fd, object, process, socket, state, temp, thread, unclosed.",
         ),
         (
             "zzz:*", "r",
-            "tox.ini: unknown kind 'zzz' in 'zzz:*'.\nKnown: fd, object, process, socket, temp, thread, unclosed.",
+            "tox.ini: unknown kind 'zzz' in 'zzz:*'.\nKnown: fd, object, process, socket, state, temp, thread, unclosed.",
         ),
         ("fd: ", "r", "tox.ini: empty pattern in 'fd: '. Allowed: a glob; 'fd:*' allows every fd leak."),
         (

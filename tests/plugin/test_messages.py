@@ -137,7 +137,7 @@ PRINTED = {
     ],
     "usage-error": [
         r"ERROR: leakguard_probes \(ini file tox.ini\): unknown kind 'fsd'; did you mean 'fd'\?$",
-        r"Known: dark, fd, lantern, object, process, socket, temp, thread, unclosed\.$",
+        r"Known: dark, fd, lantern, object, process, socket, state, temp, thread, unclosed\.$",
     ],
 }  # fmt: skip
 
