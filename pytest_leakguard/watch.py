@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from types import FrameType
 from typing import Any, cast
 
@@ -105,12 +106,14 @@ class Watch:
         """Begin to record."""
         self.recorder.start()
         self._undo.append(wrap_thread_start(self.recorder))
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._in_child)
+        _started.append(self)
+        _stop_in_forks()
 
     def stop(self) -> None:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
+        if self in _started:
+            _started.remove(self)
         self.unclosed.unwatch()
         self.state.unwatch()
         if self.tracer is not None:
@@ -139,9 +142,6 @@ class Watch:
     def is_own_process(self) -> bool:
         """False in a fork of it, which must not report."""
         return _real.getpid() == self.pid
-
-    def _in_child(self) -> None:
-        self.recorder.stop()
 
     def look(self, kinds: Collection[str] | None = None) -> Census:
         """The census, less what the looking itself takes."""
@@ -308,6 +308,21 @@ class Watch:
         if _real.active_count() == 1 and len(_real.current_frames()) == 1:
             return False
         return bool(self.items({"thread": self._threads.keys()}) - set(hopeless))
+
+
+_started: list[Watch] = []
+
+
+@cache
+def _stop_in_forks() -> None:
+    """A fork of the process must not report; said once, for it can't be taken back."""
+
+    def stop() -> None:
+        for watch in _started:
+            watch.recorder.stop()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=stop)
 
 
 def _pytest_tears_down() -> bool:

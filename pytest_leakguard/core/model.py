@@ -15,7 +15,7 @@ Key = Hashable
 Phase = Literal["setup", "call", "teardown"]
 Verdict = Literal["leaked", "unclosed", "late"]
 How = Literal["audit", "wrap", "trace", "track", "unknown"]
-OwnerKind = Literal["test", "fixture", "node", "nobody"]
+OwnerKind = Literal["test", "fixture", "node", "block", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
 
 KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object", "state")
@@ -54,7 +54,8 @@ class Owner:
     """Who has to release a resource.
 
     Attributes:
-        kind: ``nobody`` for imports, plugins and what was there before the first test.
+        kind: ``nobody`` for imports, plugins and what was there before the first test; ``block``
+            for a guarded one outside pytest.
         scope: pytest's name of the scope.
         name: test id, fixture name or node id.
         where: for a fixture, where it is defined.

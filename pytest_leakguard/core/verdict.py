@@ -204,6 +204,8 @@ def _allow(owner: Owner, resource: Resource, origin: Origin) -> str:
     pattern = f"{resource.kind}:{_steady(_escape(resource.subject), resource.kind, origin)}"
     if owner.kind == "test":
         return f'@pytest.mark.allow_leaks("{pattern}", reason="...")'
+    if owner.kind == "block":
+        return f'guard(allow="{pattern} -- <reason>")'
     return f"in the ini file: leakguard_allow = {pattern} -- <reason>"
 
 

@@ -25,6 +25,7 @@ from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.record import (
+    BLOCK,
     Record,
     boot_seconds,
     inode_of,
@@ -186,6 +187,21 @@ class Recorder:
             return now if now is not OUTSIDE and is_pool_worker(ident) else started.context
         return Context(owner, started.context.test, now.phase)
 
+    def _block_of_thread(self) -> int:
+        """A thread works for the block that it was started in."""
+        ident = _real.get_ident()
+        started = None if ident == self.home else self.started_by(ident)
+        return 0 if started is None else started.block
+
+    def clear(self) -> None:
+        """Forget all that was recorded."""
+        self.records.clear()
+        self.created.clear()
+        self._thread_records.clear()
+        self._closing.clear()
+        self._unresolved.clear()
+        self.forget()
+
     def started_by(self, ident: int) -> Record | None:
         """The record of the start of the thread with that ident."""
         thread = threading._active.get(ident)  # type: ignore[attr-defined]
@@ -308,6 +324,7 @@ class Recorder:
         record = Record(event, detail, frames.walk(frame), self.context())
         self.count += 1
         record.number = self.count
+        record.block = BLOCK.get() or self._block_of_thread()
         self.records.append(record)
         return record
 

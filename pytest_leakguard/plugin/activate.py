@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pytest_leakguard.block import grounds
 from pytest_leakguard.plugin import internals, options
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
@@ -62,6 +63,8 @@ def activate(
         guard.wake = presenter.wake
     watch.start()
     config.add_cleanup(watch.stop)
+    grounds.append(guard.ground)
+    config.add_cleanup(lambda: grounds.remove(guard.ground))
     if not config.option.collectonly:
         guard.blind = blind_kinds(watch, kinds)
     if items is not None:

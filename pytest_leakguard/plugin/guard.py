@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard import _real
+from pytest_leakguard.block import Ground
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
@@ -72,6 +73,14 @@ class Guard:
         self.rules = rules
         self.judge = Judge(watch, settings.late)
         self.delivery = Delivery(config, rules, settings.action)
+        self.ground = Ground(
+            watch,
+            rules=lambda: [*self._allowing.get(watch.ledger.test, ()), *self.rules],
+            place=watch.recorder.context,
+            used=self.delivery.used_rules.add,
+            tell=self.judge.tell,
+            restores_state=settings.restore_state,
+        )
         self.statistics = Statistics()
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)

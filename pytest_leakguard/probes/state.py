@@ -85,6 +85,8 @@ class StateProbe:
         self._imported: set[str] = set()
         self._keys = _NONE
         self._next = 0
+        self._blocks = 0
+        self._for_blocks = False
         self._lock = threading.RLock()  # blocks in several threads look at the same values
         self.live = True
         self.errors: list[str] = []
@@ -133,16 +135,21 @@ class StateProbe:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch inside a block, also where nothing is watched around it."""
-        watched, live = self.watches, self.live
-        if not watched:
-            self.watch()
-        self.live = True
+        with self._lock:
+            if not self.watches:
+                self._for_blocks = True
+                self.watch()
+            self._blocks += 1
+            live, self.live = self.live, True
         try:
             yield
         finally:
-            self.live = live
-            if not watched:
-                self.unwatch()
+            with self._lock:
+                self._blocks -= 1
+                self.live = live or self._blocks > 0
+                if self._for_blocks and not self._blocks:
+                    self._for_blocks = False
+                    self.unwatch()
 
     # -- the protocol of a probe
 

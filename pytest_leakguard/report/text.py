@@ -24,7 +24,7 @@ def headline(finding: Finding) -> str:
     elif owner.kind == "node":
         name = f"set-up of {owner.name} ({owner.scope} scope)"
     else:
-        name = owner.name
+        name = f"{owner.name}, {owner.where}" if owner.where else owner.name
     times = f"  x{finding.count}" if finding.count > 1 else ""
     return printable(f"{word} {finding.kind}  {name}{times}")
 

@@ -98,7 +98,8 @@ def test_a_line_is_a_rule_two_dashes_and_a_reason():
         ),
         (
             "zzz:*", "r",
-            "tox.ini: unknown kind 'zzz' in 'zzz:*'.\nKnown: fd, object, process, socket, state, temp, thread, unclosed.",
+            "tox.ini: unknown kind 'zzz' in 'zzz:*'.\n"
+            "Known: fd, object, process, socket, state, temp, thread, unclosed.",
         ),
         ("fd: ", "r", "tox.ini: empty pattern in 'fd: '. Allowed: a glob; 'fd:*' allows every fd leak."),
         (
