@@ -54,7 +54,8 @@ class Ground:
     told: set[Item] = field(default_factory=set)
     _outer: dict[int, int] = field(default_factory=dict)
     _running: int = 0
-    _lock: Any = field(default_factory=threading.Lock)
+    looking: Any = field(default_factory=threading.RLock)
+    """Held for each look: one thread would see the descriptors that another one's look takes."""
 
     @property
     def is_used(self) -> bool:
@@ -63,7 +64,7 @@ class Ground:
 
     def entered(self, serial: int) -> None:
         """A block begins, inside the one that runs in this context."""
-        with self._lock:
+        with self.looking:
             if self._running == 0 and self.own:
                 self.watch.start()
                 self.watch.ledger.begin_test("block")
@@ -73,7 +74,7 @@ class Ground:
 
     def left(self) -> None:
         """A block is over."""
-        with self._lock:
+        with self.looking:
             self._running -= 1
             if self._running == 0:
                 self.told.clear()
@@ -127,7 +128,8 @@ class Block:
             self._stack.enter_context(ground.watch.state.watching())
         self._token = BLOCK.set(self.serial)
         _real.gc_collect(1)
-        self._before = ground.watch.items(ground.watch.look(self._kinds))
+        with ground.looking:
+            self._before = ground.watch.items(ground.watch.look(self._kinds))
 
     def leave(self, *, patient: bool | None = None) -> Generator[float, None, list[Finding]]:
         """The look after: yields seconds to wait before each further one, returns what is left.
@@ -147,8 +149,8 @@ class Block:
 
     def _judge(self, patient: bool | None) -> Generator[float, None, list[Finding]]:
         ground, watch = self._ground, self._ground.watch
-        watch.recorder.resolve()
-        with watch.collecting(self._context(), lambda: None):
+        with ground.looking, watch.collecting(self._context(), lambda: None):
+            watch.recorder.resolve()
             if not self._new():
                 return []
             _real.gc_collect()
@@ -156,22 +158,23 @@ class Block:
             patient = watch.may_still_change()
 
         def look() -> set[Item]:
-            with watch.collecting(self._context(), lambda: None):
+            with ground.looking, watch.collecting(self._context(), lambda: None):
                 _real.gc_collect(1)
                 return {item for item in self._new() if item[0] != "unclosed"}
 
         grace_seconds = self._grace_seconds if patient else 0.0
         settled = yield from settling(look, grace_seconds, clock=_real.monotonic)
-        told, findings = findings_of(
-            ground, self._new(), self._place(), self._rules(), "end of the block",
-            looks=settled.looks, seconds=settled.seconds, block=self.serial,
-        )  # fmt: skip
-        ground.told |= told
-        ground.tell(told)
-        if ground.restores_state:
-            for finding in findings:
-                if finding.kind == "state":
-                    watch.state.put_back(finding.subject)
+        with ground.looking:
+            told, findings = findings_of(
+                ground, self._new(), self._place(), self._rules(), "end of the block",
+                looks=settled.looks, seconds=settled.seconds, block=self.serial,
+            )  # fmt: skip
+            ground.told |= told
+            ground.tell(told)
+            if ground.restores_state:
+                for finding in findings:
+                    if finding.kind == "state":
+                        watch.state.put_back(finding.subject)
         return findings
 
     def _context(self) -> Context:

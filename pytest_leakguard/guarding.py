@@ -15,7 +15,7 @@ from pytest_leakguard.block import Block, Ground, grounds, leave, no_rules, rais
 from pytest_leakguard.core import grace as times
 from pytest_leakguard.core.allow import AllowRule, parse_line
 from pytest_leakguard.core.kinds import choose
-from pytest_leakguard.core.ledger import Context
+from pytest_leakguard.core.ledger import OUTSIDE, Context
 from pytest_leakguard.core.model import KINDS, Owner, Phase
 from pytest_leakguard.origins import frames
 from pytest_leakguard.watch import Watch
@@ -182,8 +182,10 @@ def ground_here() -> Ground:
 
 
 def _session_ground() -> Ground | None:
+    """That of a session which checks the test that runs; outside of tests what is acquired is nobody's there."""
     for ground in reversed(grounds):
-        if ground.watch.recorder.active and ground.watch.is_own_process():
+        watch = ground.watch
+        if watch.recorder.active and watch.is_own_process() and watch.ledger.now is not OUTSIDE:
             return ground
     return None
 
@@ -215,7 +217,8 @@ def _called(frame: FrameType) -> tuple[str, str, int]:
 def _context(name: str, where: str) -> Context:
     """The owner of what a block acquires: the test that runs it, else the block."""
     test, _, phase = _real.environ_get("PYTEST_CURRENT_TEST", "").rpartition(" ")
-    if test:
+    # a child process of a test inherits the variable, and runs no test
+    if test and "_pytest.runner" in sys.modules:
         of_test = Owner(kind="test", scope="function", name=test)
         return Context(of_test, test, cast("Phase", phase.strip("()")))
     return Context(Owner(kind="block", scope="block", name=name, where=where), "", None)
