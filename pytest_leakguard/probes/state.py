@@ -46,6 +46,7 @@ class Change:
         context: who was at work when it was first seen.
         record: the event of it, where there was one.
         counted: it is to be judged; what an import, a plugin or pytest itself changed is not.
+        told: it was judged. Who undoes it later is not to blame for that.
     """
 
     serial: int
@@ -56,6 +57,7 @@ class Change:
     context: Context
     record: Record | None
     counted: bool
+    told: bool = False
 
     @property
     def subject(self) -> str:
@@ -191,7 +193,9 @@ class StateProbe:
         """A test begins: what was changed since the last one is nobody's, and how things are now is how they were."""
         self.live = True
         self.note(counted=False)
-        for place in [place for place, stack in self._stacks.items() if not any(one.counted for one in stack)]:
+        for place in [
+            place for place, stack in self._stacks.items() if not any(one.counted or one.told for one in stack)
+        ]:
             del self._stacks[place]
         self._imported.clear()
 
@@ -229,7 +233,7 @@ class StateProbe:
         """Judged; never told again."""
         change = self._changes.get(cast(int, key))
         if change is not None:
-            change.counted = False
+            change.counted, change.told = False, True
             self._recount()
 
     def put_back(self, subject: str) -> None:

@@ -87,6 +87,11 @@ def identity(obj: object) -> Digest:
     return Handle(obj, _called(obj), keep=_Keeping.on)
 
 
+def kept(obj: object) -> object | None:
+    """The object, where what is read is held."""
+    return obj if _Keeping.on else None
+
+
 def is_of(obj: object, module: str) -> bool:
     """Whether the class of an object is from a module whose name starts like that."""
     name: object = type(obj).__module__

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from pytest_leakguard.probes.state_digest import UNSET, Digest, identity, is_of, short
+from pytest_leakguard.probes.state_digest import UNSET, Digest, identity, is_of, kept, short
 from pytest_leakguard.probes.state_values import Value, original, say_list, say_plainly
 
 # -- logging
@@ -92,7 +91,15 @@ _OURS = "pytest_leakguard."
 
 def _filter(entry: Any) -> Digest:
     action, message, category, module, line = entry
-    return (action, _pattern(message), identity(category), _pattern(module), line)
+    digest = _Filter((action, _pattern(message), identity(category), _pattern(module), line))
+    digest.entry = kept(entry)
+    return digest
+
+
+class _Filter(tuple[Digest, ...]):
+    """A warning filter by its words, with the entry itself where it is to be put back."""
+
+    entry: Any
 
 
 def _pattern(pattern: Any) -> Digest:
@@ -113,11 +120,7 @@ def _say_filters(part: str, before: Digest, after: Digest) -> str:
 
 
 def _put_filters(_: str, digest: Digest) -> None:
-    entries: list[Any] = []
-    for action, message, category, module, line in cast("tuple[Any, ...]", digest):
-        patterns = [re.compile(one, re.IGNORECASE if index == 0 else 0) if type(one) is str else one
-                    for index, one in enumerate((message, module))]  # fmt: skip
-        entries.append((action, patterns[0], original(category), patterns[1], line))
+    entries = [one.entry for one in cast("tuple[_Filter, ...]", digest)]
     filters = cast("list[Any]", warnings.filters)
     filters[:] = [*(one for one in filters if is_of(one[1], _OURS)), *entries]
     forget = getattr(warnings, "_filters_mutated", None)  # what it remembers of the filters

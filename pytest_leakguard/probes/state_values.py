@@ -215,10 +215,7 @@ def _read_hooks() -> Mapping[str, Digest]:
 
 
 def _hook(hook: Any) -> Digest:
-    hook = getattr(hook, BEHIND, hook)
-    inner = getattr(hook, "func", hook)  # pytest's own is a partial
-    module = getattr(inner, "__module__", None)
-    return PYTESTS if isinstance(module, str) and module.startswith("_pytest.") else identity(hook)
+    return identity(getattr(hook, BEHIND, hook))
 
 
 def _put_attribute(name: str, hook: Digest) -> None:
