@@ -413,11 +413,12 @@ def test_the_report_of_the_guarded_job_is_as_it_prints(tmp_path):
 
 def test_every_subject_of_state_is_documented():
     """The table of what is compared has a row for each value that is watched."""
+    from pytest_leakguard.probes.state_interpreter import INTERPRETER_VALUES, MODULES
     from pytest_leakguard.probes.state_libraries import LIBRARY_VALUES
-    from pytest_leakguard.probes.state_values import MODULES, PROCESS_VALUES
+    from pytest_leakguard.probes.state_process import PROCESS_VALUES
 
     known = named(ROOT / "docs" / "howto" / "watch-state.md")
-    for value in (*PROCESS_VALUES, *LIBRARY_VALUES, MODULES):
+    for value in (*PROCESS_VALUES, *INTERPRETER_VALUES, *LIBRARY_VALUES, MODULES):
         for part in [""] if value.name else value.read():
             subject = value.name or part
             assert any(name.startswith(subject) for name in known), subject

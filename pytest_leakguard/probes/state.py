@@ -29,7 +29,7 @@ from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.state_digest import PYTESTS, UNSET, Digest, keep_originals
-from pytest_leakguard.probes.state_values import Value
+from pytest_leakguard.probes.state_value import Value
 
 _NONE: frozenset[Key] = frozenset()
 _DEEPEST = 16
@@ -108,14 +108,13 @@ class StateProbe:
             filters: the warning filters count; not where pytest puts them back itself.
             keep: hold what is to be put back.
         """
+        from pytest_leakguard.probes.state_interpreter import INTERPRETER_VALUES, MODULES
         from pytest_leakguard.probes.state_libraries import LIBRARY_VALUES
-        from pytest_leakguard.probes.state_values import MODULES, PROCESS_VALUES
+        from pytest_leakguard.probes.state_process import PROCESS_VALUES
 
         keep_originals(keep)
-        more = (MODULES,) if modules else ()
-        self._values = tuple(
-            value for value in (*PROCESS_VALUES, *LIBRARY_VALUES, *more) if filters or value.name != "warning filters"
-        )
+        every = (*PROCESS_VALUES, *INTERPRETER_VALUES, *LIBRARY_VALUES, *((MODULES,) if modules else ()))
+        self._values = tuple(value for value in every if filters or value.name != "warning filters")
         self._recorder.hear(
             {
                 "os.chdir": lambda args: self._heard("cwd"),
@@ -224,6 +223,8 @@ class StateProbe:
                     now = self._read(index)
                     if now != self._last[index]:
                         self._compare(index, now, counted)
+        except Exception as error:  # this runs inside the user's hooks: it is told, and never becomes theirs
+            self._tell(f"state: could not be compared: {type(error).__name__}: {error}")
         finally:
             self._recorder.unhush(before)
         # one that explains nothing now was undone in between
@@ -261,10 +262,13 @@ class StateProbe:
         try:
             return self._values[index].read()
         except Exception as error:
-            line = f"state: {self._values[index].name or 'a hook'} can't be read: {type(error).__name__}: {error}"
-            if line not in self.errors:
-                self.errors.append(line)
+            name = self._values[index].name or "a hook"
+            self._tell(f"state: {name} can't be read: {type(error).__name__}: {error}")
             return self._last.get(index, {})
+
+    def _tell(self, line: str) -> None:
+        if line not in self.errors:
+            self.errors.append(line)
 
     def _current(self, index: int, part: str) -> Digest:
         before = self._recorder.hush()

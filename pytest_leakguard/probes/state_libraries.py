@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from pytest_leakguard.probes.state_digest import UNSET, Digest, identity, is_of, kept, short
-from pytest_leakguard.probes.state_values import Value, original, say_list, say_plainly
+from pytest_leakguard.probes.state_value import Value, original, say_list, say_plainly
 
 # -- logging
 

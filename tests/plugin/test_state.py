@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from fnmatch import fnmatchcase
 
 import pytest
@@ -63,6 +64,13 @@ def test_nothing_else_is_told(told):
 QUIET = """
 import logging, os, signal, subprocess, sys, tempfile, threading, time, unittest, warnings, weakref
 import pytest
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("first")
+
+def test_first_temporary_folder(folder):
+    pass
 
 @pytest.fixture(scope="session")
 def wide():
@@ -218,6 +226,54 @@ def test_what_pytest_and_its_fixtures_change_is_never_told(alone, pytester, args
     ran = alone("--leakguard-probes=state", *args)
     assert ran.report["findings"] == []
     assert ran.result.ret == 0, ran.text
+
+
+def test_the_end_of_pytests_folders_is_pytests_own(tmp_path, run_tree):
+    """The first fixture that asks for a temporary folder has pytest register a call-back; its own is told still."""
+    text = """
+        import atexit, contextlib
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def folder(tmp_path_factory):
+            return tmp_path_factory.mktemp("first")
+
+        def test_clean(folder):
+            pass
+
+        def test_leaky(folder):
+            stack = contextlib.ExitStack()
+            stack.callback(int)
+            atexit.register(stack.close)
+    """
+    ran = run_tree(
+        tmp_path, {"test_it.py": textwrap.dedent(text), "pytest.ini": "[pytest]"}, "--leakguard-probes=state"
+    )
+    assert [(f["test"], f["what"]) for f in ran.report["findings"]] == [
+        ("test_it.py::test_leaky", "atexit: + contextlib.ExitStack.close")
+    ]
+
+
+def test_a_value_that_cannot_be_read_is_told_and_does_no_harm(alone, pytester):
+    """What a test puts in the place of a module's name breaks the reading of that value only, for as long."""
+    pytester.makepyfile(
+        """
+        import gc, os, time
+
+        def test_broken(monkeypatch):
+            monkeypatch.delattr(time, "tzname")
+            monkeypatch.setattr(os, "environ", {"a": "b"})
+
+        def test_others_go_on():
+            os.umask(0o077)
+        """
+    )
+    ran = alone("--leakguard-probes=state", errors=True)
+    ran.result.assert_outcomes(passed=2)
+    assert ran.report["errors"] == [
+        "state: time zone can't be read: AttributeError: module 'time' has no attribute 'tzname'"
+    ]
+    assert [finding["subject"] for finding in ran.findings] == ["umask"]
 
 
 def test_a_leak_beside_what_is_forgiven_is_told(alone, pytester):
