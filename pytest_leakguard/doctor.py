@@ -24,6 +24,7 @@ _ORIGINS = {
     "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
     "unclosed": "matched with the acquisition by path, descriptor, pid or address",
     "object": "the line that called leak_check.track",
+    "state": "audit events os.chdir, os.putenv, os.unsetenv; other values raise none",
 }
 _LIMITS = (
     "a test's own catch_warnings, pytest.warns or recwarn hides ResourceWarnings raised inside it",

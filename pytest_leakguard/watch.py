@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from types import FrameType
 from typing import Any, cast
 
@@ -37,6 +38,8 @@ from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.probes.recorded import RecordedProbe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
+from pytest_leakguard.probes.state import StateProbe
+from pytest_leakguard.probes.state_digest import BEHIND
 from pytest_leakguard.probes.tasks import TaskProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
@@ -84,14 +87,23 @@ class Collecting:
     def __enter__(self) -> None:
         self._original = sys.unraisablehook
         self._before, self._unclosed.by_collector = self._unclosed.by_collector, self._context
-        self._hook = sys.unraisablehook = self._unraisable
+        self._hook = sys.unraisablehook = _Forwarding(self._original, self._forward)
 
     def __exit__(self, *_: object) -> None:
         if sys.unraisablehook is self._hook:
             sys.unraisablehook = self._original
         self._unclosed.by_collector = self._before
 
-    def _unraisable(self, unraisable: Any) -> None:
+
+class _Forwarding:
+    """An unraisable hook that keeps ResourceWarnings back."""
+
+    def __init__(self, original: Callable[[Any], object], forward: Callable[[], object]) -> None:
+        self._original = original
+        self._forward = forward
+        setattr(self, BEHIND, original)
+
+    def __call__(self, unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, ResourceWarning):
             self._forward()
             self._original(unraisable)
@@ -130,6 +142,7 @@ class Watch:
         }
         self.tasks = TaskProbe(self.recorder, root=root)
         self.unclosed.on_runtime_warning = self.tasks.note_unawaited
+        self.state = StateProbe(self.recorder, root)
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -144,10 +157,12 @@ class Watch:
                 TempProbe(self.recorder, short),
                 self.unclosed,
                 self.objects,
+                self.state,
                 *others,
             ],
             before_look=self.table.forget,
         )
+        self.state.errors = self.roster.errors
         self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
         self._thread_mark = (-1, -1)
         self._process_starts = 0
@@ -169,14 +184,17 @@ class Watch:
         self._undo.append(self.executors.stop)
         tracking.probes.append(self.locks)
         self._undo.append(lambda: tracking.probes.remove(self.locks))
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._in_child)
+        _started.append(self)
+        _stop_in_forks()
 
     def stop(self) -> None:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
+        if self in _started:
+            _started.remove(self)
         self.unclosed.unwatch()
         self.tasks.disarm()
+        self.state.unwatch()
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
@@ -207,10 +225,6 @@ class Watch:
         """False in a fork of it, which must not report, made by Python (`is_fork`) or not."""
         return _real.getpid() == self.pid
 
-    def _in_child(self) -> None:
-        self.is_fork = True
-        self.recorder.stop()
-
     def look(self, kinds: Collection[str] | None = None) -> Census:
         """The census, less what the looking itself takes."""
         before = self.recorder.hush()
@@ -240,6 +254,8 @@ class Watch:
         if any(probe.keys() != census.get(kind) for kind, probe in self._recorded.items() if kind in census):
             return False
         if self.tasks.mark() and self.tasks.keys() != census.get("task"):
+            return False
+        if self.state.keys() != census.get("state", frozenset()):
             return False
         mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
@@ -309,6 +325,8 @@ class Watch:
     def _suspect(self, item: Item, matcher: Matcher, otherwise: Acquisition) -> Suspect:
         kind, key = item
         resource = self.roster.describe(kind, key)
+        if kind == "state":
+            return Suspect(item, resource, self.state.acquisition(key), None)
         traced = None
         if self.tracer is not None and kind in ("fd", "socket") and isinstance(key, tuple):
             traced = self.tracer.record(key)
@@ -404,7 +422,7 @@ class Watch:
 
     def may_end(self, item: Item) -> bool:
         """Whether a resource could go while this thread waits, as far as its kind tells."""
-        return item[0] != "task" or self.tasks.may_end(item[1])
+        return item[0] != "state" and (item[0] != "task" or self.tasks.may_end(item[1]))
 
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.
@@ -422,6 +440,22 @@ def _weak(obj: object) -> weakref.ref[Any] | None:
         return None if obj is None else weakref.ref(obj)
     except TypeError:  # an epoll object, a sqlite connection: searched for again
         return None
+
+
+_started: list[Watch] = []
+
+
+@cache
+def _stop_in_forks() -> None:
+    """A fork of the process must not report; said once, for it can't be taken back."""
+
+    def stop() -> None:
+        for watch in _started:
+            watch.is_fork = True
+            watch.recorder.stop()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=stop)
 
 
 def _stable(item: Item) -> tuple[str, str]:

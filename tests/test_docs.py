@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import re
 import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -387,9 +390,39 @@ def steady(line: str) -> str:
 def test_a_report_that_is_shown_is_as_it_prints(page, examples):
     """Each report on a page stands so in the output of the examples, but for numbers."""
     printed = [steady(line.rstrip()) for line in examples.result.outlines]
-    for block in re.findall(r"<!-- report[^>]*-->\n+```text\n(.*?)```", text_of(page), re.DOTALL):
+    for block in re.findall(r"<!-- report(?!:)[^>]*-->\n+```text\n(.*?)```", text_of(page), re.DOTALL):
         for line in block.splitlines():
             assert not line or steady(line.rstrip()) in printed, line
+
+
+def test_the_report_of_the_guarded_job_is_as_it_prints(tmp_path):
+    """The script of the page, run by plain Python, ends with the number of leaks and prints the report."""
+    shutil.copy(ROOT / "docs" / "examples" / "guard" / "nightly.py", tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "nightly.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (1, "")
+    page = text_of(REFERENCE / "guard.md")
+    (block,) = re.findall(r"<!-- report: \S+ -->\n```text\n(.*?)```", page, re.DOTALL)
+
+    def plain(text: str) -> list[str]:
+        return [steady(re.sub(r"<basetemp>/\S*?(?=night.log)", "", line)) for line in text.strip().splitlines()]
+
+    assert plain(block) == plain(ended.stdout)
+
+
+def test_every_subject_of_state_is_documented():
+    """The table of what is compared has a row for each value that is watched."""
+    from pytest_leakguard.probes.state_interpreter import INTERPRETER_VALUES, MODULES
+    from pytest_leakguard.probes.state_libraries import LIBRARY_VALUES
+    from pytest_leakguard.probes.state_process import PROCESS_VALUES
+
+    known = named(ROOT / "docs" / "howto" / "watch-state.md")
+    for value in (*PROCESS_VALUES, *INTERPRETER_VALUES, *LIBRARY_VALUES, MODULES):
+        for part in [""] if value.name else value.read():
+            subject = value.name or part
+            assert any(name.startswith(subject) for name in known), subject
 
 
 def test_the_doctor_is_documented():

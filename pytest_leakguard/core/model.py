@@ -17,11 +17,14 @@ Key = Hashable
 Phase = Literal["setup", "call", "teardown"]
 Verdict = Literal["leaked", "unclosed", "late"]
 How = Literal["audit", "wrap", "trace", "track", "warning", "unknown"]
-OwnerKind = Literal["test", "fixture", "node", "stretch", "nobody"]
+OwnerKind = Literal["test", "fixture", "node", "stretch", "block", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
 
-KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "task", "lock", "temp", "unclosed", "object")
+KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "task", "lock", "temp", "unclosed", "object", "state")
 """The kinds this version knows by itself, in the order in which a report tells them."""
+
+OPT_IN = frozenset({"state"})
+"""Kinds that are watched only where somebody names them, or all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,8 @@ class Owner:
 
     Attributes:
         kind: ``nobody`` for imports, plugins and what was there before the first test;
-            ``stretch`` for the tests between two looks, where no single one can be named.
+            ``stretch`` for the tests between two looks, where no single one can be named;
+            ``block`` for a guarded one outside pytest.
         scope: pytest's name of the scope.
         name: test id, fixture name or node id.
         where: for a fixture, where it is defined.

@@ -57,7 +57,9 @@ def fingerprint(case: Case) -> str:
     """
     origin = case.acquisition.origin
     if origin.file is not None:
-        return f"{case.resource.kind}:{origin.file}:{origin.function}"
+        # one place may change several values: each is told
+        value = f":{case.resource.subject}" if case.resource.kind == "state" else ""
+        return f"{case.resource.kind}:{origin.file}:{origin.function}{value}"
     owner = _PARAMETERS.sub("", _steady_name(case.acquisition.owner))
     return f"{case.resource.kind}:{owner}:{_NUMBERS.sub('N', case.resource.subject)}"
 
@@ -178,6 +180,7 @@ _STATES = {
     "mmap": "there",
     "lock": "held",
     "object": "alive",
+    "state": "changed",
 }
 
 
@@ -227,6 +230,8 @@ def _allow(owner: Owner, resource: Resource, origin: Origin) -> str:
     pattern = f"{resource.kind}:{_steady(_escape(resource.subject), resource.kind, origin)}"
     if owner.kind == "test":
         return f'@pytest.mark.allow_leaks("{pattern}", reason="...")'
+    if owner.kind == "block":
+        return f'guard(allow="{pattern} -- <reason>")'
     return f"in the ini file: leakguard_allow = {pattern} -- <reason>"
 
 

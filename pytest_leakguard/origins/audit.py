@@ -26,6 +26,7 @@ from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.created import CreatedPaths
 from pytest_leakguard.origins.record import (
+    BLOCK,
     Record,
     boot_seconds,
     inode_of,
@@ -162,6 +163,15 @@ class Recorder:
         global _silenced
         _silenced = before
 
+    def hear(self, handlers: Handlers) -> None:
+        """Tell these of their events too, while it records."""
+        self._handlers.update(handlers)
+
+    def unhear(self, *events: str) -> None:
+        """End of `hear`."""
+        for event in events:
+            self._handlers.pop(event, None)
+
     @property
     def active(self) -> bool:
         """Whether this recorder is the one that the hook feeds."""
@@ -200,6 +210,21 @@ class Recorder:
             # a pool's worker that an earlier test left alive works for this one now
             return now if now is not OUTSIDE and is_pool_worker(ident) else started.context
         return Context(owner, started.context.test, now.phase)
+
+    def _block_of_thread(self) -> int:
+        """A thread works for the block that it was started in."""
+        ident = _real.get_ident()
+        started = None if ident == self.home else self.started_by(ident)
+        return 0 if started is None else started.block
+
+    def clear(self) -> None:
+        """Forget all that was recorded."""
+        self.records.clear()
+        self.created.clear()
+        self._thread_records.clear()
+        self._closing.clear()
+        self._unresolved.clear()
+        self.forget()
 
     def started_by(self, ident: int) -> Record | None:
         """The record of the start of the thread with that ident."""
@@ -328,6 +353,7 @@ class Recorder:
         record = Record(event, detail, frames.walk(frame), self.context())
         self.count += 1
         record.number = self.count
+        record.block = BLOCK.get() or self._block_of_thread()
         self.records.append(record)
         return record
 

@@ -8,12 +8,16 @@ import pathlib
 import threading
 import time
 import weakref
+from contextvars import ContextVar
 from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import frames
+
+BLOCK: ContextVar[int] = ContextVar("leakguard_block", default=0)
+"""The serial of the checked block that this thread or task is in."""
 
 
 class Record:
@@ -37,6 +41,8 @@ class Record:
     """The path's later name."""
     number = 0
     """Counts the records of a session, so that an older one is told from a younger."""
+    block = 0
+    """The serial of the checked block around it."""
     when = 0.0
     """Seconds since boot, of a process's start."""
     over = False

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from pytest_leakguard.block import grounds
 from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
@@ -49,6 +51,8 @@ def activate(
             errors.append(f"hook pytest_leakguard_allow of {name} gave {lines!r}, not a list of strings")
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
     guard.errors += errors
+    if "state" in kinds:
+        watch_state(guard)
     config.pluginmanager.register(guard, GUARD_NAME)
     tally = Tally(guard)
     if is_worker(config):
@@ -59,6 +63,8 @@ def activate(
         guard.wake = presenter.wake
     watch.start(kinds)
     config.add_cleanup(watch.stop)
+    grounds.append(guard.ground)
+    config.add_cleanup(lambda: grounds.remove(guard.ground))
     if not config.option.collectonly:
         guard.blind = blind_kinds(watch, kinds)
     if items is not None:

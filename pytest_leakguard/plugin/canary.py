@@ -12,6 +12,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,11 @@ def blind_kinds(watch: Watch, kinds: Collection[str]) -> dict[str, str]:
 
 def sees(watch: Watch, kind: str, leak: Callable[[Watch], Release]) -> bool:
     """Whether the probe of a kind sees what `leak` leaves behind."""
+    with watch.state.watching() if kind == "state" else nullcontext():
+        return _sees(watch, kind, leak)
+
+
+def _sees(watch: Watch, kind: str, leak: Callable[[Watch], Release]) -> bool:
     before = watch.items(watch.look([kind]))
     marks, moves = watch.roster.marks(), watch.recorder.moves
     release = leak(watch)
@@ -186,6 +192,12 @@ def _object(watch: Watch) -> Release:
     return kept.clear
 
 
+def _state(watch: Watch) -> Release:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 1)
+    return lambda: sys.setrecursionlimit(limit)
+
+
 CANARIES: dict[str, Callable[[Watch], Release]] = {
     "fd": _fd,
     "socket": _socket,
@@ -198,4 +210,5 @@ CANARIES: dict[str, Callable[[Watch], Release]] = {
     "temp": _temp,
     "unclosed": _unclosed,
     "object": _object,
+    "state": _state,
 }

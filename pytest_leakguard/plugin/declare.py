@@ -7,7 +7,7 @@ import pytest
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
 DEFAULT_GRACE_SECONDS = 1.0
-KINDS_IN_WORDS = "fd, socket, mmap, sqlite, thread, process, lock, temp, unclosed, object"
+KINDS_IN_WORDS = "fd, socket, mmap, sqlite, thread, process, task, lock, temp, unclosed, object, state"
 
 INI_NAMES = (
     "leakguard",
@@ -20,6 +20,8 @@ INI_NAMES = (
     "leakguard_trace",
     "leakguard_graph",
     "leakguard_allow",
+    "leakguard_restore_state",
+    "leakguard_state_modules",
 )
 
 
@@ -77,6 +79,8 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
     parser.addini("leakguard_graph", "folder for the pictures, as --leakguard-graph", default="")
     parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
+    parser.addini("leakguard_restore_state", "put changed state back after telling", type="bool", default=False)
+    parser.addini("leakguard_state_modules", "state: also tell modules imported in a test", type="bool", default=False)
 
 
 def add_markers(config: pytest.Config) -> None:

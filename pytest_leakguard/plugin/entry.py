@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +23,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+configs: list[pytest.Config] = []
+"""Those of the sessions that run in this process; `guard` asks them for the root folder."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    configs.append(config)
+    config.add_cleanup(lambda: configs.remove(config))
     declare.add_markers(config)
     if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
         _prepare_controller(config)
@@ -43,15 +49,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def _all_kinds(config: pytest.Config) -> list[str]:
     """The kinds that can be named: ours, and those of third-party probes."""
     from pytest_leakguard.core.model import KINDS
+
+    return [*KINDS, *(str(getattr(probe, "kind", "")) for probe in other_probes(config))]
+
+
+def other_probes(config: pytest.Config) -> list[Any]:
+    """The probes of other plugins; one that gives nonsense is passed over."""
     from pytest_leakguard.plugin.delivery import call_each
 
-    others = [
+    return [
         probe
         for _, probes in call_each(config.hook, "pytest_leakguard_probes", [], config=config)
         if isinstance(probes, (list, tuple))
         for probe in probes
     ]
-    return [*KINDS, *(str(getattr(probe, "kind", "")) for probe in others)]
 
 
 def _check_allow_marks(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from pytest_leakguard import _real
-from pytest_leakguard.core.grace import settle
-from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
-from pytest_leakguard.core.verdict import Case, fold, is_part, judge
+from pytest_leakguard.block import Block, add_note, findings_of, leave, raise_leaks
+from pytest_leakguard.core.allow import AllowRule
+from pytest_leakguard.core.holding import Held
+from pytest_leakguard.core.ledger import Context
+from pytest_leakguard.core.model import Finding, Owner
+from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.errors import LeakError
 from pytest_leakguard.plugin import options
 
@@ -37,8 +40,6 @@ class LeakCheck:
     def __init__(self, guard: Guard, item: pytest.Item) -> None:
         self._guard = guard
         self._item = item
-        self.told: set[Item] = set()
-        """What a block told already: one around it is silent about that."""
 
     def snapshot(self) -> Snapshot:
         """What exists now, of the kinds that are watched; garbage is collected first."""
@@ -49,7 +50,9 @@ class LeakCheck:
     def diff(self, before: Snapshot, after: Snapshot) -> list[Finding]:
         """What `after` holds and `before` does not, with owner and origin. Waits for nothing."""
         until = "not due yet, at the second snapshot"
-        return self._findings(after.items - before.items, until, looks=1, seconds=0.0)
+        ground = self._guard.ground
+        new = after.items - before.items
+        return findings_of(ground, new, self._place(), self._rules(), until, looks=1, seconds=0.0, holder=self._held)[1]
 
     def track(self, obj: T) -> T:
         """Ask that `obj` be gone when the test and its fixtures are over; gives it back.
@@ -83,7 +86,10 @@ class LeakCheck:
         """
         where = f"leak_check in {self._item.nodeid}"
         seconds = self._guard.settings.grace_seconds if grace is None else options.seconds(grace, where)
-        return _Block(self, self._kinds(kinds), seconds)
+        ground = self._guard.ground
+        return _Block(
+            Block(ground, self._kinds(kinds), seconds, rules=self._rules, place=self._place, holder=self._held)
+        )
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
         """Put a context manager through a normal exit and through an error in its body.
@@ -109,7 +115,7 @@ class LeakCheck:
                     if raised is not error:
                         raise
         except LeakError as leak:
-            _add_note(leak, f"left behind after {name}")
+            add_note(leak, f"left behind after {name}")
             raise
         finally:
             del error
@@ -121,44 +127,15 @@ class LeakCheck:
         marked = guard.settings.every_test or self._item.get_closest_marker("no_leaks") is not None
         return (guard.settings_of(self._item).kinds if marked else guard.kinds) - {"object"}
 
-    def _findings(self, items: frozenset[Item] | set[Item], until: str, *, looks: int, seconds: float) -> list[Finding]:
-        """Findings for resources that are new; told once, so the end of the test is silent about them."""
-        watch = self._guard.watch
-        context = watch.recorder.context()
-        otherwise = Acquisition(
-            owner=Owner(kind="test", scope="function", name=self._item.nodeid), test=self._item.nodeid,
-            phase=context.phase, origin=Origin(),
-        )  # fmt: skip
-        suspects = watch.examine({item for item in items if item[0] != "unclosed"}, otherwise)
-        cases = [self._case(suspect, "leaked", until, looks, seconds) for suspect in suspects]
-        matcher = watch.matcher()
-        for item in items:
-            if item[0] == "unclosed":
-                suspect = watch.examine_unclosed(item[1], matcher)
-                suspects.append(suspect)
-                cases.append(self._case(suspect, "unclosed", until, looks, seconds))
-        for suspect in suspects:
-            suspect.live = None
-        blamed = {suspect.item: suspect for suspect in suspects if suspect.item[0] != "unclosed"}
-        rules = [*self._guard.settings_of(self._item).rules, *self._guard.rules]
-        return [
-            finding
-            for finding in judge(
-                fold(cases, is_part),
-                rules,
-                normal="fails",
-                used=self._guard.delivery.used_rules.add,
-                holder=lambda case: self._guard.holding.held(case, blamed, self._item),
-            )
-            if finding.disposition == "fails"
-        ]
+    def _rules(self) -> list[AllowRule]:
+        return [*self._guard.settings_of(self._item).rules, *self._guard.rules]
 
-    @staticmethod
-    def _case(suspect: Suspect, verdict: Any, until: str, looks: int, seconds: float) -> Case:
-        return Case(
-            resource=suspect.resource, acquisition=suspect.acquisition, verdict=verdict,
-            until=until, looks=looks, seconds=seconds, mark=suspect.mark,
-        )  # fmt: skip
+    def _place(self) -> Context:
+        owner = Owner(kind="test", scope="function", name=self._item.nodeid)
+        return Context(owner, self._item.nodeid, self._guard.watch.recorder.context().phase)
+
+    def _held(self, case: Case, blamed: Mapping[Item, Suspect]) -> Held:
+        return self._guard.holding.held(case, blamed, self._item)
 
 
 class BodyError(Exception):
@@ -166,58 +143,14 @@ class BodyError(Exception):
 
 
 class _Block(AbstractContextManager[None]):
-    def __init__(self, check: LeakCheck, kinds: frozenset[str], grace_seconds: float) -> None:
-        self._check = check
-        self._kinds = kinds
-        self._grace_seconds = grace_seconds
-        self._before: set[Item] = set()
+    def __init__(self, block: Block) -> None:
+        self._block = block
 
     def __enter__(self) -> None:
-        watch = self._check._guard.watch
-        watch.young.collect()
-        self._before = watch.items(watch.look(self._kinds))
+        self._block.enter()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
-        findings = self._judge()
-        if not findings:
-            return
-        leak = LeakError(findings)
-        if error is None:
-            raise leak
-        _add_note(error, f"and this was left behind:{leak}")
-
-    def _judge(self) -> list[Finding]:
-        guard = self._check._guard
-        watch = guard.watch
-        context = watch.recorder.context()
-        watch.recorder.resolve()
-        with watch.collecting(context, lambda: None):
-            new = self._new()
-            if not new:
-                return []
-            _real.gc_collect()
-            patient = any(map(watch.may_end, new)) and watch.may_still_change()
-            grace = self._grace_seconds if patient else 0.0
-
-            def look() -> set[Item]:
-                watch.young.collect()
-                return {item for item in self._new() if item[0] != "unclosed"}
-
-            settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
-            left = self._new()
-        findings = self._check._findings(left, "end of the block", looks=settled.looks, seconds=settled.seconds)
-        self._check.told |= left
-        guard.judge.tell(left)
-        return findings
-
-    def _new(self) -> set[Item]:
-        watch = self._check._guard.watch
-        return watch.items(watch.look(self._kinds)) - self._before - self._check.told
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    if hasattr(error, "add_note"):
-        error.add_note(note)
+        raise_leaks(leave(self._block), error)

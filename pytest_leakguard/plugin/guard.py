@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 
 from pytest_leakguard import _real
+from pytest_leakguard.block import Ground
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
 from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.holding import Holding
@@ -75,6 +77,15 @@ class Guard:
         self.holding = Holding(config, watch, fixtures=self.judge.scopes.values, folder=settings.graph)
         self.delivery = Delivery(
             config, rules, settings.action, lambda case: self.holding.held(case, self.judge.blamed)
+        )
+        self.ground = Ground(
+            watch,
+            rules=lambda: [*self._allowing.get(watch.ledger.test, ()), *self.rules],
+            place=watch.recorder.context,
+            used=self.delivery.used_rules.add,
+            tell=self.judge.tell,
+            holder=self.holding.held,
+            restores_state=settings.restore_state,
         )
         self.statistics = Statistics()
         self.marker_rules: set[AllowRule] = set()
@@ -181,6 +192,8 @@ class Guard:
                     self.watch.tasks.arm()
                 if own.rules:
                     self._allowing[item.nodeid] = own.rules
+                if "state" in own.kinds and not self.watch.state.watches:
+                    watch_state(self)
 
     def join(self, item: pytest.Item) -> None:
         """A running test asks to be guarded; one that is already is left alone."""
@@ -327,6 +340,8 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
+        if self.settings.restore_state:
+            put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:
             self.wake()
             self.delivery.attach(item, report, findings, failed_in_setup=self._reports.outcome.failed_in_setup)

@@ -114,6 +114,8 @@ class Judge:
                 self.watch.objects.forget(key)
             elif kind == "task":
                 self.watch.tasks.forget(key)
+            elif kind == "state":
+                self.watch.state.told(key)
             else:
                 self._know(kind, key)
                 if kind == "temp":
@@ -242,8 +244,9 @@ class Judge:
             owner = suspect.acquisition.owner
             if owner.kind == "nobody" or suspect.item in by_design or _is_part_of_blamed(suspect):
                 self._know(*suspect.item)
-            elif owner.kind == "test" and suspect.resource.ended:
-                now.append(Deferred(suspect, test))  # over already: nothing can release it any more
+            elif owner.kind == "test" and (suspect.resource.ended or suspect.item[0] == "state"):
+                # over already, or the next test finds it changed, whoever puts it back later
+                now.append(Deferred(suspect, test))
             elif owner.kind == "test":
                 searched.append(suspect)
             elif self.watch.ledger.is_alive(owner.serial):
@@ -310,7 +313,7 @@ class Judge:
             watch.young.collect()
             return set(wanted) - watch.gone(wanted)
 
-        # what nothing but this thread could release needs no patience
+        # what nothing but this thread could release needs no patience, nor does state: it is read no more
         patient = any(map(watch.may_end, wanted)) and watch.may_still_change(self._told_threads)
         grace = grace_seconds if patient else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
@@ -369,6 +372,8 @@ class Judge:
                 watch.objects.forget(suspect.item[1])
             elif suspect.item[0] == "task":
                 watch.tasks.forget(suspect.item[1])
+            elif suspect.item[0] == "state":
+                watch.state.told(suspect.item[1])
         self.tidy()
 
     def tidy(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -12,7 +11,9 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from pytest_leakguard.core import grace
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
+from pytest_leakguard.core.kinds import BadKinds, choose
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
 
@@ -40,6 +41,8 @@ class Settings:
     trace: bool = False
     graph: str = ""
     allow_lines: tuple[str, ...] = ()
+    restore_state: bool = False
+    state_modules: bool = False
     source: str = "ini file"
 
 
@@ -103,6 +106,8 @@ def read(config: pytest.Config) -> Settings:
         trace=bool(pick("trace")[0]),
         graph=_folder(str(graph or ""), graph_source, config.invocation_params.dir),
         allow_lines=tuple(setting("leakguard_allow")),
+        restore_state=bool(setting("leakguard_restore_state")),
+        state_modules=bool(setting("leakguard_state_modules")),
         source=f"leakguard_allow ({ini})",
     )
 
@@ -119,6 +124,8 @@ _ALLOWED = {
     "leakguard_trace": _TRUTH,
     "leakguard_graph": "a folder, which is made when it is missing",
     "leakguard_allow": "KIND:GLOB -- reason, one a line",
+    "leakguard_restore_state": _TRUTH,
+    "leakguard_state_modules": _TRUTH,
 }
 
 
@@ -129,44 +136,19 @@ def check_kinds(settings: Settings, known: Collection[str]) -> tuple[frozenset[s
 
 
 def kinds_of(text: str, known: Collection[str], source: str) -> frozenset[str]:
-    """The kinds that an expression names: ``default``, ``all``, lists, ``+kind``, ``-kind``.
-
-    Starts from nothing when a plain kind is named, else from the default set,
-    which is everything this version knows and every third party's kind.
-    Raises: pytest.UsageError.
-    """
-    words = [word for word in re.split(r"[,\s]+", text.strip()) if word]
-    if not words:
-        raise pytest.UsageError(f"{source}: no kind given.\nKnown: {_listed(known)}.")
-    chosen: set[str] = set() if any(word[0] not in "+-" for word in words) else set(known)
-    for word in words:
-        sign, kind = (word[0], word[1:]) if word[0] in "+-" else ("", word)
-        if kind in ("default", "all") and sign == "-":
-            raise pytest.UsageError(f"{source}: {word!r} leaves nothing to watch.\nKnown: {_listed(known)}.")
-        if kind in ("default", "all"):
-            chosen |= set(known)
-        elif kind not in known:
-            raise pytest.UsageError(
-                f"{source}: unknown kind {kind!r}{near(kind, [*known, 'default', 'all'])}\nKnown: {_listed(known)}."
-            )
-        elif sign == "-":
-            chosen.discard(kind)
-        else:
-            chosen.add(kind)
-    if not chosen:
-        raise pytest.UsageError(f"{source}: {text!r} leaves nothing to watch.\nKnown: {_listed(known)}.")
-    return frozenset(chosen)
+    """The kinds that an expression names, see `choose`. Raises pytest.UsageError."""
+    try:
+        return choose(text, known, source)
+    except BadKinds as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def seconds(value: object, source: str) -> float:
     """A time in seconds, 0 or more. Raises pytest.UsageError."""
     try:
-        number = float(cast(Any, value))
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not 0 <= number < math.inf:
-        raise pytest.UsageError(f"{source}: bad time {value!r}. Allowed: seconds, 0 or more, e.g. 0.5.")
-    return number
+        return grace.seconds(value, source)
+    except grace.BadTime as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def rules_of(lines: Iterable[str], known: Collection[str], source: str) -> list[AllowRule]:

@@ -25,7 +25,7 @@ def headline(finding: Finding) -> str:
     elif owner.kind == "node":
         name = f"set-up of {owner.name} ({owner.scope} scope)"
     else:
-        name = owner.name
+        name = f"{owner.name}, {owner.where}" if owner.where else owner.name
     times = f"  x{finding.count}" if finding.count > 1 else ""
     return printable(f"{word} {finding.kind}  {name}{times}")
 
@@ -46,7 +46,7 @@ def lines(finding: Finding) -> list[str]:
     """The whole message."""
     rows = [
         ("what", finding.what),
-        ("acquired", acquired(finding)),
+        ("changed" if finding.kind == "state" else "acquired", acquired(finding)),
         ("held", holding.line(finding.held)),
         ("due", finding.due),
         ("fix", finding.fix),

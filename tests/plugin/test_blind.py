@@ -24,6 +24,7 @@ PROBES = {
     "task": "tasks.TaskProbe",
     "unclosed": "unclosed.UnclosedProbe",
     "object": "objects.ObjectProbe",
+    "state": "state.StateProbe",
 }
 
 
@@ -38,7 +39,7 @@ def test_a_blind_probe_makes_the_run_red(alone, pytester, kind):
     """All tests pass, and the run fails and says of which kind it is blind; the others go on seeing."""
     pytester.makeconftest(blinded(kind))
     pytester.makepyfile(CLEAN)
-    ran = alone(errors=True)
+    ran = alone("--leakguard-probes=all", errors=True)
     assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
     ran.result.assert_outcomes(passed=1)
     why = "a resource leaked on purpose was not seen"

@@ -151,7 +151,8 @@ PRINTED = {
     ],
     "usage-error": [
         r"ERROR: leakguard_probes \(ini file tox.ini\): unknown kind 'fsd'; did you mean 'fd'\?$",
-        r"Known: dark, fd, lantern, object, process, socket, task, temp, thread, unclosed\.$",
+        r"Known: dark, fd, lantern, lock, mmap, object, process, socket, sqlite, state, task, temp, thread, "
+        r"unclosed\.$",
     ],
 }  # fmt: skip
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.core.model import KINDS
+from pytest_leakguard.core.model import KINDS, OPT_IN
 from pytest_leakguard.plugin import options
 
 ALL = frozenset(KINDS)
+DEFAULT = ALL - OPT_IN
 KNOWN = f"Known: {', '.join(sorted(KINDS))}."
 
 
@@ -191,16 +192,17 @@ def test_other_tables_are_none_of_that(pytester, monkeypatch, text):
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("default", ALL),
+        ("default", DEFAULT),
         ("all", ALL),
         ("fd", {"fd"}),
         ("fd,socket", {"fd", "socket"}),
         (" fd , socket ", {"fd", "socket"}),
         ("fd socket\nthread", {"fd", "socket", "thread"}),
-        ("+object", ALL),
-        ("-temp", ALL - {"temp"}),
-        ("-temp,-fd", ALL - {"temp", "fd"}),
-        ("default,-temp", ALL - {"temp"}),
+        ("+object", DEFAULT),
+        ("+state", ALL),
+        ("-temp", DEFAULT - {"temp"}),
+        ("-temp,-fd", DEFAULT - {"temp", "fd"}),
+        ("default,-temp", DEFAULT - {"temp"}),
         ("fd,+socket", {"fd", "socket"}),
         ("fd,socket,-fd", {"socket"}),
         ("-fd,fd", {"fd"}),
@@ -215,9 +217,9 @@ def test_a_list_of_kinds(text, kinds):
 def test_the_kinds_of_other_plugins_are_in_the_default():
     """A plugin's kind is watched when the plugin is there, and can be named like the others."""
     known = ALL | {"handle"}
-    assert options.kinds_of("default", known, "here") == known
+    assert options.kinds_of("default", known, "here") == DEFAULT | {"handle"}
     assert options.kinds_of("handle", known, "here") == {"handle"}
-    assert options.kinds_of("-handle", known, "here") == ALL
+    assert options.kinds_of("-handle", known, "here") == DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,8 @@ BAD = [
         [], "leakguard_prbes = fd",
         "ini file tox.ini: unknown setting 'leakguard_prbes'; did you mean 'leakguard_probes'?\n"
         "Known: leakguard, leakguard_action, leakguard_allow, leakguard_grace, leakguard_graph, leakguard_json, "
-        "leakguard_late, leakguard_probes, leakguard_report, leakguard_trace.",
+        "leakguard_late, leakguard_probes, leakguard_report, leakguard_restore_state, leakguard_state_modules, "
+        "leakguard_trace.",
     ),
 ]  # fmt: skip
 
@@ -439,7 +442,7 @@ def marked(arguments: str, name: str = "no_leaks") -> str:
         (marked("'socket', 'thread'"), {"socket", "thread"}),
         (marked("'socket,thread'"), {"socket", "thread"}),
         (marked("'all'"), ALL),
-        (marked("'default', '-fd'"), ALL - {"fd"}),
+        (marked("'default', '-fd'"), DEFAULT - {"fd"}),
         (marked("add=('socket',)"), {"fd", "temp", "socket"}),
         (marked("add='socket'"), {"fd", "temp", "socket"}),
         (marked("add=['socket', 'thread']"), {"fd", "temp", "socket", "thread"}),

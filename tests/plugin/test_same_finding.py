@@ -1,4 +1,4 @@
-"""The flag, the marker and the fixture give the same finding for the same leak, whatever its kind."""
+"""The flag, the marker, the fixture and `guard` give the same finding for the same leak, whatever its kind."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def pytest_leakguard_probes(config):
 """
 
 HEAD = """
-import json, mmap, os, socket, sqlite3, subprocess, sys, threading
+import asyncio, json, mmap, os, socket, sqlite3, subprocess, sys, threading
 import pytest
 from conftest import handles
-from pytest_leakguard import LeakError
+from pytest_leakguard import LeakError, guard
 from pytest_leakguard.report.data import to_dict
 
 KEPT = []
@@ -68,6 +68,15 @@ WAYS = {
         "class Leaky:\n        def __enter__(self): leak_{kind}(tmp_path, '{kind}')\n"
         "        def __exit__(self, *_): pass\n    leak_check.releases(Leaky)",
     ),
+    "guard": ((), "", "with guard(grace=0):\n        leak_{kind}(tmp_path, '{kind}')"),
+    "guard under the flag": (("--leakguard",), "", "with guard(grace=0):\n        leak_{kind}(tmp_path, '{kind}')"),
+    "guard of the kind": ((), "", "with guard('{kind}', grace=0):\n        leak_{kind}(tmp_path, '{kind}')"),
+    "guarded function": ((), "", "guard(grace=0)(leak_{kind})(tmp_path, '{kind}')"),
+    "async guard": (
+        (), "",
+        "async def body():\n        async with guard(grace=0):\n            leak_{kind}(tmp_path, '{kind}')\n"
+        "    asyncio.run(body())",
+    ),
 }  # fmt: skip
 
 COMPARED = ("kind", "verdict", "test", "what", "subject", "origin", "fix", "allow", "fingerprint", "count")
@@ -82,7 +91,7 @@ def module(way: str) -> str:
         lines.append(f"def leak_{kind}(tmp_path, name):\n    {leak}\n")
         lines.append(f"{mark.format(kind=kind)}def test_{kind}({arguments}):")
         body_of_kind = body.format(kind=kind).replace("\n", "\n    ")
-        if "leak_check" in body:
+        if "leak_check" in body or "guard" in body:
             lines.append(f"    try:\n        {body_of_kind}\n    except LeakError as error:\n        tell(error)\n")
         else:
             lines.append(f"    {body_of_kind}\n")
@@ -109,11 +118,17 @@ def test_the_same_leak_gives_the_same_finding(alone, pytester):
         pytester._monkeypatch.setenv("STRAY", str(pytester.path / "stray"))
         pytester._monkeypatch.setenv("ERRORS", str(errors))
         pytester.makepyfile(test_one=module(way))
-        ran = alone("--leakguard-grace=0.05", f"--basetemp={pytester.path / 'base'}", flag=flag)
+        arguments = ("--leakguard-grace=0.05", f"--basetemp={pytester.path / 'base'}")
+        if not flag and "guard(" in WAYS[way][2]:
+            # nothing of the plugin is awake, so there is no report
+            found = []
+            pytester.runpytest("-p", "leakguard", "-p", "no:cacheprovider", arguments[1]).assert_outcomes(passed=7)
+        else:
+            found = alone(*arguments, flag=flag).findings
         (pytester.path / "stray").rename(pytester.path / f"stray-{way}")
         raised = [json.loads(line) for line in errors.read_text().splitlines()]
-        assert bool(raised) != bool(ran.findings), way
-        findings = raised or ran.findings
+        assert bool(raised) != bool(found), way
+        findings = raised or found
         assert [finding["kind"] for finding in findings] == list(LEAKS), way
         told[way] = {finding["kind"]: steady(finding) for finding in findings}
     for kind, expected in told["flag"].items():

@@ -96,6 +96,10 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         kept = [type("Tracked", (), {})()]
         watch.objects.track(kept[0], Record("track", None, (), OUTSIDE))
         stack.callback(kept.clear)
+    elif kind == "state":
+        before = sys.getrecursionlimit()
+        sys.setrecursionlimit(before + 1)
+        stack.callback(sys.setrecursionlimit, before)
     else:
         handles: Any = sys.modules["handles"]
         slot = handles.open_handle("lantern")
@@ -107,9 +111,11 @@ def held(request, watch, tmp_path) -> Iterator[tuple[Probe, Hashable, ExitStack]
     """The probe of a kind, the key of one resource of it, and the stack that releases that."""
     probe = watch.roster.get(request.param)
     assert probe is not None
-    watch.look()
-    before = probe.keys()
     with ExitStack() as stack:
+        if request.param == "state":
+            stack.enter_context(watch.state.watching())
+        watch.look()
+        before = probe.keys()
         acquire(request.param, watch, stack, tmp_path)
         watch.table.forget()
         keys = probe.keys() - before

@@ -1,0 +1,97 @@
+"""Tells the state probe where phases and fixtures begin and end. Registered only where state is watched.
+
+The wrappers are the innermost: whatever capture, logging and plugins with hooks of their own put
+around a phase is in place at its beginning and still in place at its end, so none of it is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_leakguard.core.model import Finding
+from pytest_leakguard.probes.state import StateProbe
+from pytest_leakguard.watch import Watch
+
+if TYPE_CHECKING:
+    from pytest_leakguard.plugin.guard import Guard
+
+# these are made by pytest and run what the user wrote
+_OF_THE_USER = ("_xunit_setup_", "_unittest_set")
+
+
+def watch_state(guard: Guard) -> None:
+    """Watch state from now to the end of the session."""
+    config, settings = guard.config, guard.settings
+    guard.watch.state.watch(
+        modules=settings.state_modules,
+        # pytest itself puts the filters back after each test
+        filters=not config.pluginmanager.has_plugin("warnings"),
+        keep=settings.restore_state,
+    )
+    config.pluginmanager.register(Boundaries(guard.watch), "leakguard-boundaries")
+
+
+def put_back(watch: Watch, findings: Iterable[Finding]) -> None:
+    """Undo what was told; what a rule allows stays."""
+    for finding in findings:
+        if finding.kind == "state" and finding.disposition != "allowed":
+            watch.state.put_back(finding.subject)
+
+
+class Boundaries:
+    """The hooks that tell."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._ledger = watch.ledger
+        self._state: StateProbe = watch.state
+        self._state.live = False
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self) -> Generator[None, object, object]:
+        self._state.begin()
+        try:
+            return (yield)
+        finally:
+            self._state.pause()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        self._state.resume()
+        try:
+            return (yield)
+        finally:
+            self._state.pause()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        self._ledger.phase = "teardown"
+        self._state.resume()
+        try:
+            return (yield)
+        finally:
+            self._state.pause()
+
+    # inside the guard's own, so that the fixture is the owner of what changes from here on
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            if self._state.live:
+                self._state.note(counted=not _is_pytests(fixturedef))
+
+    # before the guard's own, which ends the scope
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_post_finalizer(self) -> None:
+        if self._state.live:
+            self._state.note()
+
+
+def _is_pytests(fixturedef: Any) -> bool:
+    """Whether a fixture is pytest's own: what it changes, it puts back."""
+    module = getattr(fixturedef.func, "__module__", None)
+    ours = isinstance(module, str) and module.startswith("_pytest.")
+    return ours and not str(fixturedef.argname).startswith(_OF_THE_USER)
