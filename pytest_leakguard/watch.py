@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, cast
 
-from pytest_leakguard import _real
-from pytest_leakguard.core.ledger import Context, Ledger
+from pytest_leakguard import _real, tracking
+from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
@@ -26,6 +26,7 @@ from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
+from pytest_leakguard.probes.instances import Instances
 from pytest_leakguard.probes.objects import ObjectProbe
 from pytest_leakguard.probes.processes import ProcessProbe, has_children
 from pytest_leakguard.probes.protocol import Probe
@@ -78,6 +79,7 @@ class Watch:
         self._threads = ThreadProbe(root)
         self.unclosed = UnclosedProbe(self.recorder, short)
         self.objects = ObjectProbe()
+        self.instances = Instances(self.objects, self.recorder)
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -100,6 +102,7 @@ class Watch:
         """Begin to record."""
         self.recorder.start()
         self._undo.append(wrap_thread_start(self.recorder))
+        tracking.trackers.append(self._track)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -107,6 +110,9 @@ class Watch:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
         self.recorder.stop()
         self.unclosed.unwatch()
+        self.instances.stop()
+        if self._track in tracking.trackers:
+            tracking.trackers.remove(self._track)
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
@@ -130,6 +136,26 @@ class Watch:
         self.objects.track(obj, record)
         self.recorder.moves += 1
 
+    def _track(self, obj: object, frame: FrameType) -> None:
+        """`track` in the code under test: outside a checked test it does nothing, and it never raises."""
+        context = self.recorder.context()
+        if context is OUTSIDE or not self.recorder.active:
+            return
+        record = Record("track", None, frames.walk(frame), context)
+        record.how = "track"
+        try:
+            self.objects.track(obj, record)
+        except TypeError as error:
+            place = frames.origin_of(record.stack, root=self.root, how="track", event="track")
+            line = f"{error} ({place.file}:{place.line})"
+            if line not in self.roster.errors:
+                self.roster.errors.append(line)
+        self.recorder.moves += 1
+
+    def is_hopeless(self, item: Item) -> bool:
+        """Whether nothing can release it any more, so that waiting is in vain."""
+        return item[0] == "object" and self.objects.is_dead(item[1])
+
     def is_own_process(self) -> bool:
         """False in a fork of it, which must not report."""
         return _real.getpid() == self.pid
@@ -151,7 +177,9 @@ class Watch:
 
     def is_still(self, census: Census) -> bool:
         """Whether certainly nothing came and nothing went since that census; cheaper than a new one."""
-        if census.get("temp") or self.recorder.created or self.objects.mark() or self._others:
+        if census.get("temp") or self.recorder.created or self._others:
+            return False
+        if self.objects.keys() != census.get("object", frozenset()):
             return False
         if census.get("process") or has_children():
             return False
@@ -283,7 +311,8 @@ class Watch:
         if kind == "thread" and isinstance(key, tuple):
             return holders.thread_object(key[0])
         if kind == "object":
-            return self.objects.live(key)
+            # nothing reaches what is dead: no scope can release it any more
+            return object() if self.objects.is_dead(key) else self.objects.live(key)
         if suspect.record is not None and suspect.record.ref is not None:
             return suspect.record.ref()
         return None

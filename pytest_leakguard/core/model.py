@@ -13,7 +13,7 @@ Key = Hashable
 """What a probe takes for the identity of a resource; unique within its kind."""
 
 Phase = Literal["setup", "call", "teardown"]
-Verdict = Literal["leaked", "unclosed", "late"]
+Verdict = Literal["leaked", "unclosed", "late", "growth"]
 How = Literal["audit", "wrap", "trace", "track", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
@@ -35,6 +35,7 @@ class Resource:
         clues: what an acquisition must share to be taken for its origin, strongest
             first: ``("path", "/tmp/x")``, ``("fd", 12)``, ``("thread", ident)``, ``("pid", 77)``.
         reason: why no origin can be known when no clue leads to one.
+        state: what it still is when it is past due, where "open" or "alive" is not the word.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Resource:
     fix: str = ""
     clues: tuple[tuple[str, Hashable], ...] = ()
     reason: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

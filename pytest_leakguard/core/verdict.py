@@ -25,6 +25,8 @@ _RANDOM_NAME = re.compile(r"[a-z0-9_]{8}(?=(\.[^/]*)?$)")
 _NAMES_AT_RANDOM = frozenset({"mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemporaryFile"})
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
+_STATES = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}
+
 Fold = Callable[["Case", "Case"], bool]
 
 
@@ -165,7 +167,9 @@ def _due(case: Case) -> str:
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
-    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
+    if case.verdict == "growth":
+        return case.until
+    state = case.resource.state or _STATES.get(case.resource.kind, "open")
     if case.until:
         closed = "nothing closed it, the garbage collector did"
         return f"{case.until}; {closed if case.verdict == 'unclosed' else f'still {state}, {looks}'}"
@@ -173,7 +177,6 @@ def _due(case: Case) -> str:
         return f"{scope}; nothing closed it, the garbage collector did"
     if case.verdict == "late":
         return f"{scope}; gone only after {seconds} s, {case.looks} looks"
-    state = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}.get(case.resource.kind, "open")
     if case.awaited is not None:
         name = f"{_called(case.awaited)} ({case.awaited.scope} scope)"
         return f"{scope}; {name} might have released it, still {state} after its teardown, {looks}"

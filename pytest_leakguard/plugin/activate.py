@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin import internals, options, tracking
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
@@ -57,6 +57,7 @@ def activate(
         presenter = Presenter(config, guard, tally)
         config.pluginmanager.register(presenter, PRESENTER_NAME)
         guard.wake = presenter.wake
+    tracking.ask_for_run(config, watch, settings, kinds)
     watch.start()
     config.add_cleanup(watch.stop)
     if not config.option.collectonly:

@@ -111,6 +111,10 @@ class Judge:
                 if kind == "temp":
                     self.watch.recorder.created.pop(str(key), None)
 
+    def know(self, kind: str, keys: frozenset[Key]) -> None:
+        """These were there before: nobody's."""
+        self.known[kind] = self.known.get(kind, frozenset()) | keys
+
     def needs_to_judge(self) -> bool:
         """After a test in which something moved: whether there is anything to judge.
 
@@ -155,6 +159,8 @@ class Judge:
             known = known or frozenset()
             if kind == "fd":
                 known |= self._heirs(known, keys)
+            elif kind == "object":
+                known |= self.watch.objects.heirs(known, keys)
             fresh = {key for key in keys - known if (kind, key) not in self.deferred}
             new.update((kind, key) for key in fresh)
             self.known[kind] = frozenset(keys & known)
@@ -296,7 +302,8 @@ class Judge:
             return set(wanted) - watch.gone(wanted)
 
         # what nothing but this thread could release needs no patience
-        grace = grace_seconds if watch.may_still_change(self._told_threads) else 0.0
+        in_vain = all(map(watch.is_hopeless, wanted))
+        grace = grace_seconds if not in_vain and watch.may_still_change(self._told_threads) else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic)
         judged = []
         for item, deferred in wanted.items():
