@@ -278,8 +278,8 @@ class Watch:
         return Suspect(item, resource, acquisition, record, mark=_mark(record))
 
     def describe_now(self, suspect: Suspect) -> Resource:
-        """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
-        if suspect.item[0] not in ("thread", "process"):
+        """The words for a suspect anew: a thread is elsewhere by now, a child may have ended, an object gone."""
+        if suspect.item[0] not in ("thread", "process", "object"):
             return suspect.resource
         with self.recorder.silence():
             return replace(self.roster.describe(*suspect.item), clues=suspect.resource.clues)

@@ -335,7 +335,12 @@ class Instances:
 
     def _found(self, obj: Any) -> None:
         cls = type(obj)
-        if self._objects.entry(obj) is not None or id(obj) in self._before:
+        if id(obj) in self._before:
+            return
+        known = self._objects.entry(obj)
+        if known is not None:
+            if known.ref is None:
+                self._tell_apart(obj)
             return
         if self._is_before and not is_weakly_referenceable(cls):
             self._before.add(id(obj))
@@ -346,6 +351,12 @@ class Instances:
             self._notice(obj, base, self._record_of(obj), test, _OF_C)
         else:
             self._objects.add(obj, None, must_go=True, may_follow=True, reason=_OF_PROJECT)
+
+    def _tell_apart(self, obj: Any) -> None:
+        """Without a weak reference an id is all there is, and ids are used again: the acquisition tells a new one."""
+        record = self._record_of(obj)
+        if record is not None and self._objects.is_another(obj, record):
+            self._found(obj)
 
     def _record_of(self, obj: Any) -> Record | None:
         """The acquisition that carried this very object, if one did."""

@@ -150,6 +150,14 @@ class ObjectProbe:
             return None
         return entry if entry.ref is None or entry.ref() is obj else None
 
+    def is_another(self, obj: object, record: Record) -> bool:
+        """Whether an object that record tells of took the id of a watched one, which is gone then."""
+        key = self._by_id[id(obj)]
+        if self.records.get(key) is record:
+            return False
+        self._drop(key)
+        return True
+
     def called(self, obj: object, method: str, *, by_finalizer: bool) -> None:
         """A method that some duty names is called on an object, watched or not."""
         entry = self.entry(obj)
@@ -163,13 +171,9 @@ class ObjectProbe:
             self._pending.pop(self._by_id[id(obj)], None)
 
     def forget(self, key: Key) -> None:
-        """Blamed once; not watched any more."""
-        number = cast(int, key)
-        entry = self._entries.pop(number, None)
-        self._pending.pop(number, None)
-        self.records.pop(number, None)
-        if entry is not None and self._by_id.get(entry.identity) == number:
-            del self._by_id[entry.identity]
+        """Blamed once; not watched any more, and none may take its place."""
+        self._names.pop(cast(int, key), None)
+        self._drop(cast(int, key))
 
     # -- what the protocol asks ----------------------------------------------
 
@@ -270,7 +274,14 @@ class ObjectProbe:
         if self._by_id.get(entry.identity) == key:
             del self._by_id[entry.identity]
         if not entry.duties:
-            self.forget(key)
+            self._drop(key)
+
+    def _drop(self, key: int) -> None:
+        entry = self._entries.pop(key, None)
+        self._pending.pop(key, None)
+        self.records.pop(key, None)
+        if entry is not None and self._by_id.get(entry.identity) == key:
+            del self._by_id[entry.identity]
 
     def _ask(self) -> None:
         """Ask what tells of itself: whether it is closed, and, without a weak reference, whether it is there."""
@@ -279,7 +290,7 @@ class ObjectProbe:
         for key, entry in tuple(self._pending.items()):
             if entry.ref is None and entry.identity not in there:
                 # whether it was closed can't be asked any more
-                self.forget(key)
+                self._drop(key)
             elif entry.closed is not None and entry.alive:
                 obj = there[entry.identity] if entry.ref is None else entry.get()
                 if obj is not None and entry.closed(obj):
