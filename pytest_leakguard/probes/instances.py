@@ -136,23 +136,22 @@ class Instances:
         """
         for entry in tuple(self._classes.values()):
             self._watch_subclasses(entry)
-        self.young.on = self.needs_young
-        if self._has_scanned and not self.young.on:
+        self.young.on = False
+        if self._has_scanned and not self.needs_young:
             return frozenset()
         before = self._objects.keys()
         self._before.clear()
         self._is_before = True
         try:
-            if not self._has_scanned:
-                self.young.look(everything=True)
-                self._has_scanned = True
-            elif self.young.on:
-                self.young.look()
+            self.young.on = self.needs_young
+            self.young.look(everything=not self._has_scanned)
+            now = self._objects.keys()
         finally:
             self._is_before = False
+        self._has_scanned = True
         if self.young.on:
             self.young.start()
-        return self._objects.keys() - before
+        return now - before
 
     def stop(self) -> None:
         """Leave classes, imports and the collector as they were found."""
