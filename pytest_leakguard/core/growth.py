@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +11,6 @@ Counts = Mapping[str, tuple[int, ...]]
 """Full name of a type -> how many there were after each run, the warm-up first."""
 
 MACHINERY = ("_pytest", "pytest", "pluggy", "pytest_leakguard")
-_BUILTIN = "builtins."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,13 @@ class Growth:
 def growing(counts: Counts, besides: Iterable[str] = ()) -> list[Growth]:
     """The types of which each run after the warm-up left more than the one before.
 
-    A cache that fills once stops growing after the warm-up and is left out. The
-    built-in containers that instances are made of grow along with them: they
-    are told only when no other type grows.
+    A cache that fills once stops growing after the warm-up and is left out. What
+    instances are made of grows along with them: types of the standard library are
+    told only where no other class grows, and built-in containers only where no
+    class grows at all.
 
     Args:
-        besides: types that were told already.
+        besides: subjects of leaks that were told already; growth that may be theirs is not told.
     """
     told = set(besides)
     found = [
@@ -44,10 +45,16 @@ def growing(counts: Counts, besides: Iterable[str] = ()) -> list[Growth]:
         and min(added) > 0
         and name.partition(".")[0] not in MACHINERY
     ]
-    classes = [growth for growth in found if not growth.name.startswith(_BUILTIN)]
-    if classes:
-        return [growth for growth in classes if growth.name not in told]
-    return found if not told else []
+    best = min(map(_tier, found), default=0)
+    if told and best > 0:
+        return []
+    return [growth for growth in found if _tier(growth) == best and growth.name not in told]
+
+
+def _tier(growth: Growth) -> int:
+    """How little a type says about what leaks: a class of the project or of a package says most."""
+    module = growth.name.partition(".")[0]
+    return 2 if module == "builtins" else 1 if module in sys.stdlib_module_names else 0
 
 
 def in_words(growth: Growth) -> str:

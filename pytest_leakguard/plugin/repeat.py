@@ -142,7 +142,7 @@ class Repeater:
         self._counts = counts
         self._everywhere = everywhere
         self._passed = True
-        self._left = 0
+        self._left = self._counted = 0
         self._is_last = True
 
     @pytest.hookimpl(tryfirst=True)
@@ -165,7 +165,10 @@ class Repeater:
 
     def _run(self, item: pytest.Item, nextitem: pytest.Item | None, repeat: int) -> None:
         again = stand_in(item, nextitem, self._ask_whether_last)
-        self._passed, self._left = True, repeat
+        # one more to warm up, and one for the wider fixtures to go with, if they do
+        shares_all = nextitem is not None and nextitem.parent is item.parent
+        self._passed, self._counted = True, repeat + 1
+        self._left = self._counted + (not shares_all)
         *reports, teardown = run_again(item, again)
         for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)
@@ -189,7 +192,8 @@ class Repeater:
                     last = run_again(item, again)
                     failed = next((report for report in last if report.outcome != "passed"), None)
                     del last
-                    heap.count()
+                    if heap.runs < self._counted:
+                        heap.count()
         finally:
             guard.resume(item)
         if failed is None:
@@ -197,7 +201,7 @@ class Repeater:
         elif failed.when == "teardown":
             # the wider fixtures went with it: what they have to say must not be lost
             teardown.outcome, teardown.longrepr = failed.outcome, failed.longrepr
-            teardown.sections += [(f"leakguard: in repetition {heap.runs}", "the test was repeated to see what grows")]
+            teardown.sections += [("leakguard", "this came at the end of the last repetition of the test")]
         else:
             guard.errors.append(
                 f"{item.nodeid} can't be repeated: repetition {heap.runs} ended as {failed.outcome} in its "
@@ -206,7 +210,7 @@ class Repeater:
 
     def _tell(self, item: pytest.Item, teardown: pytest.TestReport, counts: growth.Counts) -> None:
         told = teardown.__dict__.get(REPORT_ATTRIBUTE, {"findings": []})["findings"]
-        subjects = [finding["subject"] for finding in told if finding["kind"] == "object"]
+        subjects = [finding["subject"] for finding in told]
         test = self._guard.test_of(item)
         owner = Owner(kind="test", scope="function", name=item.nodeid)
         acquisition = Acquisition(owner=owner, test=item.nodeid, phase=None, origin=Origin(reason=_UNKNOWN))

@@ -49,6 +49,7 @@ def make_ready(guard: Guard, repeat: dict[str, int]) -> None:
         repeat: how often the tests are repeated whose markers say so.
     Raises: pytest.UsageError when a class that is there by now can't be watched.
     """
+    guard.watch.instances.search()
     _refuse_unwatchable(guard.watch)
     manager, everywhere = guard.config.pluginmanager, guard.settings.repeat
     if guard.watch.instances.is_asked and not manager.has_plugin(TRACK_NAME):

@@ -64,6 +64,8 @@ class Instances:
         self._recorder = recorder
         self._asked: list[_Asked] = []
         self._classes: dict[int, _Class] = {}
+        self._seen: set[str] = set()  # names of the modules that were looked into
+        self._modules = 0
         self._instrument = Instrument()
         self._imports = ImportWatch(self._is_wanted, self._look_into)
         self._own: set[str] | None = set()  # the tests whose own types are watched, None: every test
@@ -85,10 +87,21 @@ class Instances:
                 if len(self._asked) == 1:
                     self._begin_to_notice()
                     self._imports.start()
-                for name, module in [*sys.modules.items()]:
-                    self._look_for(known, name, module)
+                self.search()
+                for name in self._seen:
+                    self._look_for(known, name, sys.modules.get(name))
             if known.tests is not None and test is not None:
                 known.tests.add(test)
+
+    def search(self) -> None:
+        """Look into the modules that came by ways that tell nobody, as test files do."""
+        if len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            names = set(sys.modules)
+            for name in names - self._seen:
+                for asked in self._asked:
+                    self._look_for(asked, name, sys.modules[name])
+            self._seen = names
 
     def ask_for_own_types(self, is_of_project: Callable[[type], bool], test: str | None = None) -> None:
         """Watch all instances of the project's own classes: in one test, or in every one."""
@@ -134,6 +147,7 @@ class Instances:
 
         Once in a session that takes a look at the heap, later at what is young.
         """
+        self.search()
         for entry in tuple(self._classes.values()):
             self._watch_subclasses(entry)
         self.young.on = False
@@ -172,7 +186,7 @@ class Instances:
         for asked in self._asked:
             self._look_for(asked, module.__name__, module)
 
-    def _look_for(self, asked: _Asked, name: str, module: ModuleType) -> None:
+    def _look_for(self, asked: _Asked, name: str, module: object) -> None:
         if not isinstance(module, ModuleType):
             return  # anything may stand in sys.modules
         for cls in classes_in(name, module, asked.demand):
