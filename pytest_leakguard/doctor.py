@@ -8,7 +8,7 @@ import sys
 
 from pytest_leakguard import __version__
 from pytest_leakguard.origins.wrap import THREAD_START_HAS_EVENT
-from pytest_leakguard.plugin.canary import CANARIES, sees
+from pytest_leakguard.plugin.canary import CANARIES, sees, sees_instances
 from pytest_leakguard.watch import Watch
 
 _ORIGINS = {
@@ -18,7 +18,7 @@ _ORIGINS = {
     "process": "audit events subprocess.Popen, os.fork, os.posix_spawn",
     "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
     "unclosed": "matched with the acquisition by path, descriptor, pid or address",
-    "object": "the line that called leak_check.track",
+    "object": "the line that called track, or that made the instance of a class of leakguard_track",
 }
 _LIMITS = (
     "a test's own catch_warnings, pytest.warns or recwarn hides ResourceWarnings raised inside it",
@@ -49,6 +49,9 @@ def main() -> int:
             print(f"{state.kind:<9} {verdict}")
             print(f"{'':<9}   census: {state.mechanism}")
             print(f"{'':<9}   origin: {_ORIGINS[state.kind]}")
+        instances = sees_instances(watch)
+        good = good and instances
+        print(f"{'':<9}   classes of leakguard_track: {'seen' if instances else 'BLIND: never closed, not seen'}")
         print(f"descriptors: {watch.table.count()} open, limit {watch.table.limit:,}")
         print("known limits:")
         for limit in _LIMITS:

@@ -275,7 +275,13 @@ class Watch:
             acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
         if kind == "fd" and record is not None and isinstance(key, tuple):
             record.fd, record.inode = key[0], (key[1], key[2])
-        return Suspect(item, resource, acquisition, record, mark=_mark(record))
+        mark = item if kind == "object" else self._mark_of(record)
+        return Suspect(item, resource, acquisition, record, mark=mark)
+
+    def _mark_of(self, record: Record | None) -> Key:
+        """Equal for what belongs together: made by one call, or by the constructor of a watched object."""
+        key = None if record is None else self.objects.made_with(record)
+        return _mark(record) if key is None else ("object", key)
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended, an object gone."""
@@ -293,7 +299,7 @@ class Watch:
             owner=caught.context.owner, test=caught.context.test, phase=caught.context.phase, origin=Origin()
         )
         acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
-        return Suspect(("unclosed", key), resource, acquisition, match.record, mark=_mark(match.record))
+        return Suspect(("unclosed", key), resource, acquisition, match.record, mark=self._mark_of(match.record))
 
     def matcher(self) -> Matcher:
         """A fresh matcher: each record explains one resource."""

@@ -117,7 +117,8 @@ def is_part(case: Case, whole: Case) -> bool:
     """The general rules of folding.
 
     A file with a leaked descriptor on it, what lies in a left folder, and a pipe of a leaked child made by
-    the same call. (An event loop's selector, pipes and sockets share a mark.)
+    the same call. (An event loop's selector, pipes and sockets share a mark; so does a watched object with what its
+    constructor acquired.)
     """
     kind, other = case.resource.kind, whole.resource.kind
     if kind == "temp" and other == "fd":
@@ -127,7 +128,7 @@ def is_part(case: Case, whole: Case) -> bool:
     if kind == "unclosed" and other == "process":
         return any(clue in whole.resource.clues for clue in case.resource.clues if clue[0] == "pid")
     if case.mark is not None and case.mark == whole.mark:
-        order = ("process", "socket", "fd", "unclosed")
+        order = ("process", "object", "socket", "fd", "unclosed")
         if kind in order and other in order:
             return order.index(kind) > order.index(other)
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ import warnings
 from collections.abc import Callable, Collection
 
 from pytest_leakguard import _real
+from pytest_leakguard.core.demands import Demand
+from pytest_leakguard.probes.instances import Instances
 from pytest_leakguard.probes.tempfiles import temp_folder
 from pytest_leakguard.watch import Watch
 
@@ -33,6 +36,8 @@ def blind_kinds(watch: Watch, kinds: Collection[str]) -> dict[str, str]:
                 continue
             if not seen:
                 blind[kind] = "a resource leaked on purpose was not seen"
+    if "object" in kinds and "object" not in blind and watch.instances.is_asked and not sees_instances(watch):
+        blind["object"] = "an instance that was never closed on purpose was not seen"
     return blind
 
 
@@ -47,6 +52,36 @@ def sees(watch: Watch, kind: str, leak: Callable[[Watch], Release]) -> bool:
         return moved and bool(watch.items(watch.look([kind])) - before)
     finally:
         release()
+
+
+def sees_instances(watch: Watch) -> bool:
+    """Whether instances that nobody closes are noticed, one of a class of Python code and one of a C type."""
+    objects = watch.objects
+    before, asked = objects.keys(), (objects.before_look, objects.moves_are_recorded)
+    instances = Instances(objects, watch.recorder)
+    watch.ledger.begin_test("canary")
+    try:
+        instances.ask(Demand(pattern=name, methods=("close",)) for name in (f"{__name__}.Closable", "_io.BytesIO"))
+        before |= instances.begin_test()
+        kept = (Closable(), io.BytesIO())
+        new = objects.keys() - before
+        for one in kept:
+            one.close()
+        left = objects.keys() & new
+        for key in new:
+            objects.forget(key)
+        return len(new) == len(kept) and not left
+    finally:
+        instances.stop()
+        watch.ledger.end_test()
+        objects.before_look, objects.moves_are_recorded = asked
+
+
+class Closable:
+    """Something that has to be closed."""
+
+    def close(self) -> None:
+        """Nothing is behind it."""
 
 
 def _fd(watch: Watch) -> Release:

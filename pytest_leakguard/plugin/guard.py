@@ -89,6 +89,7 @@ class Guard:
         self._since_full_look = 0
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
+        self._paused = False  # what runs is a repetition
         self._failed = False
         self._failed_in_setup = False
         self._skipped = False
@@ -188,16 +189,17 @@ class Guard:
         """A running test asks to be guarded; one that is already is left alone."""
         if self._guarded is not None:
             self._guarded.add(item.nodeid)
-        if not self._on:
+        if not self._on and not self._paused:
             self._begin(item)
 
     def pause(self) -> None:
         """What runs from now on is a repetition of the test: not judged, and nobody's."""
-        self._on = False
+        self._on, self._paused = False, True
         self.watch.ledger.end_test()
 
     def resume(self, item: pytest.Item) -> None:
         """The repetitions are over; what they left is known from now on, and only the end of the test is to come."""
+        self._paused = False
         self.watch.ledger.begin_test(item.nodeid)
         self.watch.ledger.phase = "teardown"
         try:

@@ -66,7 +66,8 @@ class Tally:
         tracked = {name for part in parts for name in part["tracked"]}
         untracked = {
             f"nothing is watched for {name}: {why}": None
-            for part in parts for name, why in part["untracked"].items() if name not in tracked
+            for part in self._merged or parts  # a controller imports nothing of what its workers test
+            for name, why in part["untracked"].items() if name not in tracked
         }  # fmt: skip
         return {
             "tests": sum(part["tests"] for part in parts),

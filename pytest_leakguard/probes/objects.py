@@ -158,6 +158,16 @@ class ObjectProbe:
         self._drop(key)
         return True
 
+    def made_with(self, record: Record) -> int | None:
+        """The object still to go whose construction acquired what `record` tells of."""
+        for key in self._pending:
+            own = self.records.get(key)
+            if own is record:
+                return key
+            if own is not None and own.stack and own.stack == record.stack[-len(own.stack) :] != record.stack:
+                return key
+        return None
+
     def called(self, obj: object, method: str, *, by_finalizer: bool) -> None:
         """A method that some duty names is called on an object, watched or not."""
         entry = self.entry(obj)

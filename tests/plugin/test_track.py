@@ -498,6 +498,33 @@ def test_cost_follows_what_a_test_makes(app, alone, pytester):
     assert counts[300_000] > 300_000
 
 
+def test_what_is_released_in_time_costs_no_judgement(app, alone, pytester):
+    """A test whose instances are closed and gone is not looked at any further than one that made none."""
+    app(
+        "from app import db\n"
+        + "\n".join(f"def test_{n}():\n    db.Session()\n    with db.Connection(): pass" for n in range(40)),
+        "app.db.Session",
+        "app.db.Connection: close",
+        conftest="""
+        from pytest_leakguard.plugin.judge import Judge
+
+        judged = []
+        real = Judge.needs_to_judge
+
+        def counted(self):
+            judged.append(1)
+            return real(self)
+
+        Judge.needs_to_judge = counted
+
+        def pytest_sessionfinish():
+            open("judged.txt", "w").write(str(len(judged)))
+        """,
+    )
+    assert alone().findings == []
+    assert int((pytester.path / "judged.txt").read_text()) <= 2
+
+
 # -- what can't be done is said
 
 
@@ -569,6 +596,78 @@ def test_without_the_kind_nothing_is_touched(app, alone):
         "app.db.Session",
     )
     assert alone("--leakguard-probes=-object", errors=True).findings == []
+
+
+def test_what_the_constructor_acquired_is_part_of_the_object(app, alone):
+    """A socket that only the object would close is no finding of its own, kept or collected; one beside it is."""
+    app(
+        """
+        import socket, sqlite3
+        from app import wire
+
+        KEPT = []
+
+        def keep(*things):
+            KEPT.extend(things)
+
+        def test_kept(): keep(wire.Wire())
+        def test_collected(): wire.Wire()
+        def test_closed(): wire.Wire().close()
+        def test_one_beside():
+            keep(wire.Wire(), socket.socket())
+        def test_closed_and_one_beside():
+            keep(socket.socket())
+            wire.Wire().close()
+        def test_database(tmp_path): keep(sqlite3.connect(tmp_path / "a.db"))
+        """,
+        "app.wire.Wire: close",
+        "sqlite3.Connection: close",
+        **{
+            "app/wire": """
+            import socket
+
+            class Wire:
+                def __init__(self):
+                    self.socket = socket.socket()
+
+                def close(self):
+                    self.socket.close()
+            """
+        },
+    )
+    ran = alone("--leakguard-grace=0")
+    assert sorted((f["test"].partition("::")[2], f["kind"], f["origin"]["line"]) for f in ran.findings) == [
+        ("test_closed_and_one_beside", "socket", 15), ("test_collected", "object", 10), ("test_database", "object", 17),
+        ("test_kept", "object", 9), ("test_one_beside", "object", 13), ("test_one_beside", "socket", 13),
+    ]  # fmt: skip
+
+
+def test_in_a_block_and_from_a_worker(app, run, pytester, monkeypatch):
+    """`leak_check("object")` sees instances too; workers of xdist find the same, what is not found is told once."""
+    pytest.importorskip("xdist")
+    app(
+        """
+        import pytest
+        from app import db
+        from pytest_leakguard import LeakError
+
+        def test_block(leak_check):
+            with pytest.raises(LeakError, match="app.db.Session object, still alive"):
+                with leak_check("object"):
+                    db.KEPT.append(db.Session())
+            with leak_check("object"):
+                db.Session()
+
+        def test_kept(): db.KEPT.append(db.Session())
+        """,
+        "app.db.Session",
+        "app.db.Nope",
+    )
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    for args in ((), ("-n2",)):
+        ran = run("--leakguard-grace=0", *args, errors=True)
+        assert told(ran) == {"test_kept": "app.db.Session object, still alive"}
+        assert [error.partition(" (")[0] for error in ran.report["errors"]] == ["nothing is watched for 'app.db.Nope'"]
 
 
 def test_allowed_by_class(app, alone):
