@@ -47,8 +47,8 @@ class Tally:
                 *guard.delivery.errors,
             ],
             "blind": dict(guard.blind),
-            "untracked": guard.watch.instances.unfound(),
-            "tracked": guard.watch.instances.found(),
+            "untracked": guard.watch.instances.classes.unfound(),
+            "tracked": guard.watch.instances.classes.found(),
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
         }

@@ -49,7 +49,7 @@ def make_ready(guard: Guard, repeat: dict[str, int]) -> None:
         repeat: how often the tests are repeated whose markers say so.
     Raises: pytest.UsageError when a class that is there by now can't be watched.
     """
-    guard.watch.instances.search()
+    guard.watch.instances.classes.search()
     _refuse_unwatchable(guard.watch)
     manager, everywhere = guard.config.pluginmanager, guard.settings.repeat
     if guard.watch.instances.is_asked and not manager.has_plugin(TRACK_NAME):
@@ -61,7 +61,7 @@ def make_ready(guard: Guard, repeat: dict[str, int]) -> None:
 
 
 def _refuse_unwatchable(watch: Watch) -> None:
-    for demand, reason in watch.instances.unwatchable():
+    for demand, reason in watch.instances.classes.unwatchable():
         raise pytest.UsageError(f"{demand.source}: {demand.text!r} can't be watched: {reason}.\nAllowed: {ALLOWED}.")
 
 

@@ -221,6 +221,8 @@ def test_where_classes_are_found(app, alone):
         def test_name(): keep(names.Renamed())
         def test_nested(): keep(db.Outer.Inner())
         def test_glob(): keep(names.Second())
+        def test_one_method_of_a_glob(): names.Door()
+        def test_other_method_of_a_glob(): names.Hatch().abort()
         def test_error_of_a_glob(): keep(names.Bad())
         def test_member_of_a_glob(): keep(names.Colour.RED)
         def test_not_named(): keep(db.Plain())
@@ -244,16 +246,19 @@ def test_where_classes_are_found(app, alone):
         "app.names.S*",
         "app.names.Bad*",
         "app.names.C*",
+        "app.names.*: shut|abort",
         "app.lazy.Late",
         **{
             "app/names": "import enum\nfrom app.db import Plain as Other\nclass Renamed: pass\nclass Second: pass\n"
+            "class Door:\n    def shut(self): pass\nclass Hatch:\n    def abort(self): pass\n"
             "class Bad(Exception): pass\nclass Colour(enum.Enum):\n    RED = 1",
             "app/lazy": "class Late: pass",
         },
     )
     ran = alone("--leakguard-grace=0", errors=True)
     assert set(told(ran)) == {
-        "test_name", "test_nested", "test_glob", "test_lazy", "test_reload", "test_class_of_the_test",
+        "test_name", "test_nested", "test_glob", "test_one_method_of_a_glob", "test_lazy", "test_reload",
+        "test_class_of_the_test",
     }  # fmt: skip
     assert ran.report["errors"] == [
         f"nothing is watched for 'app.names.{glob}' (leakguard_track (ini file tox.ini)): "
