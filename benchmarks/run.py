@@ -12,6 +12,7 @@
 | trivial   | `--leakguard`, 2,000 trivial tests                     | ratio <= 1.05 |
 | resources | `--leakguard`, tests that open files, sockets, threads | ratio <= 1.10 |
 | heap      | `--leakguard`, 1,000,000 objects on the heap           | ratio <= 1.05 |
+| tracked   | `leakguard_track`, 1,000,000 objects on the heap       | ratio <= 1.10 |
 
 How: a value is the CPU time of the process in the test loop alone (loop_clock.py), so neither start-up nor
 collection nor another program on the machine is in it. The two sides are one environment with and without
@@ -78,12 +79,14 @@ class Benchmark:
 
 
 ON = ("--leakguard",)
+TRACK = (*ON, "-o", "leakguard_track=tracked.Session\ntracked.Connection: close")
 BENCHMARKS = (
     Benchmark(name="off", title="installed but off", suite=suites.short, budget=1.01),
     Benchmark(name="import", title="load of the entry point", suite=suites.one, budget=0.005, floor=0.0),
     Benchmark(name="trivial", title="trivial tests", suite=suites.trivial, flags=ON, budget=1.05),
     Benchmark(name="resources", title="files, sockets, threads", suite=suites.resources, flags=ON, budget=1.10),
     Benchmark(name="heap", title="1,000,000 objects alive", suite=suites.heap, flags=ON, budget=1.05),
+    Benchmark(name="tracked", title="classes that are watched", suite=suites.tracked, flags=TRACK, budget=1.10),
 )
 
 

@@ -38,18 +38,45 @@ def test_thread_{n}():
     assert done.is_set()
 """
 
+_TRACKED = """
+def test_session_{n}():
+    session = tracked.Session({n})
+    with tracked.Connection() as connection:
+        assert connection.ask(session) == {n}
+"""
+
+_TRACKED_MODULE = """
+class Session:
+    def __init__(self, number):
+        self.number = number
+
+
+class Connection:
+    def ask(self, session):
+        return session.number
+
+    def close(self):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+"""
+
 _HEAP = """
 HEAP = [[number] for number in range(1_000_000)]  # lists: the collector tracks each
 """
 
 
-def _write(folder: Path, templates: tuple[str, ...], count: int) -> int:
+def _write(folder: Path, templates: tuple[str, ...], count: int, extra: str = "") -> int:
     """Spread `count` tests, the templates in turn, over MODULES files."""
     folder.mkdir(parents=True)
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     for module in range(MODULES):
         tests = (templates[n % len(templates)].format(n=n) for n in range(module, count, MODULES))
-        text = "import socket\nimport threading\n\n" + "\n".join(tests)
+        text = "import socket\nimport threading\n\n" + extra + "\n".join(tests)
         (folder / f"test_{module:02}.py").write_text(text, encoding="utf-8")
     return count
 
@@ -77,5 +104,13 @@ def resources(folder: Path) -> int:
 def heap(folder: Path) -> int:
     """2,000 trivial tests with 1,000,000 objects of the suite's own alive."""
     count = _write(folder, (_TRIVIAL,), 2000)
+    (folder / "conftest.py").write_text(_HEAP, encoding="utf-8")
+    return count
+
+
+def tracked(folder: Path) -> int:
+    """1,000 tests that make two objects of classes that are watched, with 1,000,000 other objects alive."""
+    count = _write(folder, (_TRACKED,), 1000, "import tracked\n\n")
+    (folder / "tracked.py").write_text(_TRACKED_MODULE, encoding="utf-8")
     (folder / "conftest.py").write_text(_HEAP, encoding="utf-8")
     return count

@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from pytest_leakguard.errors import LeakError as LeakError
     from pytest_leakguard.guarding import guard as guard
     from pytest_leakguard.plugin.fixtures import LeakCheck as LeakCheck
+    from pytest_leakguard.tracking import track as track
     from pytest_leakguard.tracking import track_lock as track_lock
 
 __version__ = "0.1.0"
-__all__ = ["LeakCheck", "LeakError", "__version__", "guard", "track_lock"]
+__all__ = ["LeakCheck", "LeakError", "__version__", "guard", "track", "track_lock"]
 
 _PLACES = {
     "LeakError": "pytest_leakguard.errors",
     "LeakCheck": "pytest_leakguard.plugin.fixtures",
     "guard": "pytest_leakguard.guarding",
+    "track": "pytest_leakguard.tracking",
     "track_lock": "pytest_leakguard.tracking",
 }
 

@@ -9,7 +9,7 @@ import sys
 from pytest_leakguard import __version__
 from pytest_leakguard.origins.holding import SECONDS_AT_MOST
 from pytest_leakguard.origins.wrap import THREAD_START_HAS_EVENT
-from pytest_leakguard.plugin.canary import CANARIES, holder_is_seen, sees
+from pytest_leakguard.plugin.canary import CANARIES, holder_is_seen, sees, sees_instances
 from pytest_leakguard.watch import Watch
 
 _ORIGINS = {
@@ -23,7 +23,7 @@ _ORIGINS = {
     "task": "asyncio's registry of tasks; of a coroutine never awaited the one line that can have made it",
     "temp": "audit events open, os.mkdir, os.rename, os.link, os.symlink, socket.bind",
     "unclosed": "matched with the acquisition by path, descriptor, pid or address",
-    "object": "the line that called leak_check.track",
+    "object": "the line that called track, or that made the instance of a class of leakguard_track",
     "state": "audit events os.chdir, os.putenv, os.unsetenv; other values raise none",
 }
 _LIMITS = (
@@ -57,6 +57,9 @@ def main() -> int:
             print(f"{state.kind:<9} {verdict}")
             print(f"{'':<9}   census: {state.mechanism}")
             print(f"{'':<9}   origin: {_ORIGINS[state.kind]}")
+        instances = sees_instances(watch)
+        good = good and instances
+        print(f"{'':<9}   classes of leakguard_track: {'seen' if instances else 'BLIND: never closed, not seen'}")
         seen = holder_is_seen()
         good = good and seen
         print(f"{'holder':<9} {'found' if seen else 'BLIND: who holds an object was not found'}")

@@ -1,16 +1,32 @@
-"""`track_lock`, for code that has no fixture at hand."""
+"""`track` and `track_lock`, for use in the code under test as well: they do nothing unless a guard is on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from pytest_leakguard import _real
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pytest_leakguard.probes.locks import LockProbe
 
-probes: list[LockProbe] = []
-"""Those of the running sessions, the innermost last."""
+T = TypeVar("T")
+
+trackers: list[Callable[[object, FrameType], None]] = []
+"""Who wants to know, the one that is on last: a session may run inside a test of another."""
+lock_probes: list[LockProbe] = []
+"""The same, of locks."""
+
+
+def track(obj: T) -> T:
+    """Ask that `obj` be gone at the end of the test or fixture that is running; gives it back.
+
+    Where nothing is checked this is one look at an empty list. It never raises: an
+    object that can't be weakly referenced is told in the summary.
+    """
+    if trackers:
+        trackers[-1](obj, sys._getframe(1))
+    return obj
 
 
 def track_lock(lock: Any, *, wrap: bool = False) -> Any:
@@ -25,6 +41,6 @@ def track_lock(lock: Any, *, wrap: bool = False) -> Any:
     Raises:
         TypeError: it does not tell whether it is held, or can't be weakly referenced.
     """
-    if probes:
-        return probes[-1].track(lock, _real.getframe(1), wrap)
+    if lock_probes:
+        return lock_probes[-1].track(lock, sys._getframe(1), wrap)
     return lock

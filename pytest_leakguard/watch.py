@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, cast
 
 from pytest_leakguard import _real, tracking
-from pytest_leakguard.core.ledger import Context, Ledger
+from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
@@ -30,6 +30,7 @@ from pytest_leakguard.probes.connections import EVENT as CONNECT
 from pytest_leakguard.probes.connections import ConnectionProbe
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable, Picture
 from pytest_leakguard.probes.fds import FdProbe
+from pytest_leakguard.probes.instances import Instances
 from pytest_leakguard.probes.locks import LockProbe
 from pytest_leakguard.probes.mappings import MappingProbe
 from pytest_leakguard.probes.objects import ObjectProbe
@@ -143,6 +144,7 @@ class Watch:
         self.tasks = TaskProbe(self.recorder, root=root)
         self.unclosed.on_runtime_warning = self.tasks.note_unawaited
         self.state = StateProbe(self.recorder, root)
+        self.instances = Instances(self.objects, self.recorder)
         self.tracer = Tracer(self.recorder) if trace else None
         self.roster = Roster(
             [
@@ -182,8 +184,9 @@ class Watch:
         self._undo.append(wrap_thread_start(self.recorder))
         self.executors.start()
         self._undo.append(self.executors.stop)
-        tracking.probes.append(self.locks)
-        self._undo.append(lambda: tracking.probes.remove(self.locks))
+        tracking.trackers.append(self._track)
+        tracking.lock_probes.append(self.locks)
+        self._undo.append(lambda: tracking.lock_probes.remove(self.locks))
         _started.append(self)
         _stop_in_forks()
 
@@ -195,6 +198,9 @@ class Watch:
         self.unclosed.unwatch()
         self.tasks.disarm()
         self.state.unwatch()
+        self.instances.stop()
+        if self._track in tracking.trackers:
+            tracking.trackers.remove(self._track)
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
@@ -221,6 +227,22 @@ class Watch:
         self.objects.track(obj, record)
         self.recorder.moves += 1
 
+    def _track(self, obj: object, frame: FrameType) -> None:
+        """`track` in the code under test: outside a checked test it does nothing, and it never raises."""
+        context = self.recorder.context()
+        if context is OUTSIDE or not self.recorder.active:
+            return
+        record = Record("track", None, frames.walk(frame), context)
+        record.how = "track"
+        try:
+            self.objects.track(obj, record)
+        except TypeError as error:
+            place = frames.origin_of(record.stack, root=self.root, how="track", event="track")
+            line = f"{error} ({place.file}:{place.line})"
+            if line not in self.roster.errors:
+                self.roster.errors.append(line)
+        self.recorder.moves += 1
+
     def is_own_process(self) -> bool:
         """False in a fork of it, which must not report, made by Python (`is_fork`) or not."""
         return _real.getpid() == self.pid
@@ -243,7 +265,9 @@ class Watch:
         Args:
             thorough: ask for child processes too when none was seen to start.
         """
-        if census.get("temp") or self.recorder.created or self.objects.mark() or self._others:
+        if census.get("temp") or self.recorder.created or self._others:
+            return False
+        if self.objects.keys() != census.get("object", frozenset()):
             return False
         if (
             census.get("process")
@@ -352,7 +376,8 @@ class Watch:
         is_certain = kind == "fd" and self.connections.whole_of(resource) is None and whole is None
         if is_certain and record is not None and isinstance(key, tuple):
             record.fd, record.inode = key[0], (key[1], key[2])
-        return Suspect(item, resource, acquisition, record, mark=whole or _mark(record), whole=whole)
+        mark = whole or (item if kind == "object" else self._mark_of(record))
+        return Suspect(item, resource, acquisition, record, mark=mark, whole=whole)
 
     def _match(self, resource: Resource, matcher: Matcher) -> tuple[Match, Item | None]:
         """The record of a resource, and what it is a part of, or itself, where a probe knows that."""
@@ -365,11 +390,16 @@ class Watch:
                 return match, None
         return matcher.match(resource), None
 
+    def _mark_of(self, record: Record | None) -> Key:
+        """Equal for what belongs together: made by one call, or by the constructor of a watched object."""
+        key = None if record is None else self.objects.made_with(record)
+        return _mark(record) if key is None else ("object", key)
+
     def describe_now(self, suspect: Suspect) -> Resource:
-        """The words for a suspect anew: a thread is elsewhere by now, a child may have ended."""
+        """The words for a suspect anew: a thread is elsewhere by now, a child may have ended, an object gone."""
         if suspect.whole is not None and suspect.whole[0] == "executor":
             return self.executors.in_words(suspect.resource, suspect.whole[1])
-        if suspect.item[0] not in ("thread", "process"):
+        if suspect.item[0] not in ("thread", "process", "object"):
             return suspect.resource
         with self.recorder.silence():
             return replace(self.roster.describe(*suspect.item), clues=suspect.resource.clues)
@@ -383,7 +413,7 @@ class Watch:
             owner=caught.context.owner, test=caught.context.test, phase=caught.context.phase, origin=Origin()
         )
         acquisition = acquisition_of(match, root=self.root, otherwise=otherwise)
-        return Suspect(("unclosed", key), resource, acquisition, match.record, mark=_mark(match.record))
+        return Suspect(("unclosed", key), resource, acquisition, match.record, mark=self._mark_of(match.record))
 
     def matcher(self) -> Matcher:
         """A fresh matcher: each record explains one resource."""
@@ -398,7 +428,8 @@ class Watch:
         if kind == "thread" and isinstance(key, tuple):
             return holders.thread_object(key[0])
         if kind == "object":
-            return self.objects.live(key)
+            # nothing reaches what is dead: no scope can release it any more
+            return object() if self.objects.is_dead(key) else self.objects.live(key)
         if kind == "task":
             return self.tasks.live(key)
         if suspect.record is not None and suspect.record.ref is not None:
@@ -422,7 +453,10 @@ class Watch:
 
     def may_end(self, item: Item) -> bool:
         """Whether a resource could go while this thread waits, as far as its kind tells."""
-        return item[0] != "state" and (item[0] != "task" or self.tasks.may_end(item[1]))
+        kind, key = item
+        if kind == "object":
+            return not self.objects.is_dead(key)
+        return kind != "state" and (kind != "task" or self.tasks.may_end(key))
 
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.

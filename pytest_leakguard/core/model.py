@@ -15,7 +15,7 @@ Key = Hashable
 """What a probe takes for the identity of a resource; unique within its kind."""
 
 Phase = Literal["setup", "call", "teardown"]
-Verdict = Literal["leaked", "unclosed", "late"]
+Verdict = Literal["leaked", "unclosed", "late", "growth"]
 How = Literal["audit", "wrap", "trace", "track", "warning", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "block", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed"]
@@ -41,6 +41,7 @@ class Resource:
             first: ``("path", "/tmp/x")``, ``("fd", 12)``, ``("thread", ident)``, ``("pid", 77)``.
         reason: why no origin can be known when no clue leads to one.
         ended: how it ended, where it is gone although nobody released it.
+        state: what it still is when it is past due, where "open" or "alive" is not the word.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Resource:
     clues: tuple[tuple[str, Hashable], ...] = ()
     reason: str = ""
     ended: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

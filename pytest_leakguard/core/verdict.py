@@ -26,6 +26,8 @@ _RANDOM_NAME = re.compile(r"[a-z0-9_]{8}(?=(\.[^/]*)?$)")
 _NAMES_AT_RANDOM = frozenset({"mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemporaryFile"})
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
+_STATES = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}
+
 Fold = Callable[["Case", "Case"], bool]
 
 
@@ -130,7 +132,8 @@ def is_part(case: Case, whole: Case) -> bool:
     """The general rules of folding.
 
     A file with a leaked descriptor on it, what lies in a left folder, and a pipe of a leaked child made by
-    the same call. (An event loop's selector, pipes and sockets share a mark.)
+    the same call. (An event loop's selector, pipes and sockets share a mark; so does a watched object with what its
+    constructor acquired.)
     """
     kind, other = case.resource.kind, whole.resource.kind
     if kind == "temp" and other in ("fd", "mmap", "sqlite"):
@@ -140,7 +143,7 @@ def is_part(case: Case, whole: Case) -> bool:
     if kind == "unclosed" and other == "process":
         return any(clue in whole.resource.clues for clue in case.resource.clues if clue[0] == "pid")
     if case.mark is not None and case.mark == whole.mark:
-        order = ("process", "thread", "socket", "mmap", "sqlite", "fd", "unclosed")
+        order = ("process", "object", "socket", "mmap", "sqlite", "fd", "unclosed")
         if kind in order and other in order:
             return order.index(kind) > order.index(other)
     return False
@@ -192,7 +195,9 @@ def _due(case: Case) -> str:
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
-    state = _STATES.get(case.resource.kind, "open")
+    if case.verdict == "growth":
+        return case.until
+    state = case.resource.state or _STATES.get(case.resource.kind, "open")
     if case.resource.ended:
         return f"{case.until or scope}; {case.resource.ended}"
     if case.until:

@@ -61,7 +61,8 @@ class Matcher:
             for record in self._candidates(clue, value, resource.kind):
                 if count is not None and record.number > count:
                     continue
-                if id(record) in self._used or _is_another(record, clue, number):
+                # an object that is watched may share its acquisition with the descriptor that it holds
+                if (id(record) in self._used and clue != "tracked") or _is_another(record, clue, number):
                     continue
                 if self._is_copy(record, number):
                     where = frames.origin_of(record.stack, root="", how="audit", event="")

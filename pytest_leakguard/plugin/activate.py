@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.block import grounds
-from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin import internals, options, tracking
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
@@ -61,6 +61,7 @@ def activate(
         presenter = Presenter(config, guard, tally)
         config.pluginmanager.register(presenter, PRESENTER_NAME)
         guard.wake = presenter.wake
+    tracking.ask_for_run(config, watch, settings, kinds)
     watch.start(kinds)
     config.add_cleanup(watch.stop)
     grounds.append(guard.ground)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import mmap
 import os
 import signal
@@ -17,9 +18,11 @@ from types import ModuleType
 from typing import Any
 
 from pytest_leakguard import _real
+from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.holding import Path
 from pytest_leakguard.origins.holding import find
 from pytest_leakguard.origins.roots import Roots
+from pytest_leakguard.probes.instances import Instances
 from pytest_leakguard.probes.tempfiles import temp_folder
 from pytest_leakguard.watch import Watch
 
@@ -41,6 +44,8 @@ def blind_kinds(watch: Watch, kinds: Collection[str]) -> dict[str, str]:
                 continue
             if not seen:
                 blind[kind] = "a resource leaked on purpose was not seen"
+    if "object" in kinds and "object" not in blind and watch.instances.is_asked and not sees_instances(watch):
+        blind["object"] = "an instance that was never closed on purpose was not seen"
     return blind
 
 
@@ -69,6 +74,36 @@ def holder_is_seen() -> bool:
     with Roots(root="") as roots:
         found = find(vars(module)["kept"][0], roots, root="")
     return isinstance(found, Path) and [edge.name for edge in found.edges] == ["kept", "0"]
+
+
+def sees_instances(watch: Watch) -> bool:
+    """Whether instances that nobody closes are noticed, one of a class of Python code and one of a C type."""
+    objects = watch.objects
+    before, asked = objects.keys(), (objects.before_look, objects.moves_are_recorded)
+    instances = Instances(objects, watch.recorder)
+    watch.ledger.begin_test("canary")
+    try:
+        instances.ask(Demand(pattern=name, methods=("close",)) for name in (f"{__name__}.Closable", "_io.BytesIO"))
+        before |= instances.begin_test()
+        kept = (Closable(), io.BytesIO())
+        new = objects.keys() - before
+        for one in kept:
+            one.close()
+        left = objects.keys() & new
+        for key in new:
+            objects.forget(key)
+        return len(new) == len(kept) and not left
+    finally:
+        instances.stop()
+        watch.ledger.end_test()
+        objects.before_look, objects.moves_are_recorded = asked
+
+
+class Closable:
+    """Something that has to be closed."""
+
+    def close(self) -> None:
+        """Nothing is behind it."""
 
 
 def _fd(watch: Watch) -> Release:

@@ -22,6 +22,8 @@ INI_NAMES = (
     "leakguard_allow",
     "leakguard_restore_state",
     "leakguard_state_modules",
+    "leakguard_track",
+    "leakguard_repeat",
 )
 
 
@@ -69,6 +71,11 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="draw who holds each leaked object: a DOT file in DIR, SVG and PNG where graphviz is installed",
     )
+    group.addoption(
+        "--leakguard-repeat",
+        metavar="N",
+        help="repeat each checked test N times and tell the types that grow with every repetition; 2 or more",
+    )
     parser.addini("leakguard", "check every test for leaked resources", type="bool", default=False)
     parser.addini("leakguard_probes", "kinds to watch, as --leakguard-probes", default="")
     parser.addini("leakguard_action", "fail, warn or report", default="")
@@ -81,14 +88,18 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
     parser.addini("leakguard_restore_state", "put changed state back after telling", type="bool", default=False)
     parser.addini("leakguard_state_modules", "state: also tell modules imported in a test", type="bool", default=False)
+    parser.addini(
+        "leakguard_track", "MODULE.CLASS or MODULE.CLASS: METHOD|METHOD, one a line", type="linelist", default=[]
+    )
+    parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
 
 
 def add_markers(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line(
         "markers",
-        "no_leaks(*kinds, add=(), allow=(), grace=None): check this test for leaked resources, also without "
-        "--leakguard; kinds replace the default set, add extends it",
+        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None): check this test for leaked "
+        "resources, also without --leakguard; kinds replace the default set, add extends it",
     )
     config.addinivalue_line(
         "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"

@@ -99,6 +99,15 @@ class Delivery:
         if here:
             self._unsent.setdefault(item.nodeid, []).extend(here)
 
+    def add(self, item: pytest.Item, report: pytest.TestReport, findings: list[Finding]) -> None:
+        """Put further findings on a report that may carry some already."""
+        data = report.__dict__.get(REPORT_ATTRIBUTE)
+        if data is None:
+            self.attach(item, report, findings, failed_in_setup=False)
+        else:
+            data["findings"] += [to_dict(finding) for finding in findings]
+            self._unsent.setdefault(item.nodeid, []).extend(findings)
+
     def take_unsent(self) -> list[tuple[str, list[Finding]]]:
         """What no report has brought out."""
         unsent, self._unsent = self._unsent, {}

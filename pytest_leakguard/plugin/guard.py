@@ -23,12 +23,12 @@ from pytest_leakguard.block import Ground
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
-from pytest_leakguard.plugin import internals, options
+from pytest_leakguard.plugin import internals, options, tracking
 from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.holding import Holding
-from pytest_leakguard.plugin.judge import Judge, Test
+from pytest_leakguard.plugin.judge import Judge, Judged, Test
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
@@ -106,6 +106,7 @@ class Guard:
         self._since_full_look = 0
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
+        self._paused = False  # what runs is a repetition
         self._to_judge = False
         self._brought = False  # our own collection made something raise that nothing can catch
         self._looked_after = ""  # the last test after which everything was looked at
@@ -185,6 +186,7 @@ class Guard:
 
     def validate(self, items: list[pytest.Item]) -> None:
         """Read all markers before the first test runs. Raises pytest.UsageError."""
+        repeat: dict[str, int] = {}
         for item in items:
             if item.get_closest_marker("no_leaks") or item.get_closest_marker("allow_leaks"):
                 own = options.item_settings(item, self.settings, self.kinds, self.known_kinds)
@@ -194,13 +196,44 @@ class Guard:
                     self._allowing[item.nodeid] = own.rules
                 if "state" in own.kinds and not self.watch.state.watches:
                     watch_state(self)
+                if own.repeat:
+                    repeat[item.nodeid] = own.repeat
+                tracking.ask_for_item(self.config, self.watch, item.nodeid, own)
+        tracking.make_ready(self, repeat)
 
     def join(self, item: pytest.Item) -> None:
         """A running test asks to be guarded; one that is already is left alone."""
         if self._guarded is not None:
             self._guarded.add(item.nodeid)
-        if not self._on:
+        if not self._on and not self._paused:
             self._begin(item)
+
+    def pause(self) -> None:
+        """What runs from now on is a repetition of the test: not judged, and nobody's."""
+        self._on, self._paused = False, True
+        self.watch.ledger.end_test()
+
+    def resume(self, item: pytest.Item) -> None:
+        """The repetitions are over; what they left is known from now on, and only the end of the test is to come."""
+        self._paused = False
+        self.watch.ledger.begin_test(item.nodeid)
+        self.watch.ledger.phase = "teardown"
+        try:
+            self.judge.rebase()
+            self._settle_marks()
+        except Exception as error:
+            self._failed_to_judge(item, error)
+
+    def test_of(self, item: pytest.Item) -> Test:
+        """What has to be known of a test that is judged."""
+        return self._test(item)
+
+    def tell(self, item: pytest.Item, report: pytest.TestReport, judged: list[Judged]) -> None:
+        """Put further findings on the teardown report of a test, which is not logged yet."""
+        findings = self.delivery.findings(judged)
+        if findings:
+            self.wake()
+            self.delivery.add(item, report, findings)
 
     def settings_of(self, item: pytest.Item) -> options.ItemSettings:
         """What holds for a test; a marker added while it ran may be bad, that is told and passed over."""

@@ -73,6 +73,13 @@ def reports_so_far(item: pytest.Item) -> list[pytest.TestReport]:
     return [report for report in reports if isinstance(report, pytest.TestReport) and report.nodeid == item.nodeid]
 
 
+def run_test_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
+    """Setup, call and teardown of a test, without logging; as the plugins that rerun tests do it."""
+    from _pytest.runner import runtestprotocol
+
+    return runtestprotocol(item, log=False, nextitem=nextitem)
+
+
 def drain_unraisable(config: pytest.Config) -> None:
     """Have pytest tell now what its hook queued: as a warning, or raised under an error filter."""
     __tracebackhide__ = True

@@ -121,6 +121,10 @@ class Judge:
                 if kind == "temp":
                     self.watch.recorder.created.pop(str(key), None)
 
+    def know(self, kind: str, keys: frozenset[Key]) -> None:
+        """These were there before: nobody's."""
+        self.known[kind] = self.known.get(kind, frozenset()) | keys
+
     def is_still(self, *, thorough: bool = False) -> bool:
         """Whether certainly nothing has changed since the last look."""
         return self.watch.is_still(self._census, thorough=thorough)
@@ -169,6 +173,8 @@ class Judge:
             known = known or frozenset()
             if kind == "fd":
                 known |= self._heirs(known, keys)
+            elif kind == "object":
+                known |= self.watch.objects.heirs(known, keys)
             fresh = {key for key in keys - known if (kind, key) not in self.deferred}
             new.update((kind, key) for key in fresh)
             self.known[kind] = frozenset(keys & known)

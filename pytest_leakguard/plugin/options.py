@@ -11,8 +11,10 @@ from typing import Any, Literal, cast
 
 import pytest
 
+from pytest_leakguard.core import demands as tracking
 from pytest_leakguard.core import grace
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
+from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
@@ -44,6 +46,8 @@ class Settings:
     restore_state: bool = False
     state_modules: bool = False
     source: str = "ini file"
+    track: tuple[Demand, ...] = ()
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,9 @@ class ItemSettings:
     kinds: frozenset[str]
     grace_seconds: float
     rules: tuple[AllowRule, ...] = ()
+    track: tuple[Demand, ...] = ()
+    repeat: int = 0
+    own_types: bool = False
 
 
 def read(config: pytest.Config) -> Settings:
@@ -70,7 +77,7 @@ def read(config: pytest.Config) -> Settings:
             return config.getini(name)
         except (ValueError, TypeError, pytest.UsageError) as error:
             given = internals.raw_ini(config, name)
-            if name == "leakguard_grace" and isinstance(given, (int, float)):
+            if name in ("leakguard_grace", "leakguard_repeat") and isinstance(given, (int, float)):
                 return given
             raise pytest.UsageError(
                 f"{name} ({ini}): bad value {given!r}: {error}. Allowed: {_ALLOWED[name]}."
@@ -109,6 +116,8 @@ def read(config: pytest.Config) -> Settings:
         restore_state=bool(setting("leakguard_restore_state")),
         state_modules=bool(setting("leakguard_state_modules")),
         source=f"leakguard_allow ({ini})",
+        track=demands(setting("leakguard_track"), f"leakguard_track ({ini})"),
+        repeat=repetitions(*pick("repeat")),
     )
 
 
@@ -126,6 +135,8 @@ _ALLOWED = {
     "leakguard_allow": "KIND:GLOB -- reason, one a line",
     "leakguard_restore_state": _TRUTH,
     "leakguard_state_modules": _TRUTH,
+    "leakguard_track": tracking.ALLOWED,
+    "leakguard_repeat": "a whole number, 2 or more",
 }
 
 
@@ -151,6 +162,32 @@ def seconds(value: object, source: str) -> float:
         raise pytest.UsageError(str(error)) from None
 
 
+def demands(lines: Iterable[object], source: str) -> tuple[Demand, ...]:
+    """What is asked of the instances of classes, from lines. Raises pytest.UsageError."""
+    try:
+        return tuple(tracking.parse_demand(line, source) for line in lines)
+    except tracking.BadDemand as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def repetitions(value: object, source: str) -> int:
+    """How often a test is repeated; 0 when nothing is asked. Raises pytest.UsageError."""
+    if value in ("", None):
+        return 0
+    try:
+        number = int(cast(Any, value))
+    except (TypeError, ValueError):
+        number = 0
+    if isinstance(value, (bool, float)) or number < 2:
+        raise pytest.UsageError(f"{source}: bad count {value!r}. Allowed: {_ALLOWED['leakguard_repeat']}.")
+    return number
+
+
+def names_object(words: str) -> bool:
+    """Whether the kind ``object`` is named by itself, and not only as a part of the default."""
+    return any(word in ("object", "+object", "all", "+all") for word in re.split(r"[,\s]+", words))
+
+
 def rules_of(lines: Iterable[str], known: Collection[str], source: str) -> list[AllowRule]:
     """Allow rules from lines. Raises pytest.UsageError."""
     try:
@@ -165,12 +202,15 @@ def item_settings(
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
     rules: list[AllowRule] = []
+    track: tuple[Demand, ...] = ()
+    repeat, own_types = settings.repeat, names_object(settings.probes)
     where = f"@pytest.mark.no_leaks on {item.nodeid}"
     markers = [mark for _, mark in item.iter_markers_with_node("no_leaks")]
     for mark in markers:
-        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace"), where)
+        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace", "track", "repeat"), where)
         for line in _strings(mark.kwargs.get("allow", ()), "allow", where):
             rules += rules_of([line], known, where)
+        track += demands(_strings(mark.kwargs.get("track", ()), "track", where), where)
     if markers:
         closest = markers[0]  # function before class before module
         for mark in markers[1:]:
@@ -180,13 +220,22 @@ def item_settings(
         added = _strings(closest.kwargs.get("add", ()), "add", where)
         if added:
             kinds |= kinds_of(",".join(added), known, where)
+        if closest.args or added:
+            own_types = names_object(",".join([*closest.args, *added]))
         if closest.kwargs.get("grace") is not None:
             grace = seconds(closest.kwargs["grace"], where)
+        given = [mark.kwargs["repeat"] for mark in markers if mark.kwargs.get("repeat") is not None]
+        counts = [repetitions(value, where) for value in given]
+        repeat = counts[0] if counts else repeat
+        if (track or given) and "object" in known:
+            kinds |= {"object"}
     for node, mark in item.iter_markers_with_node("allow_leaks"):
         # one mark may cover many tests: named after the place where it stands
         place = node.nodeid.partition("[")[0] if node is item else node.nodeid
         rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {place}"))
-    return ItemSettings(kinds=kinds, grace_seconds=grace, rules=tuple(rules))
+    return ItemSettings(
+        kinds=kinds, grace_seconds=grace, rules=tuple(rules), track=track, repeat=repeat, own_types=own_types
+    )  # fmt: skip
 
 
 def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> None:

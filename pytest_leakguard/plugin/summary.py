@@ -48,6 +48,8 @@ class Tally:
                 *guard.holding.errors,
             ],
             "blind": dict(guard.blind),
+            "untracked": guard.watch.instances.classes.unfound(),
+            "tracked": guard.watch.instances.classes.found(),
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
         }
@@ -62,12 +64,18 @@ class Tally:
         highest = max(parts, key=lambda part: int(part["peak"]))
         used = {tuple(rule) for part in parts for rule in part["used"]}
         asked = {tuple(rule) for part in parts for rule in part["asked"]}
+        tracked = {name for part in parts for name in part["tracked"]}
+        untracked = {
+            f"nothing is watched for {name}: {why}": None
+            for part in self._merged or parts  # a controller imports nothing of what its workers test
+            for name, why in part["untracked"].items() if name not in tracked
+        }  # fmt: skip
         return {
             "tests": sum(part["tests"] for part in parts),
             "peak": highest["peak"],
             "peak_test": highest["peak_test"],
             "seconds": sum(part["seconds"] for part in parts),
-            "errors": list(dict.fromkeys(error for part in parts for error in part["errors"])),
+            "errors": list(dict.fromkeys([*(error for part in parts for error in part["errors"]), *untracked])),
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
         }

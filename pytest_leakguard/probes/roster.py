@@ -50,7 +50,7 @@ class Roster:
         self.errors: list[str] = []
         for probe in probes:
             self._add(probe)
-        self._remark()
+        self.remark()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -111,7 +111,7 @@ class Roster:
             del self._active[kind]
             self._off[kind] = reason
             self.errors.append(f"probe {kind!r} switched off: {reason}")
-            self._remark()
+            self.remark()
 
     def _add(self, probe: Probe) -> None:
         try:
@@ -138,7 +138,8 @@ class Roster:
         else:
             self._off[kind] = reason
 
-    def _remark(self) -> None:
+    def remark(self) -> None:
+        """Ask each probe anew whether its movements are recorded."""
         self._cheap = [
             (kind, probe)
             for kind, probe in self._active.items()

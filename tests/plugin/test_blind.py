@@ -49,6 +49,21 @@ def test_a_blind_probe_makes_the_run_red(alone, pytester, kind):
     assert ran.report["errors"] == []
 
 
+def test_a_watch_of_classes_that_notices_nothing_makes_the_run_red(alone, pytester):
+    """Where classes are named they are tried; and the class of the trial is let go."""
+    blind = "from pytest_leakguard.origins.instrument import Instrument\nInstrument.wrap_init = lambda *_: None\n"
+    pytester.makepyfile("def test_it():\n    from pytest_leakguard.plugin import canary\n"
+                        "    assert '__init__' not in vars(canary.Closable)")  # fmt: skip
+    pytester.makeini("[pytest]\nleakguard_track = io.StringIO")
+    assert alone().result.ret == 0
+    pytester.makeconftest(blind)
+    ran = alone(errors=True)
+    assert ran.report["blind"] == {"object": "an instance that was never closed on purpose was not seen"}
+    assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
+    pytester.makeini("[pytest]")
+    assert alone().result.ret == 0
+
+
 def test_a_kind_that_is_left_out_is_not_tried(alone, pytester):
     """Who does not ask for a kind does not hear that it is blind."""
     pytester.makeconftest(blinded("socket"))
@@ -165,6 +180,7 @@ def test_the_doctor_tells_each_kind(tmp_path):
         assert lines[at + 2].startswith("            origin: ")
         assert len(lines[at + 1]) > 25
     assert lines[lines.index("holder    found") + 1].startswith("            search: ")
+    assert "            classes of leakguard_track: seen" in lines
     assert any(line.startswith("descriptors: ") and " open, limit " in line for line in lines)
     assert "known limits:" in lines
     assert list(tmp_path.iterdir()) == []

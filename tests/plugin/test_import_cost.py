@@ -44,7 +44,7 @@ assert "psutil" not in sys.modules and "_pytest" not in sys.modules
 assert pytest_leakguard.guard.__module__ == "pytest_leakguard.guarding"
 assert "_pytest" not in sys.modules
 assert pytest_leakguard.LeakCheck.__name__ == "LeakCheck"
-assert set(pytest_leakguard.__all__) == {"LeakCheck", "LeakError", "__version__", "guard"}
+assert set(pytest_leakguard.__all__) == {"LeakCheck", "LeakError", "__version__", "guard", "track", "track_lock"}
 try:
     pytest_leakguard.nonsense
 except AttributeError as error:

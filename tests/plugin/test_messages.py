@@ -87,6 +87,24 @@ def test_allowed(tmp_path):
 @pytest.mark.allow_leaks("fd:*/b.txt", reason="long gone")
 def test_unused():
     pass
+
+class Link:
+    def close(self): pass
+
+class Forecast:
+    pass
+
+def test_never_closed():
+    Link()
+
+@pytest.mark.no_leaks(repeat=2)
+def test_grows():
+    KEPT.append(Forecast())
+
+@pytest.mark.no_leaks(repeat=2)
+def test_only_once(ran=[]):
+    ran.append(1)
+    assert len(ran) == 1
 """
 
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
@@ -122,6 +140,24 @@ PRINTED = {
         r"LATE thread  test_it.py::test_late$",
         r"  due       end of function scope; gone only after [\d.]+ s, \d+ looks$",
     ],
+    "never-closed": [
+        r"LEAK object  test_it.py::test_never_closed$",
+        r"  what      test_it.Link was never closed: close\(\) not called, and it is gone$",
+        r"  acquired  call phase, test_it.py:64 in test_never_closed  \[wrap: Link\(\)\]$",
+        r"  due       end of function scope; still not closed after teardown, 1 look in [\d.]+ s$",
+        r"  fix       call close\(\) on every path, in a `finally` or at the end of a `with` block$",
+    ],
+    "growth": [
+        r"LEAK object  test_it.py::test_grows$",
+        r"  what      test_it.Forecast objects grow with every repetition: \+1, \+1$",
+        r"  acquired  unknown: counted by type; name the class in leakguard_track and the line that makes it is known$",
+        r"  due       end of each of 2 repetitions; one before them was left out as warm-up$",
+        r"leakguard: test_it.py::test_only_once can't be repeated: repetition 1 ended as failed in its call phase, ",
+    ],
+    "nothing-is-watched": [
+        r"leakguard: nothing is watched for 'test_it.Nope' \(leakguard_track \(ini file tox.ini\)\): "
+        r"module 'test_it' has no such class$",
+    ],
     "leak-of-a-fixture": [
         r"LEAK fd  fixture 'broker' \(module scope\), test_it.py:14$",
         r"  acquired  setup phase, for test_it.py::test_of_a_fixture, test_it.py:11 in leak  \[audit: open\]$",
@@ -138,7 +174,7 @@ PRINTED = {
         r"-+ leakguard: left behind after teardown of this failed test -+$",
         r"LEAK fd  test_it.py::test_failing$",
     ],
-    "allowed": [r"leakguard: 10 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
+    "allowed": [r"leakguard: 12 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
     "unused-allow": [
         r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
         r"@pytest.mark.allow_leaks on test_it.py::test_unused$",
@@ -146,7 +182,7 @@ PRINTED = {
     "probe-off": [r"leakguard: probe 'lantern' switched off: LookupError: the oil is out$"],
     "blind": [r"leakguard: blind for socket: a resource leaked on purpose was not seen$"],
     "closing-line": [
-        r"leakguard: 10 tests, 7 leaks, 1 in failed tests, 1 allowed, 1 late, "
+        r"leakguard: 12 tests, 8 leaks, 1 in failed tests, 1 allowed, 1 late, "
         r"peak [\d,]+ of [\d,]+ descriptors \(test_it.py::\w+\), \+\d+\.\d s$",
     ],
     "usage-error": [
@@ -167,6 +203,7 @@ def printed(alone, pytester) -> list[str]:
     """All lines of one run with everything in it, and of one that is refused."""
     pytester.makeconftest(CONFTEST + BLIND)
     pytester.makepyfile(test_it=TESTS)
+    pytester.makeini("[pytest]\nleakguard_track =\n    test_it.Link: close\n    test_it.Nope\n")
     ran = alone("--leakguard-late", errors=True)
     pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
     refused = pytester.runpytest("-p", "leakguard", "--leakguard")
@@ -203,7 +240,7 @@ def test_the_lines_shown_in_the_reference_are_as_they_print(alone, pytester):
         return re.sub(r"[\d,.]*\d", "N", line)
 
     shown = re.findall(r"^`(leakguard: .*)`$", REFERENCE.read_text("utf-8"), re.MULTILINE)
-    shown = [line for line in shown if "blind for" not in line]
+    shown = [line for line in shown if "blind for" not in line and "nothing is watched" not in line]
     assert len(shown) == 2
     pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(2))\ndef test_clean(n): pass")
     printed = [shape(line) for line in alone().result.outlines if line.startswith("leakguard: ")]

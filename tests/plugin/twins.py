@@ -230,8 +230,13 @@ class Row:
             return self._fill(template)
         return f"\nclass Test_{self.name}:" + textwrap.indent(self._fill(template), "    ")
 
+    @property
+    def lines(self) -> Kind:
+        """The lines that it is made of."""
+        return KINDS[self.kind]
+
     def _fill(self, template: str) -> str:
-        kind = KINDS[self.kind]
+        kind = self.lines
         lines = {
             "{acquire}": kind.acquire.replace("#", f"# {self.name}").replace("ROW", self.name),
             "{end}": kind.lose if self.leaky else kind.release,
