@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_leakguard.plugin import fault_declare
+
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
 DEFAULT_GRACE_SECONDS = 1.0
@@ -19,6 +21,7 @@ INI_NAMES = (
     "leakguard_json",
     "leakguard_trace",
     "leakguard_allow",
+    *fault_declare.INI_NAMES,
 )
 
 
@@ -70,14 +73,15 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("leakguard_json", "file for the JSON report", default="")
     parser.addini("leakguard_trace", "as --leakguard-trace", type="bool", default=False)
     parser.addini("leakguard_allow", "KIND:GLOB -- reason, one a line", type="linelist", default=[])
+    fault_declare.add_options(group, parser)
 
 
 def add_markers(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line(
         "markers",
-        "no_leaks(*kinds, add=(), allow=(), grace=None): check this test for leaked resources, also without "
-        "--leakguard; kinds replace the default set, add extends it",
+        "no_leaks(*kinds, add=(), allow=(), grace=None, faults=None): check this test for leaked resources, also "
+        "without --leakguard; kinds replace the default set, add extends it, faults names what is injected",
     )
     config.addinivalue_line(
         "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"

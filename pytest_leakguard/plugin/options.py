@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
-from pytest_leakguard.plugin import internals
+from pytest_leakguard.faults.model import Family
+from pytest_leakguard.plugin import fault_options, internals
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
+from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
 
 Action = Literal["fail", "warn", "report"]
 
@@ -38,15 +40,21 @@ class Settings:
     trace: bool = False
     allow_lines: tuple[str, ...] = ()
     source: str = "ini file"
+    faults: FaultSettings = field(default_factory=FaultSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemSettings:
-    """What holds for one test: marker over command line over ini file."""
+    """What holds for one test: marker over command line over ini file.
+
+    Attributes:
+        faults: the families that its marker asks for; none when it asks for none.
+    """
 
     kinds: frozenset[str]
     grace_seconds: float
     rules: tuple[AllowRule, ...] = ()
+    faults: tuple[Family, ...] = ()
 
 
 def read(config: pytest.Config) -> Settings:
@@ -79,6 +87,7 @@ def read(config: pytest.Config) -> Settings:
             raise pytest.UsageError(f"{source}: empty value. Allowed: {_ALLOWED[f'leakguard_{name}']}.")
         return option, source
 
+    faults = fault_options.read(config)
     flag = config.getoption("leakguard")
     probes, probes_source = pick("probes")
     action, action_source = pick("action")
@@ -89,7 +98,7 @@ def read(config: pytest.Config) -> Settings:
     if json_file:
         asked.append(("json", str(json_file)))
     return Settings(
-        every_test=bool(setting("leakguard") if flag is None else flag),
+        every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test,
         probes=str(probes or "default"),
         probes_source=probes_source,
         action=_action(action or "fail", action_source),
@@ -99,6 +108,7 @@ def read(config: pytest.Config) -> Settings:
         trace=bool(pick("trace")[0]),
         allow_lines=tuple(setting("leakguard_allow")),
         source=f"leakguard_allow ({ini})",
+        faults=faults,
     )
 
 
@@ -176,11 +186,12 @@ def item_settings(
 ) -> ItemSettings:
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
+    faults: tuple[Family, ...] = ()
     rules: list[AllowRule] = []
     where = f"@pytest.mark.no_leaks on {item.nodeid}"
     markers = [mark for _, mark in item.iter_markers_with_node("no_leaks")]
     for mark in markers:
-        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace"), where)
+        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace", "faults"), where)
         for line in _strings(mark.kwargs.get("allow", ()), "allow", where):
             rules += rules_of([line], known, where)
     if markers:
@@ -194,11 +205,12 @@ def item_settings(
             kinds |= kinds_of(",".join(added), known, where)
         if closest.kwargs.get("grace") is not None:
             grace = seconds(closest.kwargs["grace"], where)
+        faults = faults_of(closest, where)
     for node, mark in item.iter_markers_with_node("allow_leaks"):
         # one mark may cover many tests: named after the place where it stands
         place = node.nodeid.partition("[")[0] if node is item else node.nodeid
         rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {place}"))
-    return ItemSettings(kinds=kinds, grace_seconds=grace, rules=tuple(rules))
+    return ItemSettings(kinds=kinds, grace_seconds=grace, rules=tuple(rules), faults=faults)
 
 
 def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> None:
@@ -208,6 +220,14 @@ def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> N
         kinds_of(",".join(kinds), known, where)
     if mark.kwargs.get("grace") is not None:
         seconds(mark.kwargs["grace"], where)
+    if mark.kwargs.get("faults") is not None:
+        faults_of(mark, where)
+
+
+def faults_of(mark: pytest.Mark, where: str) -> tuple[Family, ...]:
+    """The families that a mark names, none when it names none. Raises pytest.UsageError."""
+    named = mark.kwargs.get("faults")
+    return () if named is None else families_of(",".join(_strings(named, "faults", where)), where)
 
 
 def _allow_marker(mark: pytest.Mark, known: Collection[str], where: str) -> AllowRule:

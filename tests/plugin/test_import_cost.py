@@ -29,6 +29,7 @@ def test_the_entry_point_loads_next_to_nothing():
         "pytest_leakguard.plugin",
         "pytest_leakguard.plugin.declare",
         "pytest_leakguard.plugin.entry",
+        "pytest_leakguard.plugin.fault_declare",
     }
 
 
