@@ -13,13 +13,17 @@ Key = Hashable
 """What a probe takes for the identity of a resource; unique within its kind."""
 
 Phase = Literal["setup", "call", "teardown"]
-Verdict = Literal["leaked", "unclosed", "late"]
-How = Literal["audit", "wrap", "trace", "track", "unknown"]
+Verdict = Literal["leaked", "unclosed", "late", "fault"]
+"""``fault``: what a fault sweep showed that is no leak; the kind says what: hang, swallowed, ..."""
+How = Literal["audit", "wrap", "trace", "track", "fault", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "nobody"]
-Disposition = Literal["fails", "warned", "note", "late", "allowed"]
+Disposition = Literal["fails", "warned", "note", "late", "allowed", "told"]
 
 KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object")
 """The kinds this version knows by itself, in the order in which a report tells them."""
+
+FAULT_KINDS = ("hang", "unrelated", "unraisable", "swallowed", "polluted")
+"""What a fault sweep can show besides leaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,13 @@ class Acquisition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One leak as it is reported; equal ones are folded into a count."""
+    """One leak as it is reported; equal ones are folded into a count.
+
+    Attributes:
+        point: id of the fault point whose failure led to it; empty without a fault.
+        fault: what was injected there, in words.
+        repeat: the command that repeats that one trial.
+    """
 
     kind: str
     verdict: Verdict
@@ -122,3 +132,6 @@ class Finding:
     count: int = 1
     disposition: Disposition = "fails"
     notes: tuple[str, ...] = field(default=())
+    point: str = ""
+    fault: str = ""
+    repeat: str = ""

@@ -75,6 +75,8 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.sweeper: Any = None
+        """The `Sweeper` of this run, when faults are asked for."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -185,6 +187,14 @@ class Guard:
             self._guarded.add(item.nodeid)
         if not self._on:
             self._begin(item)
+
+    def begin_again(self, item: pytest.Item) -> None:
+        """A test that was judged runs once more, for a fault sweep."""
+        self._begin(item)
+
+    def settled(self) -> None:
+        """The sweep has judged by itself: what is there now is known."""
+        self._settle_marks()
 
     def settings_of(self, item: pytest.Item) -> options.ItemSettings:
         """What holds for a test; a marker added while it ran may be bad, that is told and passed over."""

@@ -43,6 +43,9 @@ def to_dict(finding: Finding) -> dict[str, Any]:
         "count": finding.count,
         "disposition": finding.disposition,
         "notes": list(finding.notes),
+        "point": finding.point,
+        "fault": finding.fault,
+        "repeat": finding.repeat,
     }
 
 
@@ -75,4 +78,7 @@ def from_dict(data: dict[str, Any]) -> Finding:
         count=data["count"],
         disposition=data["disposition"],
         notes=tuple(data["notes"]),
+        point=data["point"],
+        fault=data["fault"],
+        repeat=data["repeat"],
     )

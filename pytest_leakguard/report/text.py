@@ -16,6 +16,7 @@ def printable(text: str) -> str:
 def headline(finding: Finding) -> str:
     """``LEAK fd  tests/test_a.py::test_x``, or the fixture that owns it."""
     word = {"late": "LATE", "allowed": "ALLOWED LEAK"}.get(finding.disposition, "LEAK")
+    word = "FAULT" if finding.verdict == "fault" else word
     owner = finding.owner
     if owner.kind == "fixture":
         place = f", {owner.where}" if owner.where else ""
@@ -45,11 +46,13 @@ def lines(finding: Finding) -> list[str]:
     """The whole message."""
     rows = [
         ("what", finding.what),
-        ("acquired", acquired(finding)),
+        ("acquired" if finding.verdict != "fault" else "at", acquired(finding)),
         ("due", finding.due),
+        ("fault", finding.fault),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
         *(("note", note) for note in finding.notes),
+        ("repeat", finding.repeat),
     ]
     return [
         headline(finding),

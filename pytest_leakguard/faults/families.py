@@ -1,0 +1,15 @@
+"""The injectors of this version of Python, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pytest_leakguard.faults.acquire import AcquireInjector
+from pytest_leakguard.faults.model import Injector
+from pytest_leakguard.faults.targets import Targets
+
+
+def injectors_for(families: Collection[str], targets: Targets) -> list[Injector]:
+    """One injector for each family that is asked for and can be had, in the order of `FAMILIES`."""
+    found: list[Injector] = [AcquireInjector(targets)]
+    return [injector for injector in found if injector.family in families]
