@@ -12,7 +12,7 @@ from pytest_leakguard.faults import errors
 from pytest_leakguard.faults.model import Family, FaultPoint, Injection, Mode
 from pytest_leakguard.faults.points import Aiming, Counting, Shot, Tally, line_now
 from pytest_leakguard.faults.targets import Targets, target_frame
-from pytest_leakguard.origins import audit
+from pytest_leakguard.origins import audit, frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class AcquireInjector:
 
         def plan(event: str, args: Any, frame: FrameType) -> BaseException | None:
             what = errors.WHAT.get(event)
-            if what is None or _is_handed_over(event, frame):
+            if what is None or _is_handed_over(event, args, frame):
                 return None
             place = target_frame(frame, targets)
             if place is None:
@@ -60,6 +60,14 @@ class AcquireInjector:
         return plan
 
 
-def _is_handed_over(event: str, frame: FrameType) -> bool:
-    """A socket object for a descriptor that exists (accept, socketpair, detach) asks for nothing that could fail."""
-    return event == "socket.__new__" and frame.f_code.co_name == "__init__" and frame.f_locals.get("fileno") is not None
+def _is_handed_over(event: str, args: Any, frame: FrameType) -> bool:
+    """The standard library wraps or shares what it has acquired: an error there is no one's but its own.
+
+    A socket object for a descriptor that exists (accept, socketpair), a file for one
+    end of a pipe (Popen), the fork of multiprocessing with its pipes.
+    """
+    if event == "socket.__new__":
+        return frame.f_code.co_name == "__init__" and frame.f_locals.get("fileno") is not None
+    if frames.region(frame.f_code.co_filename) != "stdlib":
+        return False
+    return event == "os.fork" or (event == "open" and type(args[0]) is int and frame.f_code.co_name != "fdopen")

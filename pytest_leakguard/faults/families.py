@@ -6,10 +6,17 @@ from collections.abc import Collection
 
 from pytest_leakguard.faults.acquire import AcquireInjector
 from pytest_leakguard.faults.model import Injector
+from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
 from pytest_leakguard.faults.targets import Targets
 
 
 def injectors_for(families: Collection[str], targets: Targets) -> list[Injector]:
     """One injector for each family that is asked for and can be had, in the order of `FAMILIES`."""
-    found: list[Injector] = [AcquireInjector(targets)]
+    found: list[Injector] = [
+        AcquireInjector(targets),
+        call_injector(targets),
+        body_injector(targets),
+        release_injector(targets),
+        interrupt_injector(targets),
+    ]
     return [injector for injector in found if injector.family in families]

@@ -63,7 +63,7 @@ def findings_of(run: Run, injection: Injection, point: FaultPoint, mode: Mode, *
         # an alarm may cut off any cleanup: what is left then is no proof of anything
         what = f"did not end within {run.seconds:.1f} s"
         return [finding("hang", what, "give the wait or the retry an end", details=run.stacks)]
-    found = [finding("leak", leak.what, leak.fix, leak=leak) for leak in run.leaks]
+    found = [finding("leak", leak.what, leak.fix, leak=leak) for leak in run.leaks if not _is_inside(leak, point)]
     if run.unrelated:
         fix = "make the cleanup work for what was not acquired yet, e.g. set the name to None before the `try`"
         found.append(finding("unrelated", f"{run.unrelated}, raised while the fault was handled", fix))
@@ -72,6 +72,12 @@ def findings_of(run: Run, injection: Injection, point: FaultPoint, mode: Mode, *
         what = "the code went on as if nothing had failed, and the test passed"
         found.append(finding("swallowed", what, told=not strict))
     return found
+
+
+def _is_inside(leak: Finding, point: FaultPoint) -> bool:
+    """Acquired by the standard library within the very call that failed: the code under test never had it."""
+    origin = leak.origin
+    return bool(origin.within) and (origin.file, origin.line) == (point.path, point.line)
 
 
 def cause_of(finding: FaultFinding) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode, SweepResult, Trial
 from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, outcome_of
 from pytest_leakguard.faults.points import MOST_OCCURRENCES
+from pytest_leakguard.faults.watching import Refused
 
 SHORTEST_LIMIT_SECONDS = 5.0
 LIMIT_FACTOR = 20
@@ -88,8 +89,12 @@ class Sweep:
     def _count(self) -> tuple[list[tuple[Injector, FaultPoint]], str]:
         points: list[tuple[Injector, FaultPoint]] = []
         for injector in self.injectors:
-            with injector.count() as counted:
-                run = self.subject.run(self._limit)
+            try:
+                with injector.count() as counted:
+                    run = self.subject.run(self._limit)
+            except Refused as refused:
+                self._skipped[f"{injector.family}: {refused}"] += 1
+                continue
             if not run.passed:
                 why = run.error or "something was left behind" if not run.stacks else "it did not end in time"
                 return points, f"without a fault it does not pass: {why}"
@@ -100,7 +105,6 @@ class Sweep:
     def _try_all(self, points: list[tuple[Injector, FaultPoint]], start: float) -> str:
         chosen = self._chosen(points)
         hangs = 0
-        last = ""
         for number, (injector, point) in enumerate(chosen):
             if self._spent(start):
                 self._skipped["beyond the budget"] += len(chosen) - number
@@ -108,16 +112,23 @@ class Sweep:
             for trial in self._try(injector, point):
                 self._trials.append(trial)
                 hangs += trial.outcome == "hung"
-                if trial.outcome == "not reached" and not self._passes_again(last or trial.point.id, trial):
-                    return f"polluted: it does not pass any more after {last or trial.point.id}"
+                if self._is_doubtful(trial) and not self._passes_again(trial):
+                    return f"polluted: it does not pass any more after {trial.point.id}"
                 if hangs >= HANGS_BORNE:
                     self._skipped["after too many hangs"] += len(chosen) - number - 1
                     return f"{hangs} trials did not end in time"
-                last = f"{trial.point.id} ({trial.mode})"
             self.progress(number + 1, len(chosen))
-        if self._trials and not self._passes_again(last, self._trials[-1]):
-            return f"polluted: it does not pass any more after {last}"
+        if self._trials and not self._is_doubtful(self._trials[-1]) and not self._passes_again(self._trials[-1]):
+            return f"polluted: it does not pass any more after {self._trials[-1].point.id} at the latest"
         return ""
+
+    @staticmethod
+    def _is_doubtful(trial: Trial) -> bool:
+        """Whether the state of the process is looked at after it, by a run without a fault.
+
+        After a failed acquisition once at the end is enough: nothing was left half done by force.
+        """
+        return trial.outcome in ("not reached", "hung") or trial.point.family != "acquire"
 
     def _try(self, injector: Injector, point: FaultPoint) -> Iterator[Trial]:
         for mode in [mode for mode in self.modes if mode in injector.modes]:
@@ -136,12 +147,12 @@ class Sweep:
             if outcome != "hung" and not injection.later:
                 return  # nothing that could fail again came after it
 
-    def _passes_again(self, last: str, trial: Trial) -> bool:
+    def _passes_again(self, trial: Trial) -> bool:
         """Whether the run without a fault still does what it did before the sweep."""
         run = self.subject.run(self._limit)
         if run.passed:
             return True
-        what = f"without a fault it does not pass any more: {run.error or 'it leaks or hangs'}; last tried: {last}"
+        what = f"without a fault it does not pass any more: {run.error or 'it leaks or hangs'}"
         fix = "some state of the process is not put right when this fails: a lock, a counter, a cache"
         finding = FaultFinding(fault="polluted", point=trial.point, mode=trial.mode, what=what, fix=fix)
         self._trials[-1] = replace(trial, findings=(*trial.findings, finding))

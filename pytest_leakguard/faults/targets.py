@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import FrameType
 
+from pytest_leakguard.faults.names import RELEASES
 from pytest_leakguard.origins import frames
 
 TEST_PATTERNS = ("test_*.py", "*_test.py", "conftest.py")
@@ -99,10 +100,12 @@ def target_frame(frame: FrameType | None, targets: Targets) -> FrameType | None:
     """The frame whose call fails: the first one outwards that is no standard library's, if it is a target.
 
     A call made by a dependency, by a test or while a module is being imported is
-    none of the target's own.
+    none of the target's own; one inside a release would be the failure of the release.
     """
     while frame is not None:
         filename = frame.f_code.co_filename
+        if frame.f_code.co_name in RELEASES:
+            return None
         if targets.is_target(filename):
             return None if _imports(frame) else frame
         if filename.startswith("<frozen importlib") or frames.region(filename) != "stdlib":

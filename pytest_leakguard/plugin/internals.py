@@ -130,6 +130,16 @@ def take_stored_error(item: pytest.Item) -> BaseException | None:
     return error
 
 
+def note_outcome(item: pytest.Item, when: str, passed: bool) -> None:
+    """What pytest's `tmp_path` looks up in its teardown; it notes that when a report is made."""
+    with contextlib.suppress(ImportError):
+        from _pytest import tmpdir
+
+        key = getattr(tmpdir, "tmppath_result_key", None)
+        if key is not None:
+            item.stash.setdefault(key, {})[when] = passed
+
+
 def report_sections(item: pytest.Item) -> list[Any]:
     """What was captured of an item so far; a list that grows."""
     sections = getattr(item, "_report_sections", None)

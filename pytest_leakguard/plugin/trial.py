@@ -61,9 +61,12 @@ class ItemSubject:
         internals.renew_request(item)
         ledger = self._guard.watch.ledger
         try:
-            if self._phase(seen, lambda: hook.pytest_runtest_setup(item=item)):
+            passed = self._phase(seen, lambda: hook.pytest_runtest_setup(item=item))
+            internals.note_outcome(item, "setup", passed)
+            if passed:
                 ledger.phase = "call"
-                self._phase(seen, lambda: hook.pytest_runtest_call(item=item))
+                passed = self._phase(seen, lambda: hook.pytest_runtest_call(item=item))
+                internals.note_outcome(item, "call", passed)
         finally:
             ledger.phase = "teardown"
             self._phase(seen, lambda: hook.pytest_runtest_teardown(item=item, nextitem=self.next))

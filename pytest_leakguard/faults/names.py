@@ -1,0 +1,30 @@
+"""Names that tell what a call does: what gives something back, what only moves things about."""
+
+from __future__ import annotations
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text as a set."""
+    return frozenset(text.split())
+
+
+RELEASES = words(
+    """
+    abort aclose cancel cleanup close close_all disconnect dispose discard done exit join kill poll put putconn
+    quit release remove removeHandler rmdir rmtree rollback server_close shutdown stop terminate uninstall unlink
+    unlock unregister unsubscribe wait wait_closed waitpid checkin destroy detach deregister __exit__ __aexit__
+    __del__ _close _stop _release _unlock _terminate close_idle
+    """
+)
+"""Names of what gives something back. One that does not happen is a leak by itself and proves nothing."""
+
+BOOKKEEPING = words(
+    """
+    add append appendleft callback clear extend insert items keys pop popitem popleft pop_all push register
+    setdefault update values enter_context enter_async_context push_async_exit push_async_callback addfinalizer
+    addCleanup enterContext addHandler notify notify_all set set_result set_exception result exception call_soon
+    call_later call_at done cancelled fileno settimeout setblocking gettimeout getsockname getpeername fspath
+    fsencode fsdecode getpid get_ident locked is_alive is_set is_closed closed setsockopt setFormatter setLevel
+    """
+)
+"""Names of what only moves things about in memory: no error of theirs has to be borne."""
