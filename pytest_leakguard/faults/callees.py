@@ -29,7 +29,7 @@ _SYSTEM = words(
     shutil signal socket socketserver ssl subprocess tempfile termios
     """
 )
-_DUNDERS_CALLED = frozenset({"__init__", "__enter__", "__aenter__", "__call__"})
+_DUNDERS_CALLED = frozenset({"__init__", "__call__"})
 _COMPREHENSIONS = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
 
 
@@ -48,8 +48,8 @@ class Callee:
 
     @property
     def is_release(self) -> bool:
-        """Whether it gives something back."""
-        return self.name in RELEASES
+        """Whether it gives something back, other than a lock or an element of a container."""
+        return self.name in RELEASES and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
 
     @property
     def can_fail(self) -> bool:

@@ -11,12 +11,13 @@ from pytest_leakguard.faults.targets import Targets
 
 
 def injectors_for(families: Collection[str], targets: Targets) -> list[Injector]:
-    """One injector for each family that is asked for and can be had, in the order of `FAMILIES`."""
+    """One injector for each family that is asked for and can be had."""
     found: list[Injector] = [
         AcquireInjector(targets),
         call_injector(targets),
         body_injector(targets),
-        release_injector(targets),
         interrupt_injector(targets),
+        # last: what it leaves in a bad state is told, and ends the sweep
+        release_injector(targets),
     ]
     return [injector for injector in found if injector.family in families]

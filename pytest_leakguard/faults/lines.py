@@ -38,7 +38,9 @@ def lines_of(code: CodeType) -> Lines:
     for _, end, line in code.co_lines():
         if line is not None:
             found.ends.setdefault(line, end)
-    found.body.update(_bodies(node))
+    if node.name not in RELEASES:
+        # an error in a release, before it has released: the release did not happen
+        found.body.update(_bodies(node))
     if node.name not in RELEASES and node.name not in ("__enter__", "__aenter__"):
         found.interrupt.update(_interruptible(node.body))
     return found
@@ -58,8 +60,16 @@ def _bodies(function: ast.AST) -> Iterator[tuple[int, str]]:
             first = node.body[0]
             header_ends = max(getattr(item.context_expr, "end_lineno", node.lineno) for item in node.items)
             # a body on the header's own line has no line event of its own
-            if first.lineno > header_ends:
+            # and where nothing is called or awaited nothing fails
+            if first.lineno > header_ends and any(_may_fail(inner) for inner in node.body):
                 yield first.lineno, "with"
+
+
+def _may_fail(statement: ast.stmt) -> bool:
+    nodes = (statement, *_own(statement))
+    if any(isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.Raise)) for node in nodes):
+        return True
+    return any(isinstance(node, ast.stmt) and _called(_header(node)) for node in nodes)
 
 
 def _interruptible(body: list[ast.stmt], *, in_handler: bool = False) -> Iterator[tuple[int, str]]:

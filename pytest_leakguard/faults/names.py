@@ -22,7 +22,7 @@ BOOKKEEPING = words(
     """
     add append appendleft callback clear extend insert items keys pop popitem popleft pop_all push register
     setdefault update values enter_context enter_async_context push_async_exit push_async_callback addfinalizer
-    addCleanup enterContext addHandler notify notify_all set set_result set_exception result exception call_soon
+    addCleanup enterContext addHandler notify notify_all set set_result set_exception exception call_soon
     call_later call_at done cancelled fileno settimeout setblocking gettimeout getsockname getpeername fspath
     fsencode fsdecode getpid get_ident locked is_alive is_set is_closed closed setsockopt setFormatter setLevel
     """

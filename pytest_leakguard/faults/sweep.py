@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode, SweepResult, Trial
-from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, outcome_of
+from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
 from pytest_leakguard.faults.points import MOST_OCCURRENCES
 from pytest_leakguard.faults.watching import Refused
 
@@ -154,7 +154,8 @@ class Sweep:
             return True
         what = f"without a fault it does not pass any more: {run.error or 'it leaks or hangs'}"
         fix = "some state of the process is not put right when this fails: a lock, a counter, a cache"
-        finding = FaultFinding(fault="polluted", point=trial.point, mode=trial.mode, what=what, fix=fix)
+        told = is_only_told("polluted", trial.point, trial.mode, self.strict)
+        finding = FaultFinding(fault="polluted", point=trial.point, mode=trial.mode, what=what, fix=fix, told=told)
         self._trials[-1] = replace(trial, findings=(*trial.findings, finding))
         return False
 

@@ -223,8 +223,8 @@ class Presenter:
                 terminal.write_line(_message_by_fingerprint(late))
             told = [finding for finding in self.findings if finding.disposition == "told"]
             if told:
-                terminal.write_sep("=", "swallowed faults, told only")
-                terminal.write_line(fault_lines.swallowed(told))
+                terminal.write_sep("=", "faults: told, no failure")
+                terminal.write_line(fault_lines.told(told))
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
         for rule, source in total["unused"]:
@@ -293,7 +293,7 @@ class Presenter:
         }
 
 
-_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "swallowed"))
+_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:

@@ -11,12 +11,13 @@ import pytest
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
-from pytest_leakguard.core.verdict import fold, is_part, judge
+from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.faults.observe import Observation, observed
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.judge import Test
+from pytest_leakguard.plugin.pools import abandoned_pools
 
 MOST_GRACE_SECONDS = 0.3
 """A sweep has many trials that leave the same thing behind, and each would wait the whole grace for it."""
@@ -37,6 +38,7 @@ class ItemSubject:
         self._guard = guard
         self._item = item
         self._is_target = is_target
+        self._abandoned: list[Case] = []
         self.next = copy(item)
         """Not the item itself, so that its own fixtures are torn down, and only those."""
 
@@ -51,7 +53,8 @@ class ItemSubject:
                 self._guard.begin_again(item)
                 with observed(self._is_target, limit_seconds) as seen:
                     self._phases(seen)
-                return seen.run(tuple(self._judge()))
+                abandoned, self._abandoned = self._abandoned, []
+                return seen.run((*self._told(abandoned), *self._told(self._judge())))
         finally:
             del sections[kept[0] :], item.user_properties[kept[1] :]
             internals.end_request(item)
@@ -60,31 +63,33 @@ class ItemSubject:
         item, hook = self._item, self._item.ihook
         internals.renew_request(item)
         ledger = self._guard.watch.ledger
+        error: BaseException | None = None
         try:
-            passed = self._phase(seen, lambda: hook.pytest_runtest_setup(item=item))
-            internals.note_outcome(item, "setup", passed)
-            if passed:
+            error = self._phase(lambda: hook.pytest_runtest_setup(item=item))
+            internals.note_outcome(item, "setup", error is None)
+            if error is None:
                 ledger.phase = "call"
-                passed = self._phase(seen, lambda: hook.pytest_runtest_call(item=item))
-                internals.note_outcome(item, "call", passed)
-        finally:
+                error = self._phase(lambda: hook.pytest_runtest_call(item=item))
+                internals.note_outcome(item, "call", error is None)
             ledger.phase = "teardown"
-            self._phase(seen, lambda: hook.pytest_runtest_teardown(item=item, nextitem=self.next))
+            last = self._phase(lambda: hook.pytest_runtest_teardown(item=item, nextitem=self.next))
+            # while the error still holds what the code has let go of
+            self._abandoned = abandoned_pools(self._guard.watch, item.nodeid)
+            for one in (error, last):
+                if one is not None:
+                    seen.note(one)
+        finally:
+            error = last = one = None  # a traceback keeps the frames, and all that their locals hold
 
-    def _phase(self, seen: Observation, run: Callable[[], object]) -> bool:
+    def _phase(self, run: Callable[[], object]) -> BaseException | None:
+        """Run a phase; an error is given back, also an injected KeyboardInterrupt: the teardown has still to come."""
         try:
             run()
-            stored = internals.take_stored_error(self._item)
-            if stored is not None:
-                seen.note(stored)
-        except BaseException as error:  # also an injected KeyboardInterrupt: the teardown has still to come
-            seen.note(error)
-            return False
-        finally:
-            stored = None
-        return True
+        except BaseException as error:
+            return error
+        return internals.take_stored_error(self._item)
 
-    def _judge(self) -> list[Finding]:
+    def _judge(self) -> list[Case]:
         """What this run left behind. Judged as a failed test: what a wider fixture may hold becomes a note later."""
         guard, item = self._guard, self._item
         watch = guard.watch
@@ -108,7 +113,12 @@ class ItemSubject:
                 judged = []
                 guard.judge.tidy()
         guard.settled()
-        cases = [one.case for one in judged if one.case.resource.kind in own.kinds and one.test.name == item.nodeid]
+        return [one.case for one in judged if one.test.name == item.nodeid]
+
+    def _told(self, cases: list[Case]) -> list[Finding]:
+        guard = self._guard
+        own = guard.settings_of(self._item)
+        watched = [case for case in cases if case.resource.kind in own.kinds]
         rules = [*own.rules, *guard.rules]
-        found = judge(fold(cases, is_part), rules, normal="fails", used=guard.delivery.used_rules.add)
+        found = judge(fold(watched, is_part), rules, normal="fails", used=guard.delivery.used_rules.add)
         return [finding for finding in found if finding.disposition == "fails"]

@@ -25,8 +25,8 @@ def totals(data: dict[str, Any]) -> list[str]:
     return lines
 
 
-def swallowed(findings: Iterable[Finding]) -> str:
-    """One line for each: where a fault went unheard."""
+def told(findings: Iterable[Finding]) -> str:
+    """One line for each: what a fault showed that is no failure."""
     lines = []
     for finding in findings:
         times = f"  x{finding.count}" if finding.count > 1 else ""
