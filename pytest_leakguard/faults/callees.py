@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any
 
 from pytest_leakguard.faults.errors import InjectedFault, message, planned
-from pytest_leakguard.faults.names import BOOKKEEPING, RELEASES, words
+from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, RELEASES, words
 from pytest_leakguard.origins import frames
 
 _PURE_MODULES = words(
@@ -22,7 +22,7 @@ _PURE_MODULES = words(
     traceback types typing warnings weakref string codecs keyword linecache numbers fnmatch
     """
 )
-_BUILTINS = frozenset({"open", "int", "float", "next", "compile", "exec", "eval", "__import__", "decode", "encode"})
+_BUILTINS = BUILTINS_THAT_FAIL | {"decode", "encode"}
 _SYSTEM = words(
     """
     _io _posixsubprocess _socket _ssl _winapi fcntl io mmap multiprocessing nt os pathlib posix select selectors

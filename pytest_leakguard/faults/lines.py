@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
 
-from pytest_leakguard.faults.names import BOOKKEEPING, RELEASES
+from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES
 from pytest_leakguard.faults.source import node_of
 
 
@@ -41,7 +41,7 @@ def lines_of(code: CodeType) -> Lines:
     if node.name not in RELEASES:
         # an error in a release, before it has released: the release did not happen
         found.body.update(_bodies(node))
-    if node.name not in RELEASES and node.name not in ("__enter__", "__aenter__"):
+    if isinstance(node, ast.FunctionDef) and node.name not in (*RELEASES, "__enter__"):
         found.interrupt.update(_interruptible(node.body))
     return found
 
@@ -122,6 +122,8 @@ def _called(parts: Iterable[ast.AST]) -> str:
                 continue
             called = node.func
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "call")
+            if isinstance(called, ast.Name) and name in PURE_BUILTINS:
+                continue
             if name in RELEASES or name in BOOKKEEPING:
                 return ""
             found = found or name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+
 
 def words(text: str) -> frozenset[str]:
     """The words of a text as a set."""
@@ -28,3 +30,9 @@ BOOKKEEPING = words(
     """
 )
 """Names of what only moves things about in memory: no error of theirs has to be borne."""
+
+BUILTINS_THAT_FAIL = frozenset({"open", "int", "float", "next", "compile", "exec", "eval", "__import__"})
+"""Of the built-in functions, those that fail for bad data or do something outside memory."""
+
+PURE_BUILTINS = frozenset(name for name in vars(builtins) if name not in BUILTINS_THAT_FAIL)
+"""The others: `len`, `range`, `isinstance`, the types, the exceptions."""

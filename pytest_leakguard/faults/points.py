@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 
+from pytest_leakguard import _real
 from pytest_leakguard.faults.model import Family, FaultPoint, Mode
 from pytest_leakguard.faults.source import qualname_of
 from pytest_leakguard.faults.targets import Targets, stack_of
@@ -37,9 +38,12 @@ class Counting:
     targets: Targets
     points: list[FaultPoint]
     seen: Counter[Site] = field(default_factory=Counter)
+    pid: int = field(default_factory=_real.getpid)
 
     def hit(self, frame: FrameType, line: int, what: str, make: Callable[[str], BaseException]) -> None:
         """A point is reached; nothing fails."""
+        if _real.getpid() != self.pid:
+            return
         code = frame.f_code
         site = (self.targets.path_of(code.co_filename), qualname_of(code), what)
         self.seen[site] += 1
@@ -60,12 +64,13 @@ class Aiming:
     targets: Targets
     shot: Shot
     seen: int = 0
+    pid: int = field(default_factory=_real.getpid)
 
     def hit(self, frame: FrameType, line: int, what: str, make: Callable[[str], BaseException]) -> BaseException | None:
         """A point is reached: the error, if it is to fail now."""
         point, shot = self.point, self.shot
-        if what != point.what:
-            return None
+        if what != point.what or _real.getpid() != self.pid:
+            return None  # an error in a forked child would lead it back into pytest
         if shot.injected:
             # what persists is the operation, wherever in the code under test it is tried again
             shot.later += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,9 +90,16 @@ def interrupt_injector(targets: Targets) -> StepInjector:
         return planned(InjectedInterrupt(message("interrupted", point_id)), point_id)
 
     def listen(tally: Tally) -> Listener:
-        return Listener(line=_on_line(tally, lambda lines: lines.interrupt, error))
+        on_line = _on_line(tally, lambda lines: lines.interrupt, error)
+        # an event loop turns Ctrl-C into a cancellation; that family is for it
+        return Listener(line=lambda frame, number: None if _is_in_event_loop() else on_line(frame, number))
 
     return StepInjector("interrupt", targets, listen)
+
+
+def _is_in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def _on_line(
