@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_leakguard.errors import LeakError as LeakError
+    from pytest_leakguard.faults.errors import is_injected as is_injected
     from pytest_leakguard.plugin.fixtures import LeakCheck as LeakCheck
 
 __version__ = "0.1.0"
-__all__ = ["LeakCheck", "LeakError", "__version__"]
+__all__ = ["LeakCheck", "LeakError", "__version__", "is_injected"]
 
-_PLACES = {"LeakError": "pytest_leakguard.errors", "LeakCheck": "pytest_leakguard.plugin.fixtures"}
+_PLACES = {
+    "LeakError": "pytest_leakguard.errors",
+    "LeakCheck": "pytest_leakguard.plugin.fixtures",
+    "is_injected": "pytest_leakguard.faults.errors",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from pytest_leakguard import _real
@@ -16,6 +17,9 @@ from pytest_leakguard.faults.watching import Listener, Refused
 # 0, 1, 2 and 5 have names: debugger, coverage, profiler, optimizer
 TOOL_IDS = (4, 3)
 TOOL_NAME = "pytest-leakguard faults"
+
+_MISSES_STAR_CALLS = sys.version_info < (3, 13)
+"""Python 3.12 raises no CALL event for a Python function that is called as ``f(*args)``; its start is seen instead."""
 
 
 @contextmanager
@@ -77,7 +81,17 @@ class _Driver:
         # the module's own code runs when it is imported
         if self._targets.is_target(code.co_filename) and code.co_name != "<module>":
             self._add(code, self._wanted)
-        return self._monitoring.DISABLE
+        if self._listener.call is None or not _MISSES_STAR_CALLS:
+            return self._monitoring.DISABLE
+        frame = _real.getframe(1)
+        caller = frame.f_back
+        if caller is None or not self._targets.is_target(caller.f_code.co_filename) or not _is_star_call(caller):
+            return self._monitoring.DISABLE
+        error = self._listener.call(caller, callees.of_code(code, frame.f_globals.get("__name__")))
+        if error is not None:
+            del frame, caller
+            _raise(error)
+        return None
 
     def _on_line(self, code: CodeType, line: int) -> None:
         assert self._listener.line is not None
@@ -116,6 +130,10 @@ class _Driver:
         if error is not None:
             del frame, caller, value
             _raise(error)
+
+
+def _is_star_call(caller: FrameType) -> bool:
+    return caller.f_code.co_code[caller.f_lasti] == dis.opmap["CALL_FUNCTION_EX"]
 
 
 def _raise(error: BaseException) -> None:

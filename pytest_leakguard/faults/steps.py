@@ -14,7 +14,7 @@ from pytest_leakguard.faults.lines import Lines, lines_of
 from pytest_leakguard.faults.model import Family, FaultPoint, Injection, Mode
 from pytest_leakguard.faults.points import Aiming, Counting, Shot, Tally, line_now
 from pytest_leakguard.faults.targets import Targets
-from pytest_leakguard.faults.watching import Listener, repeats_faults, watching
+from pytest_leakguard.faults.watching import Listener, watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,11 @@ class StepInjector:
     family: Family
     targets: Targets
     listen: Callable[[Tally], Listener]
-    can_persist: bool = False
 
     @property
     def modes(self) -> Sequence[Mode]:
-        """``persistent`` only for calls, and where a driver survives its own fault."""
-        return ("transient", "persistent") if self.can_persist and repeats_faults() else ("transient",)
+        """``transient``: a name that always fails would also fail where it cleans up (``execute("ROLLBACK")``)."""
+        return ("transient",)
 
     @contextmanager
     def count(self) -> Iterator[list[FaultPoint]]:
@@ -57,7 +56,7 @@ def call_injector(targets: Targets) -> StepInjector:
 
         return Listener(call=call)
 
-    return StepInjector("call", targets, listen, can_persist=True)
+    return StepInjector("call", targets, listen)
 
 
 def release_injector(targets: Targets) -> StepInjector:
@@ -71,7 +70,7 @@ def release_injector(targets: Targets) -> StepInjector:
 
         return Listener(returned=returned)
 
-    return StepInjector("release", targets, listen, can_persist=True)
+    return StepInjector("release", targets, listen)
 
 
 def body_injector(targets: Targets) -> StepInjector:

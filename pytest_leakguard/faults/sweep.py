@@ -144,8 +144,8 @@ class Sweep:
                 findings=tuple(findings_of(run, injection, point, mode, strict=self.strict)),
                 seconds=run.seconds,
             )
-            if outcome != "hung" and not injection.later:
-                return  # nothing that could fail again came after it
+            if outcome == "hung" or not injection.later:
+                return  # nothing that could fail again came after it, or it would hang again
 
     def _passes_again(self, trial: Trial) -> bool:
         """Whether the run without a fault still does what it did before the sweep."""

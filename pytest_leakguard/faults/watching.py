@@ -43,8 +43,3 @@ def watching(targets: Targets, listener: Listener) -> AbstractContextManager[Non
     from pytest_leakguard.faults import tracing
 
     return tracing.watching(targets, listener)
-
-
-def repeats_faults() -> bool:
-    """Whether a driver goes on after an error it raised; a trace function that raises is removed."""
-    return sys.version_info >= (3, 12)

@@ -71,9 +71,13 @@ class LeakCheck:
                 instead, with the leaks as a note (3.11 and later).
             pytest.UsageError: an unknown kind or a bad time.
         """
+        return self.block(*kinds, grace=grace)
+
+    def block(self, *kinds: str, grace: float | None = None) -> Block:
+        """What a call gives, for those who want the findings and not an error."""
         where = f"leak_check in {self._item.nodeid}"
         seconds = self._guard.settings.grace_seconds if grace is None else options.seconds(grace, where)
-        return _Block(self, self._kinds(kinds), seconds)
+        return Block(self, self._kinds(kinds), seconds)
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
         """Put a context manager through a normal exit and through an error in its body.
@@ -148,7 +152,9 @@ class BodyError(Exception):
     """Raised in the body by `LeakCheck.releases`."""
 
 
-class _Block(AbstractContextManager[None]):
+class Block(AbstractContextManager[None]):
+    """A block of a test that must release what it acquires. See `LeakCheck.__call__`."""
+
     def __init__(self, check: LeakCheck, kinds: frozenset[str], grace_seconds: float) -> None:
         self._check = check
         self._kinds = kinds
@@ -164,7 +170,7 @@ class _Block(AbstractContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
-        findings = self._judge()
+        findings = self.judge()
         if not findings:
             return
         leak = LeakError(findings)
@@ -172,7 +178,8 @@ class _Block(AbstractContextManager[None]):
             raise leak
         _add_note(error, f"and this was left behind:{leak}")
 
-    def _judge(self) -> list[Finding]:
+    def judge(self) -> list[Finding]:
+        """What is new since the block was entered and does not go; told once."""
         guard = self._check._guard
         watch = guard.watch
         context = watch.recorder.context()

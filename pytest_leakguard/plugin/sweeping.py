@@ -8,10 +8,13 @@ test are still on, and what is found goes onto the test's own report.
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pytest_leakguard.core.allow import first_match
+from pytest_leakguard.core.model import Finding
 from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import FaultPoint
 from pytest_leakguard.faults.sweep import Budget, Sweep
@@ -111,10 +114,19 @@ class Sweeper:
             self._guard.errors.append(f"{item.nodeid} could not be swept: {type(error).__name__}: {error}")
             return
         self.totals.add(item.nodeid, result)
-        findings = [told(finding, item.nodeid, self._options()) for finding in result.findings]
+        findings = [self._allowed(told(finding, item.nodeid, self._options()), item) for finding in result.findings]
         if findings:
             self._guard.wake()
             self._guard.delivery.attach(item, report, findings, failed_in_setup=False)
+
+    def _allowed(self, finding: Finding, item: pytest.Item) -> Finding:
+        """The same, or marked as allowed by a rule for its fault point; those for resources were asked before."""
+        rules = [*self._guard.settings_of(item).rules, *self._guard.rules]
+        rule = first_match(finding, [rule for rule in rules if rule.is_for_fault])
+        if rule is None or finding.disposition != "fails":
+            return finding
+        self._guard.delivery.used_rules.add(rule)
+        return replace(finding, disposition="allowed", notes=(*finding.notes, f"allowed: {rule.reason}"))
 
     def _options(self) -> list[str]:
         return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]

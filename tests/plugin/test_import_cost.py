@@ -43,7 +43,7 @@ import pytest_leakguard
 assert pytest_leakguard.LeakError.__module__ == "pytest_leakguard.errors"
 assert "psutil" not in sys.modules and "_pytest" not in sys.modules
 assert pytest_leakguard.LeakCheck.__name__ == "LeakCheck"
-assert set(pytest_leakguard.__all__) == {"LeakCheck", "LeakError", "__version__"}
+assert set(pytest_leakguard.__all__) == {"LeakCheck", "LeakError", "__version__", "is_injected"}
 try:
     pytest_leakguard.nonsense
 except AttributeError as error:
