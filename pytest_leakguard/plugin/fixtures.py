@@ -71,13 +71,7 @@ class LeakCheck:
                 instead, with the leaks as a note (3.11 and later).
             pytest.UsageError: an unknown kind or a bad time.
         """
-        return self.block(*kinds, grace=grace)
-
-    def block(self, *kinds: str, grace: float | None = None) -> Block:
-        """What a call gives, for those who want the findings and not an error."""
-        where = f"leak_check in {self._item.nodeid}"
-        seconds = self._guard.settings.grace_seconds if grace is None else options.seconds(grace, where)
-        return Block(self, self._kinds(kinds), seconds)
+        return block_of(self, *kinds, grace=grace)
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
         """Put a context manager through a normal exit and through an error in its body.
@@ -150,6 +144,13 @@ class LeakCheck:
 
 class BodyError(Exception):
     """Raised in the body by `LeakCheck.releases`."""
+
+
+def block_of(check: LeakCheck, *kinds: str, grace: float | None = None) -> Block:
+    """What a call of `check` gives, for those who want the findings and not an error."""
+    where = f"leak_check in {check._item.nodeid}"
+    seconds = check._guard.settings.grace_seconds if grace is None else options.seconds(grace, where)
+    return Block(check, check._kinds(kinds), seconds)
 
 
 class Block(AbstractContextManager[None]):

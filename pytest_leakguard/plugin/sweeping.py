@@ -84,6 +84,8 @@ class Sweeper:
     # -- what they do --------------------------------------------------------
 
     def _families(self, item: pytest.Item) -> tuple[str, ...]:
+        if "leak_faults" in getattr(item, "fixturenames", ()):
+            return ()  # it injects faults by itself
         if self.settings.only:
             return tuple({FaultPoint.parse(text).family for text in self.settings.only})
         return self._guard.settings_of(item).faults or (self.settings.families if self.settings.every_test else ())
