@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_leakguard.errors import LeakError as LeakError
+    from pytest_leakguard.faults.errors import is_injected as is_injected
     from pytest_leakguard.guarding import guard as guard
     from pytest_leakguard.plugin.fixtures import LeakCheck as LeakCheck
     from pytest_leakguard.tracking import track as track
     from pytest_leakguard.tracking import track_lock as track_lock
 
 __version__ = "0.1.0"
-__all__ = ["LeakCheck", "LeakError", "__version__", "guard", "track", "track_lock"]
+__all__ = ["LeakCheck", "LeakError", "__version__", "guard", "is_injected", "track", "track_lock"]
 
 _PLACES = {
     "LeakError": "pytest_leakguard.errors",
     "LeakCheck": "pytest_leakguard.plugin.fixtures",
     "guard": "pytest_leakguard.guarding",
+    "is_injected": "pytest_leakguard.faults.errors",
     "track": "pytest_leakguard.tracking",
     "track_lock": "pytest_leakguard.tracking",
 }

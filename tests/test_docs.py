@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from pytest_leakguard import hookspecs
-from pytest_leakguard.core.model import KINDS, Resource
+from pytest_leakguard.core.model import FAULT_KINDS, KINDS, Resource
+from pytest_leakguard.faults.model import FAMILIES
 from pytest_leakguard.plugin.declare import ACTIONS, FORMATS, INI_NAMES
+from pytest_leakguard.plugin.fault_fixture import LeakFaults
 from pytest_leakguard.plugin.fixtures import LeakCheck
 from pytest_leakguard.probes.protocol import Probe
 
@@ -113,7 +115,7 @@ def shown(pytester, monkeypatch):
 def test_every_option_is_documented(shown):
     """Each option of --help has a heading and a row in the reference, and a row in the README; and none is made up."""
     options = set(re.findall(r"^  (--leakguard[a-z-]*)", shown("--help"), re.MULTILINE))
-    assert len(options) == 9
+    assert len(options) == 17
     reference, readme = text_of(REFERENCE / "options.md"), text_of(ROOT / "README.md")
     assert {heading for heading in headings(REFERENCE / "options.md") if heading.startswith("--")} == options
     for text in (reference, readme):
@@ -138,7 +140,7 @@ def test_every_ini_setting_is_documented(shown):
 def test_values_of_options_are_documented():
     """Kinds, actions and formats are all named where the options are."""
     known = named(REFERENCE / "options.md")
-    assert {*KINDS, *ACTIONS, *FORMATS, "default", "all"} <= known
+    assert {*KINDS, *ACTIONS, *FORMATS, *FAMILIES, "default", "all"} <= known
     rows = re.findall(r"^\| `(\w+)` \|", text_of(ROOT / "README.md").partition("## What it sees")[2], re.MULTILINE)
     assert rows == list(KINDS)
 
@@ -150,7 +152,7 @@ def test_every_marker_is_documented(shown):
         m[0] for m in markers
     ]
     assert f"`@pytest.mark.no_leaks({dict(markers)['no_leaks']})`" in text_of(REFERENCE / "markers.md")
-    for argument in ("*kinds", "add", "allow", "grace", "track", "repeat"):
+    for argument in ("*kinds", "add", "allow", "grace", "track", "repeat", "faults"):
         assert re.search(rf"^\| `{re.escape(argument)}` \|", text_of(REFERENCE / "markers.md"), re.MULTILINE)
 
 
@@ -176,6 +178,8 @@ def test_every_use_of_the_fixture_is_documented():
     titles = " ".join(headings(REFERENCE / "fixtures.md"))
     assert {name for name in public if f"leak_check.{name}(" not in titles} == set()
     assert "with leak_check(*kinds, grace=None)" in titles
+    by_hand = {name for name in vars(LeakFaults) if not name.startswith("_")}
+    assert {name for name in by_hand if f"leak_faults.{name}(" not in titles} == set()
     assert set(re.findall(r"leak_check\.(\w+)\b(?!`)", " ".join(text_of(page) for page in PAGES))) - {"py"} == public
 
 
@@ -234,6 +238,7 @@ def test_every_value_of_a_closed_set_is_documented():
     known = named(REFERENCE / "json.md")
     for values in (model.Verdict, model.Disposition, model.Phase, model.How):
         assert set(get_args(values)) <= known
+    assert set(FAULT_KINDS) <= known
     assert set(get_args(model.OwnerKind)) - {"nobody"} <= known
 
 
@@ -296,6 +301,24 @@ def project(pytester, monkeypatch):
         return pytester.path
 
     return project
+
+
+def test_the_sweep_of_the_howto_goes_as_it_says(project, alone):
+    """One test passes by itself and is LEAKED under the sweep; its report stands on the page; the other is clean."""
+    project("docs/examples/faults")
+    assert alone().result.ret == 0
+    ran = alone("--leakguard-faults", "--leakguard-fault-families=acquire", flag=())
+    assert leaked(ran) == {"test_pair"}
+    ran.result.assert_outcomes(passed=4)
+    page = text_of(ROOT / "docs" / "howto" / "sweep-error-paths.md")
+    (block,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+
+    def plain(line: str) -> str:
+        return steady(re.sub(r"<basetemp>/\S*/", "", re.sub(r"fd \d+", "fd N", line.rstrip())))
+
+    printed = [plain(line) for line in ran.result.outlines]
+    for line in block.splitlines():
+        assert plain(line) in printed, line
 
 
 def leaked(ran) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pytest_leakguard.core.model import Finding
+from pytest_leakguard.core.model import FAULT_KINDS, Finding
 
 
 class BadRule(ValueError):
@@ -23,21 +23,24 @@ class AllowRule:
         pattern: shell-style, over the subject of the leak, letter case counts.
         reason: why this leak is accepted; required.
         source: where the rule stands, for messages: a file, a test id, a plugin.
+        is_for_fault: the pattern is over the id of a fault point: what is left when that one fails.
     """
 
     kind: str
     pattern: str
     reason: str
     source: str
+    is_for_fault: bool = False
 
     def matches(self, finding: Finding) -> bool:
         """Whether the finding is one this rule lets pass."""
-        return self.kind in ("*", finding.kind) and fnmatchcase(finding.subject, self.pattern)
+        subject = finding.point if self.is_for_fault else finding.subject
+        return self.kind in ("*", finding.kind) and fnmatchcase(subject, self.pattern)
 
     @property
     def text(self) -> str:
         """The rule as it is written."""
-        return f"{self.kind}:{self.pattern}"
+        return f"{self.kind}{'@' if self.is_for_fault else ':'}{self.pattern}"
 
 
 def near(word: str, known: Collection[str]) -> str:
@@ -47,7 +50,7 @@ def near(word: str, known: Collection[str]) -> str:
 
 
 def parse_rule(text: object, *, reason: str | None, kinds: Collection[str], source: str) -> AllowRule:
-    """Read ``KIND:GLOB``.
+    """Read ``KIND:GLOB``, or ``KIND@GLOB`` where the glob is over the id of a fault point.
 
     Raises:
         BadRule: no kind, an unknown kind, an empty pattern, or no reason.
@@ -57,9 +60,10 @@ def parse_rule(text: object, *, reason: str | None, kinds: Collection[str], sour
             f"{source}: bad leak pattern {text!r}. "
             "Allowed: 'KIND:GLOB', the glob matched against the leak's subject, e.g. 'fd:data/*.csv'."
         )
-    kind, _, pattern = text.partition(":")
+    is_for_fault = "@" in text.partition(":")[0]
+    kind, _, pattern = text.partition("@" if is_for_fault else ":")
     kind, pattern = kind.strip(), pattern.strip()
-    if kind != "*" and kind not in kinds:
+    if kind != "*" and kind not in kinds and not (is_for_fault and kind in FAULT_KINDS):
         raise BadRule(
             f"{source}: unknown kind {kind!r} in {text!r}{near(kind, kinds)}\nKnown: {', '.join(sorted(kinds))}."
         )
@@ -67,7 +71,7 @@ def parse_rule(text: object, *, reason: str | None, kinds: Collection[str], sour
         raise BadRule(f"{source}: empty pattern in {text!r}. Allowed: a glob; '{kind}:*' allows every {kind} leak.")
     if not reason or not reason.strip():
         raise BadRule(f"{source}: the rule {text!r} has no reason. Every allowed leak says why it is accepted.")
-    return AllowRule(kind=kind, pattern=pattern, reason=reason.strip(), source=source)
+    return AllowRule(kind=kind, pattern=pattern, reason=reason.strip(), source=source, is_for_fault=is_for_fault)
 
 
 def parse_line(line: str, *, kinds: Collection[str], source: str) -> AllowRule:

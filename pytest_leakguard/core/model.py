@@ -15,16 +15,19 @@ Key = Hashable
 """What a probe takes for the identity of a resource; unique within its kind."""
 
 Phase = Literal["setup", "call", "teardown"]
-Verdict = Literal["leaked", "unclosed", "late", "growth"]
-How = Literal["audit", "wrap", "trace", "track", "warning", "unknown"]
+Verdict = Literal["leaked", "unclosed", "late", "growth", "fault"]
+"""``fault``: what a fault sweep showed that is no leak; the kind says what: hang, swallowed, ..."""
+How = Literal["audit", "wrap", "trace", "track", "warning", "fault", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "block", "nobody"]
-Disposition = Literal["fails", "warned", "note", "late", "allowed"]
+Disposition = Literal["fails", "warned", "note", "late", "allowed", "told"]
 
 KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "task", "lock", "temp", "unclosed", "object", "state")
 """The kinds this version knows by itself, in the order in which a report tells them."""
 
 OPT_IN = frozenset({"state"})
 """Kinds that are watched only where somebody names them, or all."""
+FAULT_KINDS = ("hang", "unrelated", "unraisable", "swallowed", "polluted")
+"""What a fault sweep can show besides leaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,13 @@ class Acquisition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One leak as it is reported; equal ones are folded into a count."""
+    """One leak as it is reported; equal ones are folded into a count.
+
+    Attributes:
+        point: id of the fault point whose failure led to it; empty without a fault.
+        fault: what was injected there, in words.
+        repeat: the command that repeats that one trial.
+    """
 
     kind: str
     verdict: Verdict
@@ -139,3 +148,6 @@ class Finding:
     disposition: Disposition = "fails"
     notes: tuple[str, ...] = field(default=())
     held: Held = field(default=Held())
+    point: str = ""
+    fault: str = ""
+    repeat: str = ""

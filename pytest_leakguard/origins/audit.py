@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType, MethodType
 from typing import Any
@@ -52,13 +52,54 @@ KEPT_FOR_FIXTURES = 2_000
 """Records kept from test to test at most, for wider fixtures that are alive."""
 
 
+Plan = Callable[[str, Any, FrameType], "BaseException | None"]
+"""Asked at an event, with its arguments and the frame that calls: the error that the call is to raise."""
+
+_plan: Plan | None = None
+
+
 def _hook(event: str, args: Any) -> None:
     handler = _handlers.get(event)
     if handler is not None and _silenced != _real.get_ident():
+        fault = None
         try:
-            handler(args)
+            if _plan is not None:
+                fault = _plan(event, args, _real.getframe(1))
+            if fault is None:
+                handler(args)
         except Exception as error:  # an error of ours must never come out of the user's call
             note_failure(error)
+        if fault is not None:
+            try:
+                raise fault
+            finally:
+                del fault, args  # the traceback keeps this frame
+
+
+@contextmanager
+def sabotage(plan: Plan, events: Iterable[str]) -> Iterator[None]:
+    """While the block runs, `plan` decides whether a call that raises one of these events fails.
+
+    What fails acquires nothing, so nothing is recorded of it.
+    """
+    global _handlers, _plan
+    before = _handlers, _plan
+    _handlers, _plan = {**dict.fromkeys(events, _ignore), **_handlers}, plan
+    try:
+        yield
+    finally:
+        _handlers, _plan = before
+
+
+def planned_fault(event: str, args: Any, frame: FrameType) -> BaseException | None:
+    """What `_hook` asks, for operations that raise no event in this version of Python."""
+    if _plan is None or _silenced == _real.get_ident():
+        return None
+    return _plan(event, args, frame)
+
+
+def _ignore(args: Any) -> None:
+    """Nothing to record of that event."""
 
 
 _failures: list[str] = []
@@ -175,7 +216,7 @@ class Recorder:
     @property
     def active(self) -> bool:
         """Whether this recorder is the one that the hook feeds."""
-        return _handlers is self._handlers
+        return bool(_recorders) and _recorders[-1] is self
 
     def stop(self) -> None:
         """Stop recording; the hook stays and does nothing."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_leakguard.plugin import fault_declare
+
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
 DEFAULT_GRACE_SECONDS = 1.0
@@ -24,6 +26,7 @@ INI_NAMES = (
     "leakguard_state_modules",
     "leakguard_track",
     "leakguard_repeat",
+    *fault_declare.INI_NAMES,
 )
 
 
@@ -92,14 +95,16 @@ def add_options(parser: pytest.Parser) -> None:
         "leakguard_track", "MODULE.CLASS or MODULE.CLASS: METHOD|METHOD, one a line", type="linelist", default=[]
     )
     parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
+    fault_declare.add_options(group, parser)
 
 
 def add_markers(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line(
         "markers",
-        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None): check this test for leaked "
-        "resources, also without --leakguard; kinds replace the default set, add extends it",
+        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None): check this test for "
+        "leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults names "
+        "what is injected",
     )
     config.addinivalue_line(
         "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"

@@ -9,6 +9,7 @@ import pytest
 from pytest_leakguard.plugin import declare
 
 if TYPE_CHECKING:
+    from pytest_leakguard.plugin.fault_fixture import LeakFaults
     from pytest_leakguard.plugin.fixtures import LeakCheck
     from pytest_leakguard.plugin.summary import Presenter
 
@@ -96,7 +97,8 @@ class Dormant:
         marked = {
             item.nodeid
             for item in items
-            if item.get_closest_marker("no_leaks") is not None or "leak_check" in getattr(item, "fixturenames", ())
+            if item.get_closest_marker("no_leaks") is not None
+            or not {"leak_check", "leak_faults"}.isdisjoint(getattr(item, "fixturenames", ()))
         }
         if marked:
             from pytest_leakguard.plugin.activate import activate
@@ -114,3 +116,12 @@ def leak_check(request: pytest.FixtureRequest) -> LeakCheck:
     from pytest_leakguard.plugin.fixtures import LeakCheck
 
     return LeakCheck(guard_of(request.config, request.node), request.node)
+
+
+@pytest.fixture
+def leak_faults(request: pytest.FixtureRequest) -> LeakFaults:
+    """Make operations fail, one by hand or all in turn; works without --leakguard-faults."""
+    from pytest_leakguard.plugin.activate import guard_of
+    from pytest_leakguard.plugin.fault_fixture import LeakFaults
+
+    return LeakFaults(guard_of(request.config, request.node), request.node)

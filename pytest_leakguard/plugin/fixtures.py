@@ -84,11 +84,19 @@ class LeakCheck:
                 instead, with the leaks as a note (3.11 and later).
             pytest.UsageError: an unknown kind or a bad time.
         """
+        return _Block(self.block(*kinds, grace=grace))
+
+    def block(self, *kinds: str, grace: float | None = None) -> Block:
+        """What a call gives, for those who want the findings and not an error. Raises pytest.UsageError."""
         where = f"leak_check in {self._item.nodeid}"
         seconds = self._guard.settings.grace_seconds if grace is None else options.seconds(grace, where)
-        ground = self._guard.ground
-        return _Block(
-            Block(ground, self._kinds(kinds), seconds, rules=self._rules, place=self._place, holder=self._held)
+        return Block(
+            self._guard.ground,
+            self._kinds(kinds),
+            seconds,
+            rules=self._rules,
+            place=self._place,
+            holder=self._held,
         )
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:

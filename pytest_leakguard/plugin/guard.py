@@ -91,6 +91,8 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.sweeper: Any = None
+        """The `Sweeper` of this run, when faults are asked for."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -224,6 +226,16 @@ class Guard:
         except Exception as error:
             self._failed_to_judge(item, error)
 
+    def begin_again(self, item: pytest.Item) -> None:
+        """A test that was judged runs once more, for a fault sweep, which judges it by itself."""
+        self._begin(item)
+        self._on, self._paused = False, True
+
+    def settled(self) -> None:
+        """The sweep has judged: what is there now is known."""
+        self._paused = False
+        self._settle_marks()
+
     def test_of(self, item: pytest.Item) -> Test:
         """What has to be known of a test that is judged."""
         return self._test(item)
@@ -294,7 +306,7 @@ class Guard:
         ) and self._look(item, marks)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
-        elif self._reports.on:
+        elif self._reports.on and self.sweeper is None:  # which comes after it
             self._reports.quiet()
 
     def _look(self, item: pytest.Item, marks: tuple[Any, ...]) -> bool:

@@ -123,3 +123,74 @@ def ini_names(config: pytest.Config) -> tuple[str, ...]:
     if names is None and not hasattr(type(config), "inicfg"):
         names = getattr(config, "inicfg", None)
     return tuple(names or ())
+
+
+def renew_request(item: pytest.Item) -> None:
+    """Give an item that has run fresh function fixtures, as pytest does before each run."""
+    renew = getattr(item, "_initrequest", None)
+    if renew is not None:
+        renew()
+
+
+def end_request(item: Any) -> None:
+    """Let go what `renew_request` made, as pytest does after each run."""
+    if hasattr(item, "_request"):
+        item._request = False
+        item.funcargs = None
+
+
+def take_stored_error(item: pytest.Item) -> BaseException | None:
+    """The error that a unittest item keeps instead of raising it."""
+    stored = getattr(item, "_excinfo", None)
+    if not stored:
+        return None
+    error: BaseException = stored[0].value
+    stored.clear()
+    return error
+
+
+def note_outcome(item: pytest.Item, when: str, passed: bool) -> None:
+    """What pytest's `tmp_path` looks up in its teardown; it notes that when a report is made."""
+    with contextlib.suppress(ImportError):
+        from _pytest import tmpdir
+
+        key = getattr(tmpdir, "tmppath_result_key", None)
+        if key is not None:
+            item.stash.setdefault(key, {})[when] = passed
+
+
+def report_sections(item: pytest.Item) -> list[Any]:
+    """What was captured of an item so far; a list that grows."""
+    sections = getattr(item, "_report_sections", None)
+    return sections if isinstance(sections, list) else []
+
+
+class WiderFixturesHeld:
+    """While it holds, the teardown of an item ends with its function fixtures; `end` makes up for the rest.
+
+    pytest tears wider scopes down when the next item has no use for them. Trials
+    come in between, and are to find them as the test did.
+    """
+
+    def __init__(self, session: Any, instead: pytest.Item) -> None:
+        self._state = getattr(session, "_setupstate", None)
+        self._asked: list[Any] = []
+        if self._state is not None:
+            real = self._state.teardown_exact
+
+            def teardown_exact(nextitem: Any) -> None:
+                self._asked.append(nextitem)
+                real(instead)
+
+            self._state.teardown_exact = teardown_exact
+
+    def let_go(self) -> bool:
+        """Pytest's own way again. Gives whether a teardown was put off."""
+        if self._state is not None:
+            self._state.__dict__.pop("teardown_exact", None)
+        return bool(self._asked)
+
+    def end(self) -> None:
+        """The teardown that was put off. Raises whatever the fixtures raise."""
+        if self.let_go() and self._state is not None:
+            self._state.teardown_exact(self._asked[0])  # the later ones were asked by trials

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,8 +16,10 @@ from pytest_leakguard.core import grace
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
-from pytest_leakguard.plugin import internals
+from pytest_leakguard.faults.model import Family
+from pytest_leakguard.plugin import fault_options, internals
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
+from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
 
 Action = Literal["fail", "warn", "report"]
 
@@ -48,11 +50,16 @@ class Settings:
     source: str = "ini file"
     track: tuple[Demand, ...] = ()
     repeat: int = 0
+    faults: FaultSettings = field(default_factory=FaultSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemSettings:
-    """What holds for one test: marker over command line over ini file."""
+    """What holds for one test: marker over command line over ini file.
+
+    Attributes:
+        faults: the families that its marker asks for; none when it asks for none.
+    """
 
     kinds: frozenset[str]
     grace_seconds: float
@@ -60,6 +67,7 @@ class ItemSettings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     own_types: bool = False
+    faults: tuple[Family, ...] = ()
 
 
 def read(config: pytest.Config) -> Settings:
@@ -92,6 +100,7 @@ def read(config: pytest.Config) -> Settings:
             raise pytest.UsageError(f"{source}: empty value. Allowed: {_ALLOWED[f'leakguard_{name}']}.")
         return option, source
 
+    faults = fault_options.read(config)
     flag = config.getoption("leakguard")
     probes, probes_source = pick("probes")
     action, action_source = pick("action")
@@ -103,7 +112,7 @@ def read(config: pytest.Config) -> Settings:
     if json_file:
         asked.append(("json", str(json_file)))
     return Settings(
-        every_test=bool(setting("leakguard") if flag is None else flag),
+        every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test,
         probes=str(probes or "default"),
         probes_source=probes_source,
         action=_action(action or "fail", action_source),
@@ -118,6 +127,7 @@ def read(config: pytest.Config) -> Settings:
         source=f"leakguard_allow ({ini})",
         track=demands(setting("leakguard_track"), f"leakguard_track ({ini})"),
         repeat=repetitions(*pick("repeat")),
+        faults=faults,
     )
 
 
@@ -201,13 +211,14 @@ def item_settings(
 ) -> ItemSettings:
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
+    faults: tuple[Family, ...] = ()
     rules: list[AllowRule] = []
     track: tuple[Demand, ...] = ()
     repeat, own_types = settings.repeat, names_object(settings.probes)
     where = f"@pytest.mark.no_leaks on {item.nodeid}"
     markers = [mark for _, mark in item.iter_markers_with_node("no_leaks")]
     for mark in markers:
-        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace", "track", "repeat"), where)
+        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace", "track", "repeat", "faults"), where)
         for line in _strings(mark.kwargs.get("allow", ()), "allow", where):
             rules += rules_of([line], known, where)
         track += demands(_strings(mark.kwargs.get("track", ()), "track", where), where)
@@ -229,13 +240,20 @@ def item_settings(
         repeat = counts[0] if counts else repeat
         if (track or given) and "object" in known:
             kinds |= {"object"}
+        faults = faults_of(closest, where)
     for node, mark in item.iter_markers_with_node("allow_leaks"):
         # one mark may cover many tests: named after the place where it stands
         place = node.nodeid.partition("[")[0] if node is item else node.nodeid
         rules.append(_allow_marker(mark, known, f"@pytest.mark.allow_leaks on {place}"))
     return ItemSettings(
-        kinds=kinds, grace_seconds=grace, rules=tuple(rules), track=track, repeat=repeat, own_types=own_types
-    )  # fmt: skip
+        kinds=kinds,
+        grace_seconds=grace,
+        rules=tuple(rules),
+        track=track,
+        repeat=repeat,
+        own_types=own_types,
+        faults=faults,
+    )
 
 
 def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> None:
@@ -245,6 +263,14 @@ def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> N
         kinds_of(",".join(kinds), known, where)
     if mark.kwargs.get("grace") is not None:
         seconds(mark.kwargs["grace"], where)
+    if mark.kwargs.get("faults") is not None:
+        faults_of(mark, where)
+
+
+def faults_of(mark: pytest.Mark, where: str) -> tuple[Family, ...]:
+    """The families that a mark names, none when it names none. Raises pytest.UsageError."""
+    named = mark.kwargs.get("faults")
+    return () if named is None else families_of(",".join(_strings(named, "faults", where)), where)
 
 
 def _allow_marker(mark: pytest.Mark, known: Collection[str], where: str) -> AllowRule:

@@ -13,8 +13,9 @@ import pytest
 from pytest_leakguard import __version__
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.fault_totals import merged
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.report import jsonfile, text
+from pytest_leakguard.report import fault_lines, jsonfile, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Tally:
             "tracked": guard.watch.instances.classes.found(),
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
+            "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -78,6 +80,7 @@ class Tally:
             "errors": list(dict.fromkeys([*(error for part in parts for error in part["errors"]), *untracked])),
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
+            "faults": merged([part["faults"] for part in parts if part["faults"]]),
         }
 
 
@@ -227,6 +230,12 @@ class Presenter:
             if late:
                 terminal.write_sep("=", "late: gone, but only within the grace")
                 terminal.write_line(_message_by_fingerprint(late))
+            told = [finding for finding in self.findings if finding.disposition == "told"]
+            if told:
+                terminal.write_sep("=", "faults: told, no failure")
+                terminal.write_line(fault_lines.told(told))
+        for line in fault_lines.totals(total["faults"]):
+            terminal.write_line(f"leakguard: {text.printable(line)}")
         for rule, source in total["unused"]:
             terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)
         for error in total["errors"]:
@@ -287,16 +296,17 @@ class Presenter:
             },
             "findings": [to_dict(finding) for finding in self.findings],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
+            "faults": total["faults"],
             "blind": total["blind"],
             "errors": total["errors"],
         }
 
 
-_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"))
+_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:
-    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0}
+    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
     for finding in findings:
         name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
         counts[name] += finding.count

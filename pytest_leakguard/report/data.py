@@ -49,6 +49,9 @@ def to_dict(finding: Finding) -> dict[str, Any]:
             "reason": finding.held.reason,
             "graph": finding.held.graph,
         },
+        "point": finding.point,
+        "fault": finding.fault,
+        "repeat": finding.repeat,
     }
 
 
@@ -82,4 +85,7 @@ def from_dict(data: dict[str, Any]) -> Finding:
         disposition=data["disposition"],
         notes=tuple(data["notes"]),
         held=Held(chain=tuple(held["chain"]), reason=held["reason"], graph=held["graph"]),
+        point=data["point"],
+        fault=data["fault"],
+        repeat=data["repeat"],
     )

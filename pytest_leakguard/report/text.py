@@ -17,6 +17,7 @@ def printable(text: str) -> str:
 def headline(finding: Finding) -> str:
     """``LEAK fd  tests/test_a.py::test_x``, or the fixture that owns it."""
     word = {"late": "LATE", "allowed": "ALLOWED LEAK"}.get(finding.disposition, "LEAK")
+    word = "FAULT" if finding.verdict == "fault" else word
     owner = finding.owner
     if owner.kind == "fixture":
         place = f", {owner.where}" if owner.where else ""
@@ -42,16 +43,24 @@ def acquired(finding: Finding) -> str:
     return f"{phase}{first_user}{origin.file}:{origin.line}{function}{via}  [{origin.how}: {origin.event}]"
 
 
+def _place_label(finding: Finding) -> str:
+    if finding.verdict == "fault":
+        return "at"
+    return "changed" if finding.kind == "state" else "acquired"
+
+
 def lines(finding: Finding) -> list[str]:
     """The whole message."""
     rows = [
         ("what", finding.what),
-        ("changed" if finding.kind == "state" else "acquired", acquired(finding)),
+        (_place_label(finding), acquired(finding)),
         ("held", holding.line(finding.held)),
         ("due", finding.due),
+        ("fault", finding.fault),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
         *(("note", note) for note in finding.notes),
+        ("repeat", finding.repeat),
     ]
     return [
         headline(finding),

@@ -29,6 +29,7 @@ def test_the_entry_point_loads_next_to_nothing():
         "pytest_leakguard.plugin",
         "pytest_leakguard.plugin.declare",
         "pytest_leakguard.plugin.entry",
+        "pytest_leakguard.plugin.fault_declare",
     }
 
 
@@ -44,7 +45,9 @@ assert "psutil" not in sys.modules and "_pytest" not in sys.modules
 assert pytest_leakguard.guard.__module__ == "pytest_leakguard.guarding"
 assert "_pytest" not in sys.modules
 assert pytest_leakguard.LeakCheck.__name__ == "LeakCheck"
-assert set(pytest_leakguard.__all__) == {"LeakCheck", "LeakError", "__version__", "guard", "track", "track_lock"}
+assert set(pytest_leakguard.__all__) == {
+    "LeakCheck", "LeakError", "__version__", "guard", "is_injected", "track", "track_lock"
+}
 try:
     pytest_leakguard.nonsense
 except AttributeError as error:

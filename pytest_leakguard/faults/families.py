@@ -1,0 +1,23 @@
+"""The injectors of this version of Python, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pytest_leakguard.faults.acquire import AcquireInjector
+from pytest_leakguard.faults.model import Injector
+from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
+from pytest_leakguard.faults.targets import Targets
+
+
+def injectors_for(families: Collection[str], targets: Targets) -> list[Injector]:
+    """One injector for each family that is asked for and can be had."""
+    found: list[Injector] = [
+        AcquireInjector(targets),
+        call_injector(targets),
+        body_injector(targets),
+        interrupt_injector(targets),
+        # last: what it leaves in a bad state is told, and ends the sweep
+        release_injector(targets),
+    ]
+    return [injector for injector in found if injector.family in families]

@@ -1,0 +1,181 @@
+"""All fault points of a subject in turn. Knows nothing of pytest: it is given something that runs."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from pytest_leakguard import _real
+from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode, SweepResult, Trial
+from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
+from pytest_leakguard.faults.points import MOST_OCCURRENCES
+from pytest_leakguard.faults.watching import Refused
+
+SHORTEST_LIMIT_SECONDS = 5.0
+LIMIT_FACTOR = 20
+"""A trial may take that many times as long as the run without a fault."""
+HANGS_BORNE = 3
+"""After so many hangs a sweep ends: each costs the whole limit."""
+
+
+class Subject(Protocol):
+    """What is swept."""
+
+    def run(self, limit_seconds: float) -> Run:
+        """Run once, from set-up to teardown, and look at what is left.
+
+        Raises: KeyboardInterrupt of the user's keyboard, nothing else.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much may be tried: trials, seconds, or both; None is no limit."""
+
+    trials: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One sweep of one subject.
+
+    Args:
+        injectors: one for each family; modes: what each point is tried with, where its family has it.
+        only: the ids to try, all when empty.
+        rank: smaller is tried earlier; equal ones are shuffled by `seed` when a budget is set.
+        progress: told after each trial: how many are done, how many there are.
+    """
+
+    subject: Subject
+    injectors: Iterable[Injector]
+    modes: tuple[Mode, ...] = ("transient", "persistent")
+    only: frozenset[str] = frozenset()
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    strict: bool = False
+    rank: Callable[[FaultPoint], int] = lambda point: 0
+    progress: Callable[[int, int], object] = lambda done, of: None
+    _skipped: Counter[str] = field(default_factory=Counter)
+    _trials: list[Trial] = field(default_factory=list)
+    _limit: float = SHORTEST_LIMIT_SECONDS
+
+    def run(self) -> SweepResult:
+        """Count, then try each point; ends early only with a reason that is told."""
+        start = _real.perf_counter()
+        points, stopped = self._count()
+        if not stopped:
+            stopped = self._try_all(points, start)
+        found: dict[tuple[object, ...], FaultFinding] = {}
+        for trial in self._trials:
+            for finding in trial.findings:
+                cause = cause_of(finding)
+                known = found.get(cause)
+                found[cause] = finding if known is None else replace(known, count=known.count + 1)
+        return SweepResult(
+            points=tuple(point for _, point in points),
+            trials=tuple(self._trials),
+            skipped=tuple(self._skipped.items()),
+            findings=tuple(found.values()),
+            seconds=_real.perf_counter() - start,
+            seed=self.seed,
+            stopped=stopped,
+        )
+
+    def _count(self) -> tuple[list[tuple[Injector, FaultPoint]], str]:
+        points: list[tuple[Injector, FaultPoint]] = []
+        for injector in self.injectors:
+            try:
+                with injector.count() as counted:
+                    run = self.subject.run(self._limit)
+            except Refused as refused:
+                self._skipped[f"{injector.family}: {refused}"] += 1
+                continue
+            if not run.passed:
+                why = run.error or "something was left behind" if not run.stacks else "it did not end in time"
+                return points, f"without a fault it does not pass: {why}"
+            self._limit = max(SHORTEST_LIMIT_SECONDS, LIMIT_FACTOR * run.seconds)
+            points += [(injector, point) for point in counted]
+        return points, ""
+
+    def _try_all(self, points: list[tuple[Injector, FaultPoint]], start: float) -> str:
+        chosen = self._chosen(points)
+        hangs = 0
+        for number, (injector, point) in enumerate(chosen):
+            if self._spent(start):
+                self._skipped["beyond the budget"] += len(chosen) - number
+                break
+            for trial in self._try(injector, point):
+                self._trials.append(trial)
+                hangs += trial.outcome == "hung"
+                if self._is_doubtful(trial) and not self._passes_again(trial):
+                    return f"polluted: it does not pass any more after {trial.point.id}"
+                if hangs >= HANGS_BORNE:
+                    self._skipped["after too many hangs"] += len(chosen) - number - 1
+                    return f"{hangs} trials did not end in time"
+            self.progress(number + 1, len(chosen))
+        if self._trials and not self._is_doubtful(self._trials[-1]) and not self._passes_again(self._trials[-1]):
+            return f"polluted: it does not pass any more after {self._trials[-1].point.id} at the latest"
+        return ""
+
+    @staticmethod
+    def _is_doubtful(trial: Trial) -> bool:
+        """Whether the state of the process is looked at after it, by a run without a fault.
+
+        After a failed acquisition once at the end is enough: nothing was left half done by force.
+        """
+        return trial.outcome in ("not reached", "hung") or trial.point.family != "acquire"
+
+    def _try(self, injector: Injector, point: FaultPoint) -> Iterator[Trial]:
+        for mode in [mode for mode in self.modes if mode in injector.modes]:
+            with injector.inject(point, mode) as injection:
+                run = self.subject.run(self._limit)
+            outcome = outcome_of(run, injection)
+            if outcome == "not reached":
+                self._skipped["not reached again"] += 1
+            yield Trial(
+                point=point,
+                mode=mode,
+                outcome=outcome,
+                findings=tuple(findings_of(run, injection, point, mode, strict=self.strict)),
+                seconds=run.seconds,
+            )
+            if outcome == "hung" or not injection.later:
+                return  # nothing that could fail again came after it, or it would hang again
+
+    def _passes_again(self, trial: Trial) -> bool:
+        """Whether the run without a fault still does what it did before the sweep."""
+        run = self.subject.run(self._limit)
+        if run.passed:
+            return True
+        what = f"without a fault it does not pass any more: {run.error or 'it leaks or hangs'}"
+        fix = "some state of the process is not put right when this fails: a lock, a counter, a cache"
+        told = is_only_told("polluted", trial.point, trial.mode, self.strict)
+        finding = FaultFinding(fault="polluted", point=trial.point, mode=trial.mode, what=what, fix=fix, told=told)
+        self._trials[-1] = replace(trial, findings=(*trial.findings, finding))
+        return False
+
+    def _chosen(self, points: list[tuple[Injector, FaultPoint]]) -> list[tuple[Injector, FaultPoint]]:
+        chosen = []
+        for injector, point in points:
+            if self.only and point.id not in self.only:
+                self._skipped["not asked for"] += 1
+            elif point.occurrence > MOST_OCCURRENCES and not self.only:
+                self._skipped[f"more than {MOST_OCCURRENCES} times at one place"] += 1
+            else:
+                chosen.append((injector, point))
+        if self.budget.trials is not None or self.budget.seconds is not None:
+            random.Random(self.seed).shuffle(chosen)
+            # one of each place before the second of any
+            chosen.sort(key=lambda one: (self.rank(one[1]), one[1].occurrence > 1))
+        return chosen
+
+    def _spent(self, start: float) -> bool:
+        budget = self.budget
+        if budget.trials is not None and len(self._trials) >= budget.trials:
+            return True
+        return budget.seconds is not None and _real.perf_counter() - start >= budget.seconds

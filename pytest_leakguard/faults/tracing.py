@@ -1,0 +1,121 @@
+"""The driver for Python 3.10 and 3.11: a trace function for lines, a profile function for calls, target code only."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from pytest_leakguard.faults import callees
+from pytest_leakguard.faults.targets import Targets
+from pytest_leakguard.faults.watching import Listener, Refused
+
+_RESUMABLE = 0x20 | 0x80 | 0x200  # generator, coroutine, asynchronous generator
+
+
+@contextmanager
+def watching(targets: Targets, listener: Listener) -> Iterator[None]:
+    """See `watching.watching`."""
+    driver = _Driver(targets, listener)
+    lines, calls = listener.line is not None, listener.call is not None or listener.returned is not None
+    with _set(lines, "trace", driver.trace, driver), _set(calls, "profile", driver.profile, driver):
+        yield
+
+
+@contextmanager
+def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[None]:
+    """Install the function in this thread and in those that are started."""
+    if not wanted:
+        yield
+        return
+    installed = getattr(sys, f"get{kind}")()
+    if installed is not None:
+        raise Refused(
+            f"a {kind} function is installed ({type(installed).__name__}: a debugger, coverage, a profiler or "
+            "--leakguard-trace) and Python before 3.12 has room for one; run without it, or on 3.12"
+        )
+    in_threads = getattr(threading, f"_{kind}_hook", None)
+    getattr(threading, f"set{kind}")(function)
+    getattr(sys, f"set{kind}")(function)
+    try:
+        yield
+    finally:
+        driver.over = True
+        if getattr(sys, f"get{kind}")() == function:
+            getattr(sys, f"set{kind}")(None)
+        getattr(threading, f"set{kind}")(in_threads)
+
+
+class _Driver:
+    """Attributes: over: threads that still run keep the function; it does nothing any more."""
+
+    def __init__(self, targets: Targets, listener: Listener) -> None:
+        self.over = False
+        self._targets = targets
+        self._listener = listener
+
+    def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """Called for each new frame; gives the function for its lines when it is target code."""
+        code = frame.f_code
+        if self.over or code.co_name == "<module>" or not self._targets.is_target(code.co_filename):
+            return None
+        return self._lines
+
+    def _lines(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line" and not self.over and self._listener.line is not None:
+            error = self._listener.line(frame, frame.f_lineno)
+            if error is not None:
+                del frame
+                _raise(error)
+        return self._lines
+
+    def profile(self, frame: FrameType, event: str, arg: Any) -> None:
+        """Called at each call and each return."""
+        if self.over:
+            return
+        if event in ("c_call", "c_return"):
+            caller, known = frame, callees.of_object(arg) if self._is_caller(frame) else None
+        elif event in ("call", "return") and frame.f_back is not None and self._is_caller(frame.f_back):
+            if event == "call" and frame.f_code.co_flags & _RESUMABLE and frame.f_lasti > 2 * _HEAD:
+                return  # resumed, not called
+            caller, known = frame.f_back, _of_frame(frame)
+        else:
+            return
+        if known is None:
+            return
+        ask = self._listener.call if event in ("c_call", "call") else self._listener.returned
+        error = ask(caller, known) if ask is not None else None
+        if error is not None:
+            del frame, caller, arg
+            _raise(error)
+
+    def _is_caller(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        return code.co_name != "<module>" and self._targets.is_target(code.co_filename)
+
+
+_HEAD = 6
+"""Instructions before the first line of a generator or coroutine, at most."""
+
+
+def _of_frame(frame: FrameType) -> callees.Callee | None:
+    """What the function of a frame is; a constructor has the name of its class."""
+    code = frame.f_code
+    known = callees.of_code(code, frame.f_globals.get("__name__"))
+    if code.co_name not in ("__init__", "__new__") or not code.co_varnames:
+        return known
+    made = frame.f_locals.get(code.co_varnames[0])
+    if isinstance(made, BaseException):
+        return None
+    return callees.Callee(type(made).__name__, known.module, known.is_own)
+
+
+def _raise(error: BaseException) -> None:
+    # the traceback keeps this frame; it is not to keep the error
+    try:
+        raise error
+    finally:
+        del error

@@ -1,0 +1,134 @@
+"""What `leak_faults` gives: one fault by hand, or a sweep of anything that can be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_leakguard.block import leave
+from pytest_leakguard.core.allow import near
+from pytest_leakguard.core.model import Finding
+from pytest_leakguard.errors import LeakError
+from pytest_leakguard.faults import errors
+from pytest_leakguard.faults.families import injectors_for
+from pytest_leakguard.faults.model import SweepResult
+from pytest_leakguard.faults.observe import observed
+from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.sweep import Budget, Sweep
+from pytest_leakguard.faults.targets import Targets
+from pytest_leakguard.origins import audit, frames
+from pytest_leakguard.plugin.fault_options import families_of
+from pytest_leakguard.plugin.fault_words import told
+from pytest_leakguard.plugin.fixtures import LeakCheck
+
+if TYPE_CHECKING:
+    from pytest_leakguard.plugin.guard import Guard
+
+OPERATIONS = tuple(sorted(set(errors.WHAT.values())))
+
+
+class LeakFaults:
+    """Makes operations fail. The fixture ``leak_faults`` is one of these."""
+
+    def __init__(self, guard: Guard, item: pytest.Item) -> None:
+        self._guard = guard
+        self._item = item
+
+    @contextmanager
+    def fail(self, what: str, nth: int = 1, error: BaseException | None = None) -> Iterator[Fault]:
+        """While the block runs, the nth operation of that name fails, whoever asks for it.
+
+        Args:
+            what: ``open``, ``socket``, ``connect``, ``mkdir``, ... as fault points name them.
+            error: raised instead of one that the operation can really give.
+        Yields: tells by `injected` whether it came to that.
+        Raises: ValueError: no such operation, or `nth` below 1.
+        """
+        if what not in OPERATIONS:
+            raise ValueError(f"unknown operation {what!r}{near(what, OPERATIONS)} Known: {', '.join(OPERATIONS)}.")
+        if nth < 1:
+            raise ValueError(f"nth is {nth}. Allowed: 1 or more.")
+        fault = Fault()
+        with audit.sabotage(fault.plan(what, nth, error), errors.EVENTS):
+            yield fault
+
+    def sweep(self, subject: Callable[[], object], families: str | Collection[str] = "all") -> SweepResult:
+        """Call `subject` once for each fault point it goes through, with that point failing.
+
+        Args:
+            subject: called without arguments; what it leaves behind must be gone when it returns or raises.
+            families: names of fault families.
+        Raises:
+            LeakError: something was left behind, or another oracle found something.
+            AssertionError: it does not pass, or leaks, without a fault.
+            pytest.UsageError: an unknown family.
+        """
+        __tracebackhide__ = True
+        item, settings = self._item, self._guard.settings.faults
+        words = families if isinstance(families, str) else ",".join(families)
+        chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
+        targets = Targets(root=str(item.config.rootpath), given=settings.places)
+        result = Sweep(
+            CallableSubject(LeakCheck(self._guard, item), subject, targets),
+            injectors_for(chosen, targets),
+            budget=Budget(trials=settings.trials, seconds=settings.seconds),
+            seed=settings.seed,
+            strict=settings.strict,
+        ).run()
+        if result.stopped.startswith("without a fault"):
+            raise AssertionError(f"leak_faults.sweep: {result.stopped}")
+        failing = [told(finding, item.nodeid, ()) for finding in result.findings if not finding.told]
+        if failing:
+            raise LeakError(failing)
+        return result
+
+
+class Fault:
+    """Attributes: injected: the operation was reached and failed."""
+
+    def __init__(self) -> None:
+        self.injected = False
+
+    def plan(self, what: str, nth: int, error: BaseException | None) -> audit.Plan:
+        """Decides at each event."""
+        left = nth
+
+        def plan(event: str, args: Any, frame: FrameType) -> BaseException | None:
+            nonlocal left
+            code = frame.f_code
+            if errors.WHAT.get(event) != what or frames.region(code.co_filename) in ("runner", "self"):
+                return None
+            if code.co_filename.startswith("<frozen importlib"):
+                return None
+            left -= 1
+            if left:
+                return None
+            self.injected = True
+            return errors.planned(error, "") if error is not None else errors.error_of(event, args, "")
+
+        return plan
+
+
+class CallableSubject:
+    """Something that is called, as the `Subject` of a sweep."""
+
+    def __init__(self, check: LeakCheck, subject: Callable[[], object], targets: Targets) -> None:
+        self._check = check
+        self._subject = subject
+        self._targets = targets
+
+    def run(self, limit_seconds: float) -> Run:
+        """See `Subject`."""
+        block = self._check.block()
+        block.enter()
+        with observed(self._targets.is_target, limit_seconds) as seen:
+            try:
+                self._subject()
+            except BaseException as error:
+                seen.note(error)
+        leaks: tuple[Finding, ...] = tuple(leave(block))
+        return seen.run(leaks)

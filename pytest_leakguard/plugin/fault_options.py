@@ -1,0 +1,101 @@
+"""What was asked of the fault engine: command line and ini settings -> checked settings."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_leakguard.core.allow import near
+from pytest_leakguard.faults.model import FAMILIES, BadPoint, Family, FaultPoint
+from pytest_leakguard.faults.targets import BadTarget, places_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSettings:
+    """What the user asked the fault engine for, checked.
+
+    Attributes:
+        every_test: sweep every test, not only marked ones.
+        only: ids of the points to try; all when empty.
+        trials, seconds: the budget of each test.
+        places: absolute paths of the code under test; the default when empty.
+    """
+
+    every_test: bool = False
+    families: tuple[Family, ...] = ()
+    only: tuple[str, ...] = ()
+    trials: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    places: tuple[str, ...] = ()
+    strict: bool = False
+
+
+def read(config: pytest.Config) -> FaultSettings:
+    """Check and freeze what was asked for. Raises pytest.UsageError."""
+    only, only_source = _pick(config, "fault")
+    for text in only or ():
+        try:
+            FaultPoint.parse(text)
+        except BadPoint as error:
+            raise pytest.UsageError(f"{only_source}: {error}") from None
+    words, families_source = _pick(config, "fault_families")
+    budget, budget_source = _pick(config, "fault_budget")
+    trials, seconds = _budget(str(budget), budget_source) if budget else (None, None)
+    seed, seed_source = _pick(config, "fault_seed")
+    if seed and not re.fullmatch(r"\d+", str(seed)):
+        raise pytest.UsageError(f"{seed_source}: bad seed {seed!r}. Allowed: a whole number, 0 or more.")
+    targets, targets_source = _pick(config, "fault_target")
+    given_on_command_line = config.getoption("leakguard_fault_target") is not None
+    folder = config.invocation_params.dir if given_on_command_line else config.rootpath
+    try:
+        places = places_of(targets or (), folder=str(folder))
+    except BadTarget as error:
+        raise pytest.UsageError(f"{targets_source}: {error}") from None
+    return FaultSettings(
+        every_test=bool(_pick(config, "faults")[0] or only),
+        families=families_of(str(words or "all"), families_source),
+        only=tuple(text.strip() for text in only or ()),
+        trials=trials,
+        seconds=seconds,
+        seed=int(seed) if seed else random.SystemRandom().randrange(100_000),
+        places=places,
+        strict=bool(_pick(config, "fault_strict")[0]),
+    )
+
+
+def families_of(text: str, source: str) -> tuple[Family, ...]:
+    """The families that a list names. Raises pytest.UsageError."""
+    words = [word for word in re.split(r"[,\s]+", text) if word]
+    for word in words:
+        if word not in (*FAMILIES, "all"):
+            raise pytest.UsageError(
+                f"{source}: unknown family {word!r}{near(word, FAMILIES)}\nKnown: {', '.join(FAMILIES)}, all."
+            )
+    if not words:
+        raise pytest.UsageError(f"{source}: no family given.\nKnown: {', '.join(FAMILIES)}, all.")
+    return FAMILIES if "all" in words else tuple(family for family in FAMILIES if family in words)
+
+
+def _pick(config: pytest.Config, name: str) -> tuple[Any, str]:
+    option = config.getoption(f"leakguard_{name}")
+    if option is not None:
+        source = f"--leakguard-{name.replace('_', '-')}"
+        if option == "" or option == [""]:
+            raise pytest.UsageError(f"{source}: empty value.")
+        return option, source
+    where = f"ini file {config.inipath.name}" if config.inipath else "ini settings"
+    return config.getini(f"leakguard_{name}"), f"leakguard_{name} ({where})"
+
+
+def _budget(text: str, source: str) -> tuple[int | None, float | None]:
+    if re.fullmatch(r"[1-9]\d*", text):
+        return int(text), None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*s", text)
+    if match is None or float(match[1]) == 0:
+        raise pytest.UsageError(f"{source}: bad budget {text!r}. Allowed: a number of trials, or seconds: 50, 2.5s.")
+    return None, float(match[1])

@@ -1,0 +1,148 @@
+"""Fault sweeps of tests: after a test has passed and been judged, before its last report is told.
+
+The trials run inside the wrapper of the teardown's `pytest_runtest_makereport`:
+the test's warning filters and everything else that pytest puts around a whole
+test are still on, and what is found goes onto the test's own report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_leakguard.core.allow import first_match
+from pytest_leakguard.core.model import Finding
+from pytest_leakguard.faults.families import injectors_for
+from pytest_leakguard.faults.model import FaultPoint
+from pytest_leakguard.faults.sweep import Budget, Sweep
+from pytest_leakguard.faults.targets import Targets, is_test_name
+from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.fault_options import FaultSettings
+from pytest_leakguard.plugin.fault_totals import SweepTotals
+from pytest_leakguard.plugin.fault_words import told
+from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.trial import ItemSubject
+
+
+class Sweeper:
+    """Sweeps each test that asks for it."""
+
+    def __init__(self, config: pytest.Config, guard: Guard, settings: FaultSettings) -> None:
+        self.config = config
+        self.settings = settings
+        self.totals = SweepTotals(seed=settings.seed)
+        self._guard = guard
+        self._test_files: set[str] = set()
+        self._targets = Targets(root=str(config.rootpath), given=settings.places, is_test_file=self._is_test_file)
+        self._passed = False
+        self._held: internals.WiderFixturesHeld | None = None
+        self._subject: ItemSubject | None = None
+
+    # -- hooks ---------------------------------------------------------------
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self._test_files.update(str(item.path) for item in items)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        if not self._families(item):
+            return (yield)
+        self._subject = ItemSubject(self._guard, item, self._targets.is_target)
+        self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
+        try:
+            return (yield)
+        finally:
+            if self._held is not None:
+                self._held.let_go()
+            self._held = self._subject = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        subject, held = self._subject, self._held
+        if subject is None or held is None:
+            return report
+        if call.when == "setup":
+            self._passed = True
+        self._passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
+        if call.when == "teardown":
+            self._held = None
+            try:
+                if self._passed and self._is_clean(report):
+                    self._sweep(item, report, subject)
+            finally:
+                self._end(item, report, held)
+        return report
+
+    # -- what they do --------------------------------------------------------
+
+    def _families(self, item: pytest.Item) -> tuple[str, ...]:
+        if "leak_faults" in getattr(item, "fixturenames", ()):
+            return ()  # it injects faults by itself
+        if self.settings.only:
+            return tuple({FaultPoint.parse(text).family for text in self.settings.only})
+        return self._guard.settings_of(item).faults or (self.settings.families if self.settings.every_test else ())
+
+    def _is_test_file(self, filename: str) -> bool:
+        return filename in self._test_files or is_test_name(filename)
+
+    @staticmethod
+    def _is_clean(report: pytest.TestReport) -> bool:
+        """Whether the guard found nothing; a test that leaks without a fault says nothing about faults."""
+        data = report.__dict__.get(REPORT_ATTRIBUTE)
+        return not isinstance(data, dict) or not any(f["disposition"] == "fails" for f in data["findings"])
+
+    def _sweep(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
+        _cancel_timeout(item)
+        settings = self.settings
+        sweep = Sweep(
+            subject,
+            injectors_for(self._families(item), self._targets),
+            only=frozenset(settings.only),
+            budget=Budget(trials=settings.trials, seconds=settings.seconds),
+            seed=settings.seed,
+            strict=settings.strict,
+        )
+        try:
+            result = sweep.run()
+        except Exception as error:  # an error of ours is told, and never becomes one of the user's test
+            self._guard.errors.append(f"{item.nodeid} could not be swept: {type(error).__name__}: {error}")
+            return
+        self.totals.add(item.nodeid, result)
+        findings = [self._allowed(told(finding, item.nodeid, self._options()), item) for finding in result.findings]
+        if findings:
+            self._guard.wake()
+            self._guard.delivery.attach(item, report, findings, failed_in_setup=False)
+
+    def _allowed(self, finding: Finding, item: pytest.Item) -> Finding:
+        """The same, or marked as allowed by a rule for its fault point; those for resources were asked before."""
+        rules = [*self._guard.settings_of(item).rules, *self._guard.rules]
+        rule = first_match(finding, [rule for rule in rules if rule.is_for_fault])
+        if rule is None or finding.disposition != "fails":
+            return finding
+        self._guard.delivery.used_rules.add(rule)
+        return replace(finding, disposition="allowed", notes=(*finding.notes, f"allowed: {rule.reason}"))
+
+    def _options(self) -> list[str]:
+        return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]
+
+    def _end(self, item: pytest.Item, report: pytest.TestReport, held: internals.WiderFixturesHeld) -> None:
+        """The teardown of wider fixtures that was put off; an error of theirs is this report's, as without us."""
+        call = pytest.CallInfo.from_call(held.end, "teardown")
+        if call.excinfo is not None and report.outcome == "passed":
+            ended = pytest.TestReport.from_item_and_call(item, call)
+            report.outcome, report.longrepr = ended.outcome, ended.longrepr
+
+
+def _cancel_timeout(item: pytest.Item) -> None:
+    """The timer of pytest-timeout is for the test, which is over."""
+    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
+    if cancel is not None:
+        cancel(item=item)

@@ -1,0 +1,34 @@
+"""The lines of the summary that tell of fault sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pytest_leakguard.core.model import Finding
+from pytest_leakguard.report.text import printable
+
+
+def totals(data: dict[str, Any]) -> list[str]:
+    """Points found, tried and left out, time and seed; nothing when nothing was swept."""
+    if not data:
+        return []
+    points = data["points"]
+    families = ", ".join(f"{family} {count:,}" for family, count in points.items())
+    lines = [
+        f"faults: {sum(points.values()):,} points in {data['tests']:,} tests"
+        + (f" ({families})" if families else "")
+        + f", {data['trials']:,} trials, {data['seconds']:.1f} s, seed {', '.join(map(str, data['seeds']))}"
+    ]
+    lines += [f"faults: {count:,} left out: {reason}" for reason, count in data["skipped"].items()]
+    lines += [f"faults: sweep of {line}" for line in data["stopped"]]
+    return lines
+
+
+def told(findings: Iterable[Finding]) -> str:
+    """One line for each: what a fault showed that is no failure."""
+    lines = []
+    for finding in findings:
+        times = f"  x{finding.count}" if finding.count > 1 else ""
+        lines.append(printable(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}"))
+    return "\n".join(lines)

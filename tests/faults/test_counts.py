@@ -1,0 +1,169 @@
+"""Generated functions with a known number of points: as many are counted, and each fails once."""
+
+from __future__ import annotations
+
+import importlib.util
+import linecache
+
+import pytest
+
+from pytest_leakguard.core.ledger import Ledger
+from pytest_leakguard.faults.acquire import AcquireInjector
+from pytest_leakguard.faults.errors import fault_of, is_injected
+from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
+from pytest_leakguard.faults.targets import Targets
+from pytest_leakguard.origins.audit import Recorder
+
+
+@pytest.fixture
+def recording():
+    """The audit hook listens, as it does in every guarded run."""
+    recorder = Recorder(Ledger())
+    recorder.start()
+    yield
+    recorder.stop()
+
+
+@pytest.fixture
+def generated(tmp_path):
+    """Make a module of the given text; gives it and the targets that hold nothing else."""
+
+    def make(text):
+        file = tmp_path / "generated.py"
+        file.write_text(text)
+        linecache.checkcache(str(file))
+        spec = importlib.util.spec_from_file_location("generated", file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module, Targets(root=str(tmp_path), given=(str(file),))
+
+    return make
+
+
+def sweep(injector, run):
+    """The ids of the points, and those whose error came out, in order."""
+    with injector.count() as points:
+        run()
+    raised = []
+    for point in points:
+        with injector.inject(point, "transient") as injection, pytest.raises(BaseException) as caught:
+            run()
+        assert is_injected(caught.value)
+        raised.append(fault_of(caught.value))
+        assert injection.injected == 1
+        assert injection.stack[0].startswith(f"generated.py:{point.line} in ")
+    return [point.id for point in points], raised
+
+
+@pytest.mark.usefixtures("recording")
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_acquisitions(generated, count):
+    """Each `open` of a function is one point."""
+    lines = "".join("    with open(__file__): pass\n" for _ in range(count))
+    module, targets = generated(f"def f():\n{lines}")
+    points, raised = sweep(AcquireInjector(targets), module.f)
+    assert points == [f"acquire:generated.py:f:open#{number + 1}" for number in range(count)]
+    assert raised == points
+
+
+@pytest.mark.usefixtures("recording")
+def test_acquisitions_of_others_are_no_points(generated):
+    """What a test, an import or a release acquires is left alone."""
+    module, targets = generated(
+        "import shutil\n"
+        "def call(f): return f()\n"
+        "def load():\n    import tabnanny\n"
+        "class A:\n    def close(self):\n        with open(__file__): pass\n"
+        "def f(): A().close()\n"
+    )
+
+    def run():
+        with open(__file__):
+            module.call(lambda: open(__file__).close())
+        module.load()
+        module.f()
+
+    assert sweep(AcquireInjector(targets), run) == ([], [])
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_calls(generated, count):
+    """Each call of a function of the project is one point; built-ins that can't fail are none."""
+    lines = "".join(f"    g({number}); len('x'); [].append(1)\n" for number in range(count))
+    module, targets = generated(f"def g(x): return x\ndef f():\n{lines}")
+    points, raised = sweep(call_injector(targets), module.f)
+    assert points == [f"call:generated.py:f:g#{number + 1}" for number in range(count)]
+    assert raised == points
+
+
+def test_calls_with_a_star(generated):
+    """A function is a point also when its arguments come from a tuple, each time."""
+    module, targets = generated("def g(x): return x\ndef f():\n    for args in ((1,), (2,)):\n        g(*args)\n")
+    points, raised = sweep(call_injector(targets), module.f)
+    assert points == ["call:generated.py:f:g#1", "call:generated.py:f:g#2"]
+    assert raised == points
+
+
+def test_calls_of_functions_in_c(generated):
+    """Those of the system are points, with the error the system gives."""
+    module, targets = generated("import os\ndef f():\n    os.stat('.')\n    return os.getpid()\n")
+    injector = call_injector(targets)
+    with injector.count() as points:
+        module.f()
+    assert [point.what for point in points] == ["stat"]
+    with injector.inject(points[0], "transient"), pytest.raises(OSError, match="injected"):
+        module.f()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_bodies(generated, count):
+    """Each `with` has one point, at its first line; leaving it is none."""
+    inner = "".join(f"{'    ' * (number + 1)}with A():\n" for number in range(count))
+    module, targets = generated(
+        "class A:\n    def __enter__(self): return self\n    def __exit__(self, *args): return None\n"
+        f"def g(): pass\ndef f():\n{inner}{'    ' * (count + 1)}g()\n"
+    )
+    points, raised = sweep(body_injector(targets), module.f)
+    assert points == [f"body:generated.py:f:with#{number + 1}" for number in range(count)]
+    assert raised == points
+
+
+def test_releases_fail_after_their_effect(generated):
+    """The thing is closed, and the error comes nevertheless."""
+    module, targets = generated(
+        "class A:\n    closed = 0\n    def close(self): A.closed += 1\n"
+        "def f(file):\n    A().close()\n    file.close()\n"
+    )
+    injector = release_injector(targets)
+    with injector.count() as points, open(__file__) as file:
+        module.f(file)
+    assert [point.id for point in points] == [f"release:generated.py:f:close#{number}" for number in (1, 2)]
+    for number, point in enumerate(points):
+        module.A.closed = 0
+        with open(__file__) as file:
+            with injector.inject(point, "transient"), pytest.raises(Exception, match="injected"):
+                module.f(file)
+            assert (module.A.closed, file.closed) == (1, number == 1)
+
+
+def test_interrupts(generated):
+    """Lines that call something; not a `try:` line, the start of a handler, a hand-over or a release."""
+    module, targets = generated(
+        "def g(): return 1\n"
+        "def f(kept):\n"
+        "    x = g()\n"
+        "    kept.append(x)\n"
+        "    try:\n"
+        "        y = g()\n"
+        "        y += 1\n"
+        "    finally:\n"
+        "        g()\n"
+        "        g()\n"
+        "    return x\n"
+    )
+    points, raised = sweep(interrupt_injector(targets), lambda: module.f([]))
+    assert points == [f"interrupt:generated.py:f:g#{number}" for number in (1, 2, 3)]
+    assert raised == points
+    with interrupt_injector(targets).count() as counted:
+        module.f([])
+    assert [point.line for point in counted] == [3, 6, 10]
