@@ -23,7 +23,7 @@ from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.origins import audit, frames
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
-from pytest_leakguard.plugin.fixtures import LeakCheck
+from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard
@@ -123,7 +123,7 @@ class CallableSubject:
 
     def run(self, limit_seconds: float) -> Run:
         """See `Subject`."""
-        block = self._check.block()
+        block = block_of(self._check)
         block.enter()
         with observed(self._targets.is_target, limit_seconds) as seen:
             try:

@@ -84,20 +84,7 @@ class LeakCheck:
                 instead, with the leaks as a note (3.11 and later).
             pytest.UsageError: an unknown kind or a bad time.
         """
-        return _Block(self.block(*kinds, grace=grace))
-
-    def block(self, *kinds: str, grace: float | None = None) -> Block:
-        """What a call gives, for those who want the findings and not an error. Raises pytest.UsageError."""
-        where = f"leak_check in {self._item.nodeid}"
-        seconds = self._guard.settings.grace_seconds if grace is None else options.seconds(grace, where)
-        return Block(
-            self._guard.ground,
-            self._kinds(kinds),
-            seconds,
-            rules=self._rules,
-            place=self._place,
-            holder=self._held,
-        )
+        return _Block(block_of(self, *kinds, grace=grace))
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
         """Put a context manager through a normal exit and through an error in its body.
@@ -144,6 +131,17 @@ class LeakCheck:
 
     def _held(self, case: Case, blamed: Mapping[Item, Suspect]) -> Held:
         return self._guard.holding.held(case, blamed, self._item)
+
+
+def block_of(check: LeakCheck, *kinds: str, grace: float | None = None) -> Block:
+    """What a call of `check` gives, for those who want the findings and not an error. Raises pytest.UsageError."""
+    guard = check._guard
+    seconds = guard.settings.grace_seconds
+    if grace is not None:
+        seconds = options.seconds(grace, f"leak_check in {check._item.nodeid}")
+    return Block(
+        guard.ground, check._kinds(kinds), seconds, rules=check._rules, place=check._place, holder=check._held
+    )  # fmt: skip
 
 
 class BodyError(Exception):
