@@ -227,7 +227,7 @@ def _of_error(chain: Sequence[Any], words: str, root: str) -> Step | None:
 
 
 def _of_frame(chain: Sequence[Any], words: str, root: str) -> Step | None:
-    name, steps = _local(chain[0], chain)
+    name, steps = _local(chain[0], chain, at_rest=True)
     return Edge(holder=words, kind="local", name=name), steps
 
 
@@ -236,17 +236,20 @@ def _of_suspended(chain: Sequence[Any], words: str, root: str) -> Step:
     _, frame_of, waits_for = _SUSPENDED[id(type(suspended))]
     skipped = 1 if type(held) is FrameType and len(chain) > 2 else 0  # up to 3.10 the frame stands between
     frame = getattr(suspended, frame_of)
-    name, steps = _local(frame, chain[skipped:]) if frame is not None else ("", 1)
+    name, steps = "", 1
+    if frame is not None:
+        # one that runs has a caller
+        name, steps = _local(frame, chain[skipped:], at_rest=frame.f_back is None)
     if not name and getattr(suspended, waits_for) is chain[1 + skipped]:
         return Edge(holder=words, kind="awaits"), 1 + skipped
     return Edge(holder=words, kind="local", name=name), steps + skipped
 
 
-def _local(frame: FrameType, chain: Sequence[Any]) -> tuple[str, int]:
+def _local(frame: FrameType, chain: Sequence[Any], *, at_rest: bool) -> tuple[str, int]:
     """The name of the local that holds the next object (or the one in the next cell), and the steps to that."""
     in_cell = type(chain[1]) is CellType and len(chain) > 2
     value = chain[2] if in_cell else chain[1]
-    names = [name for name, local in local_items(frame, is_own_thread=False) if local is value]
+    names = [name for name, local in local_items(frame, at_rest=at_rest) if local is value]
     return names[0] if names else "", 2 if in_cell else 1
 
 

@@ -96,7 +96,7 @@ class Roots(AbstractContextManager["Roots"]):
                 self.kept.append(frame)
             if reads and code.co_flags & _OPTIMIZED and region not in ("self", "runner"):
                 holder = f"{frame_name(frame, root)}{place}"
-                for name, value in local_items(frame, is_own_thread=not place):
+                for name, value in local_items(frame, at_rest=not place):
                     if name.startswith("@py"):
                         continue  # what pytest's rewritten assert statements note for their message
                     self._name(value, Edge(holder=holder, kind="test" if code is test else "local", name=name))
@@ -116,12 +116,15 @@ class Roots(AbstractContextManager["Roots"]):
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE; of the others only what the collector tracks can be a holder
 
 
-def local_items(frame: FrameType, *, is_own_thread: bool) -> list[tuple[str, Any]]:
+def local_items(frame: FrameType, *, at_rest: bool) -> list[tuple[str, Any]]:
     """The locals of a function's frame, by name, without leaving a copy behind.
 
     Up to Python 3.12 reading them makes a dict that stays with the frame, and with
     it everything in it; it is emptied again unless someone else has it too. What
     exec() put into it is no copy, and stays.
+
+    Args:
+        at_rest: the frame is of this thread, or not running: no trace function is at work on it.
     """
     code, namespace = frame.f_code, frame.f_locals
     try:
@@ -133,7 +136,7 @@ def local_items(frame: FrameType, *, is_own_thread: bool) -> list[tuple[str, Any
             type(namespace) is dict
             and code.co_flags & _OPTIMIZED
             and sys.getrefcount(namespace) <= 3  # the frame's, ours and the argument
-            and (is_own_thread or not _is_traced())
+            and (at_rest or not _is_traced())
         ):
             for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars):
                 namespace.pop(name, None)

@@ -10,6 +10,7 @@ import itertools
 import signal
 import sys
 import threading
+import traceback
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -369,6 +370,27 @@ def test_nothing_is_kept_alive(make, monkeypatch):
         gc.enable()
 
 
+def test_frames_that_are_cleared_keep_nothing():
+    """As assertRaises does with those of an error; also while a debugger or a coverage tool has its trace function."""
+
+    def load() -> None:
+        conn = Connection()
+        K["weak"] = weakref.ref(conn)
+        raise ValueError
+
+    try:
+        load()
+    except ValueError as error:
+        K["e"] = error
+    threading.settrace(lambda *_: None)
+    try:
+        assert told(K["weak"])[1] == "dict['e']"
+    finally:
+        threading.settrace(None)  # type: ignore[arg-type]
+    traceback.clear_frames(K["e"].__traceback__)
+    assert K["weak"]() is None
+
+
 def test_the_search_works_while_the_collector_is_off():
     """A program that switches collection off is told the same."""
     weak = leak(in_dict)
@@ -462,7 +484,7 @@ def test_locals_that_the_program_took_itself_stay(worker):
     """`locals()` gives the frame's own copy up to 3.12: emptying that would change the program."""
     it = 1
     mine = locals()
-    local_items(sys._getframe(), is_own_thread=True)
+    local_items(sys._getframe(), at_rest=True)
     assert mine["it"] == it
 
 
@@ -471,7 +493,7 @@ def test_what_exec_made_in_a_frame_stays(worker):
 
     def run() -> object:
         exec("made = 5")
-        local_items(sys._getframe(), is_own_thread=True)
+        local_items(sys._getframe(), at_rest=True)
         return eval("made")
 
     if sys.version_info < (3, 13):
