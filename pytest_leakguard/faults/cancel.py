@@ -78,20 +78,22 @@ class AwaitInjector:
         self._hang_seconds = hang_seconds
         self._count_seconds = 0.0
         self._sessions: tuple[Session, TrioSession | None] | None = None
+        self._undo: list[Callable[[], None]] = []
 
     # -- for the whole session: tasks that are made while it is not installed can't be cancelled
 
     def install(self) -> None:
         """Reach tasks from now on; `count` and `inject` do so for their own time."""
         _TAP.install()
+        self._undo.append(_TAP.uninstall)
         if "trio" in sys.modules:
             _trio_tap().install()
+            self._undo.append(_trio_tap().uninstall)
 
     def uninstall(self) -> None:
-        """Undo one `install`."""
-        _TAP.uninstall()
-        if _TRIO_TAPS:
-            _TRIO_TAPS[0].uninstall()
+        """Undo `install`."""
+        while self._undo:
+            self._undo.pop()()
 
     # -- one run
 

@@ -249,13 +249,12 @@ class Session:
 
     def _ending(self, loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
         """Let the loop go on as long as something ends by itself, then note what is left."""
+        self.end()  # what is waited for from here on is no hang
         for seconds in leftovers.WAITS:
             names = Counter(leftovers.name_of(task.get_coro()) for task in leftovers.spawned_tasks(loop))
             if names <= self._background or self._hung:
                 break
             yield from leftovers.pause(loop, seconds)
-        if self._watchdog is not None:
-            self._watchdog.cancel()
         if not self._hung:
             self.seen.pending += tuple(self._describe(task) for task in leftovers.spawned_tasks(loop))
         # asyncio keeps them for shutdown_asyncgens; other loops may not
@@ -276,7 +275,7 @@ class Session:
         return leftovers.describe(task, is_target=self.register.is_target, path_of=self.register.path_of)
 
     def end(self) -> None:
-        """Nothing more is to come; the loop may live on, and other runs with it."""
+        """The run is over; its loop may live on, and other runs with it."""
         if self._watchdog is not None:
             self._watchdog.cancel()
 

@@ -157,6 +157,17 @@ def test_a_task_that_outlives_the_run_without_a_fault_too_is_not_blamed_on_one()
     assert failures(cancel_each(lambda: run(True))) == [("leak", "run")]
 
 
+def test_a_task_that_outlives_the_run_is_no_hang():
+    """The run itself has ended: the time for a hang is over, however long what is left is looked at."""
+
+    async def run():
+        task = asyncio.ensure_future(asyncio.Event().wait())
+        await asyncio.sleep(0)
+        task.cancel()
+
+    assert failures(cancel_each(run, hang_seconds=0.01)) == [("leak", "run")]
+
+
 def test_a_shielded_release_that_ends_by_itself_is_no_leak():
     """It goes on behind the cancelled await and is over a moment later."""
 
