@@ -112,14 +112,14 @@ class AsyncioWitness:
         """What has that serial, while it is watched or waits to be told."""
         if serial in self.left:
             return self.left[serial]
-        return next((sighting for sighting in tuple(self._alive.values()) if sighting.serial == serial), None)
+        return next((sighting for sighting in self._watched() if sighting.serial == serial), None)
 
     def pending(self) -> list[Sighting]:
         """What is neither over nor about to be, although its loop does not run in this thread."""
         found = []
         held: set[int] = set()
         generators = []
-        for sighting in tuple(self._alive.values()):
+        for sighting in self._watched():
             obj = sighting.ref()
             if obj is None or sighting.is_over(obj) or self._runs_here(sighting, obj):
                 continue
@@ -136,18 +136,24 @@ class AsyncioWitness:
     def forget(self, serial: int) -> None:
         """Told; not watched any more, nor are the generators that it is in the middle of."""
         self.left.pop(serial, None)
-        for identity, sighting in tuple(self._alive.items()):
-            if sighting.serial == serial:
-                self._alive.pop(identity, None)
-                task = sighting.ref() if sighting.what == "task" else None
-                for part in held_by(task.get_coro()) if task is not None else ():
+        for sighting in self._watched():
+            obj = sighting.ref() if sighting.serial == serial else None
+            if obj is not None:
+                self._alive.pop(id(obj), None)
+                for part in held_by(obj.get_coro()) if sighting.what == "task" else ():
                     if part in self._alive and self._alive[part].what == "asyncgen":
                         self._alive.pop(part)
 
     def is_of_a_task(self, coroutine_id: int) -> bool:
         """Whether the coroutine with that id belongs to a task that is told by itself."""
-        every = (*self.left.values(), *self._alive.values())
-        return any(sighting.coroutine_id == coroutine_id for sighting in every)
+        return any(sighting.coroutine_id == coroutine_id for sighting in (*self.left.values(), *self._watched()))
+
+    def _watched(self) -> list[Sighting]:
+        while True:
+            try:
+                return list(self._alive.values())
+            except RuntimeError:  # the collector came in between, and something died
+                continue
 
     # -- made ----------------------------------------------------------------
 
@@ -213,8 +219,8 @@ class AsyncioWitness:
         record.how = "wrap"
         self.seen += 1
         sighting = Sighting(self.seen, what, record, loop)
-        identity = id(obj)
-        sighting.ref = weakref.ref(obj, lambda _: self._died(identity, sighting.serial))
+        identity, serial = id(obj), self.seen
+        sighting.ref = weakref.ref(obj, lambda _: self._died(identity, serial))
         sighting.at_rest = not sighting.is_running()
         self._alive[identity] = sighting
         self._recorder.moves += 1
@@ -247,12 +253,12 @@ class AsyncioWitness:
             return
         closes: bool | None = None
         interrupted: bool | None = None
-        for identity, sighting in tuple(self._alive.items()):
+        for sighting in self._watched():
             obj = sighting.ref()
             if obj is None:
                 continue
             if sighting.is_over(obj):
-                self._alive.pop(identity, None)
+                self._alive.pop(id(obj), None)
                 continue
             running = sighting.is_running()
             ending = sighting.what == "task" and is_ending(obj)
@@ -269,7 +275,7 @@ class AsyncioWitness:
                     if closes is None:
                         closes = is_runner_at_work(_real.getframe(2))
                     if closes:
-                        self._leave(identity, sighting, CANCELLED)
+                        self._leave(id(obj), sighting, CANCELLED)
                 sighting.asked |= ending
 
     def _died(self, identity: int, serial: int) -> None:
@@ -282,18 +288,20 @@ class AsyncioWitness:
 
     def _leave_generators(self, loop: Any) -> None:
         """A runner is about to close what is left of a loop's generators."""
-        for identity, sighting in tuple(self._alive.items()):
+        for sighting in self._watched():
             obj = sighting.ref()
             if sighting.what != "asyncgen" or obj is None or sighting.loop() is not loop:
                 continue
             if not sighting.is_over(obj):
                 sighting.look(obj)
-                self._leave(identity, sighting, CLOSED)
+                self._leave(id(obj), sighting, CLOSED)
 
     def _leave(self, identity: int, sighting: Sighting, how: str) -> None:
         self._alive.pop(identity, None)
         if sighting.record.context.owner.kind != "nobody":
             sighting.ended = how
+            if sighting.started:
+                sighting.coroutine_id = 0  # awaited; when it has gone another may get its address
             self.left[sighting.serial] = sighting
             self._recorder.moves += 1
 
