@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from pytest_leakguard.reference._unwind import attach
@@ -119,7 +120,7 @@ async def acquired(
             else:
                 result = task.result()
                 try:
-                    await release(lambda: give_back(result), f"releasing {what}", GIVE_UP_SECONDS)
+                    await release(partial(give_back, result), f"releasing {what}", GIVE_UP_SECONDS)
                 except Exception as second:
                     attach(error, second, f"releasing {what}")
         raise

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
-from pytest_leakguard.reference._unwind import Unwind, add_note, undo
+from pytest_leakguard.reference._unwind import Unwind, add_note, close_all, undo
 from pytest_leakguard.reference.errors import NotInUse, PoolClosed, PoolExhausted
 
 if TYPE_CHECKING:
@@ -184,9 +184,7 @@ class ResourcePool(Generic[T]):
             self._is_closed = True
             # whoever waits can't get one any more
             self._changed.notify_all()
-        with Unwind() as unwind:
-            for _ in range(self.counts.idle):
-                unwind.register(f"destroying an idle resource of {self.name!r}", self._destroy_one)
+        close_all(*[(f"destroying an idle resource of {self.name!r}", self._destroy_one)] * self.counts.idle)
 
     def _fill(self, loan: _Loan[T], timeout: float | None) -> T:
         """Put a resource into a loan; its owner gives the loan back, whatever happens from here on."""
