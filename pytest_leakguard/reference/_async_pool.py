@@ -300,13 +300,17 @@ class AsyncDatabasePool(Generic[C]):
     async def _end(self, loan: _Loan[C], keep: bool) -> None:
         if loan.ended_by is not None:
             return
-        async with AsyncUnwind() as unwind:
-            loan.ended_by = unwind
-            # in reverse: a place is free when its connection is gone, so there are never more than max_size
-            unwind.callback(self._free, loan)
-            unwind.register(f"closing a connection of {self.name!r}", partial(self._close_held, loan))
-            if keep and loan.made and await self._was_reset(loan) and not self._is_closed:
-                self._idle[:0], loan.made[:] = loan.made, []
+        unwind = loan.ended_by = AsyncUnwind()
+        # in reverse: a place is free when its connection is gone, so there are never more than max_size
+        unwind.callback(self._free, loan)
+        unwind.register(f"closing a connection of {self.name!r}", partial(self._close_held, loan))
+        if keep:
+            unwind.register(f"keeping a connection of {self.name!r}", partial(self._keep, loan))
+        await unwind.aclose()
+
+    async def _keep(self, loan: _Loan[C]) -> None:
+        if loan.made and await self._was_reset(loan) and not self._is_closed:
+            self._idle[:0], loan.made[:] = loan.made, []
 
     def _free(self, loan: _Loan[C]) -> None:
         if loan in self._loans:

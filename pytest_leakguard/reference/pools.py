@@ -184,7 +184,7 @@ class ResourcePool(Generic[T]):
             self._is_closed = True
             # whoever waits can't get one any more
             self._changed.notify_all()
-        close_all(*[(f"destroying an idle resource of {self.name!r}", self._destroy_one)] * self.counts.idle)
+        close_all(*[(f"destroying an idle resource of {self.name!r}", self._destroy_one)] * len(self._idle))
 
     def _fill(self, loan: _Loan[T], timeout: float | None) -> T:
         """Put a resource into a loan; its owner gives the loan back, whatever happens from here on."""
@@ -254,18 +254,21 @@ class ResourcePool(Generic[T]):
             _log.warning("%r: destroying a resource that is not fit any more failed", self.name, exc_info=True)
 
     def _release(self, loan: _Loan[T], *, keep: bool = True) -> None:
-        with Unwind() as unwind:
-            # in reverse: a place is free when its resource is gone, so there are never more than max_size
-            unwind.register(f"freeing a place in {self.name!r}", partial(self._free, loan, unwind))
-            unwind.register(f"destroying a resource of {self.name!r}", partial(self._destroy_held, loan, unwind))
-            with self._changed:
-                if loan.ended_by is None:
-                    loan.ended_by = unwind
-            # false for the second to give it back
-            if keep and loan.ended_by is unwind and loan.made and self._was_reset(loan):
-                self._keep(loan)
+        ender = object()
+        close_all(
+            (f"keeping a resource of {self.name!r}", partial(self._keep, loan, ender, keep)),
+            # both do nothing after it was kept; a place is free when its resource is gone, so there are never too many
+            (f"destroying a resource of {self.name!r}", partial(self._destroy_held, loan, ender)),
+            (f"freeing a place in {self.name!r}", partial(self._free, loan, ender)),
+        )
 
-    def _keep(self, loan: _Loan[T]) -> None:
+    def _keep(self, loan: _Loan[T], ender: object, keep: bool) -> None:
+        with self._changed:
+            if loan.ended_by is None:
+                loan.ended_by = ender
+        # another's for the second to give it back
+        if not keep or loan.ended_by is not ender or not loan.made or not self._was_reset(loan):
+            return
         with self._changed:
             if self._is_closed:
                 return
