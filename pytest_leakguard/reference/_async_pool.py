@@ -211,9 +211,11 @@ class AsyncDatabasePool(Generic[C]):
         self._is_closed = True
         for ticket in self._queue:
             ticket.wake()
-        async with AsyncUnwind() as unwind:
-            for _ in self._idle:
-                unwind.register(f"closing an idle connection of {self.name!r}", self._close_one)
+        unwind = AsyncUnwind()
+        # one more than there are: one may be interrupted before it has taken its connection
+        for _ in range(len(self._idle) + 1):
+            unwind.register(f"closing an idle connection of {self.name!r}", self._close_one)
+        await unwind.aclose()
 
     async def _close_one(self) -> None:
         loan: _Loan[C] = _Loan()

@@ -184,7 +184,8 @@ class ResourcePool(Generic[T]):
             self._is_closed = True
             # whoever waits can't get one any more
             self._changed.notify_all()
-        close_all(*[(f"destroying an idle resource of {self.name!r}", self._destroy_one)] * len(self._idle))
+        # one more than there are: one may be interrupted before it has taken its resource
+        close_all(*[(f"destroying an idle resource of {self.name!r}", self._destroy_one)] * (len(self._idle) + 1))
 
     def _fill(self, loan: _Loan[T], timeout: float | None) -> T:
         """Put a resource into a loan; its owner gives the loan back, whatever happens from here on."""
@@ -249,7 +250,7 @@ class ResourcePool(Generic[T]):
         """Make place for a new one. The user gets that one, so an error of the old one's end is only logged."""
         self._happened("unfit")
         try:
-            self._destroy_held(loan)
+            self._destroy_made(loan)
         except Exception:
             _log.warning("%r: destroying a resource that is not fit any more failed", self.name, exc_info=True)
 
@@ -263,11 +264,7 @@ class ResourcePool(Generic[T]):
         )
 
     def _keep(self, loan: _Loan[T], ender: object, keep: bool) -> None:
-        with self._changed:
-            if loan.ended_by is None:
-                loan.ended_by = ender
-        # another's for the second to give it back
-        if not keep or loan.ended_by is not ender or not loan.made or not self._was_reset(loan):
+        if not keep or not self._is_claimed(loan, ender) or not loan.made or not self._was_reset(loan):
             return
         with self._changed:
             if self._is_closed:
@@ -277,6 +274,13 @@ class ResourcePool(Generic[T]):
             self._loans.remove(loan)
             self._changed.notify()
         self._happened("returned")
+
+    def _is_claimed(self, loan: _Loan[T], ender: object) -> bool:
+        """Whether it is this giving back, and none before it, that ends the loan."""
+        with self._changed:
+            if loan.ended_by is None:
+                loan.ended_by = ender
+            return loan.ended_by is ender
 
     def _was_reset(self, loan: _Loan[T]) -> bool:
         if self._reset is None:
@@ -289,8 +293,12 @@ class ResourcePool(Generic[T]):
             return False
         return True
 
-    def _destroy_held(self, loan: _Loan[T], ended_by: object | None = None) -> None:
-        if not loan.made or loan.ended_by is not ended_by:
+    def _destroy_held(self, loan: _Loan[T], ender: object) -> None:
+        if self._is_claimed(loan, ender):
+            self._destroy_made(loan)
+
+    def _destroy_made(self, loan: _Loan[T]) -> None:
+        if not loan.made:
             return
         try:
             if self._destroy is not None:
@@ -314,9 +322,10 @@ class ResourcePool(Generic[T]):
         finally:
             self._release(loan, keep=False)
 
-    def _free(self, loan: _Loan[T], ended_by: object) -> None:
+    def _free(self, loan: _Loan[T], ender: object) -> None:
+        is_ours = self._is_claimed(loan, ender)
         with self._changed:
-            if loan.ended_by is ended_by and loan in self._loans:
+            if is_ours and loan in self._loans:
                 self._loans.remove(loan)
             self._changed.notify()
 

@@ -162,25 +162,26 @@ class TemporaryResourceManager:
         """
         if self._pid != os.getpid():
             return
-        # an earlier close may have left something: it is tried again
-        with self._lock:
-            names = () if self._keep else tuple(reversed(self._names))
-            close_all(
-                *[(f"removing {name!r}", partial(self._remove, name)) for name in names],
-                (f"closing the journal of {self.prefix!r}", self._close_journal),
-                ("closing", self._closed),
-            )
+        # nothing is made from here on; what an earlier close left is tried again
+        self._state = "closed"
+        close_all(
+            *[(f"removing {name!r}", partial(self._remove, name)) for name in reversed(self._names) if not self._keep],
+            (f"closing the journal of {self.prefix!r}", self._close_journal),
+            ("closing", self._closed),
+        )
 
     def _closed(self) -> None:
-        self._state = "closed"
         if self._keep:
             self._names.clear()
         if not self._names:
             _on_termination.discard(self)
 
     def _remove(self, name: str) -> None:
-        remove(self.folder / name)
-        self._names.remove(name)
+        with self._lock:
+            remove(self.folder / name)
+            # another thread may close too
+            if name in self._names:
+                self._names.remove(name)
 
     def _close_journal(self) -> None:
         if self._journal is not None:
