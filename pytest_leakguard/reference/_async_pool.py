@@ -211,9 +211,11 @@ class AsyncDatabasePool(Generic[C]):
         self._is_closed = True
         for ticket in self._queue:
             ticket.wake()
-        async with AsyncUnwind() as unwind:
-            for _ in self._idle:
-                unwind.register(f"closing an idle connection of {self.name!r}", self._close_one)
+        unwind = AsyncUnwind()
+        # one more than there are: one may be interrupted before it has taken its connection
+        for _ in range(len(self._idle) + 1):
+            unwind.register(f"closing an idle connection of {self.name!r}", self._close_one)
+        await unwind.aclose()
 
     async def _close_one(self) -> None:
         loan: _Loan[C] = _Loan()
@@ -300,13 +302,17 @@ class AsyncDatabasePool(Generic[C]):
     async def _end(self, loan: _Loan[C], keep: bool) -> None:
         if loan.ended_by is not None:
             return
-        async with AsyncUnwind() as unwind:
-            loan.ended_by = unwind
-            # in reverse: a place is free when its connection is gone, so there are never more than max_size
-            unwind.callback(self._free, loan)
-            unwind.register(f"closing a connection of {self.name!r}", partial(self._close_held, loan))
-            if keep and loan.made and await self._was_reset(loan) and not self._is_closed:
-                self._idle[:0], loan.made[:] = loan.made, []
+        unwind = loan.ended_by = AsyncUnwind()
+        # in reverse: a place is free when its connection is gone, so there are never more than max_size
+        unwind.callback(self._free, loan)
+        unwind.register(f"closing a connection of {self.name!r}", partial(self._close_held, loan))
+        if keep:
+            unwind.register(f"keeping a connection of {self.name!r}", partial(self._keep, loan))
+        await unwind.aclose()
+
+    async def _keep(self, loan: _Loan[C]) -> None:
+        if loan.made and await self._was_reset(loan) and not self._is_closed:
+            self._idle[:0], loan.made[:] = loan.made, []
 
     def _free(self, loan: _Loan[C]) -> None:
         if loan in self._loans:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from pytest_leakguard.reference._unwind import attach
@@ -33,12 +34,12 @@ async def release(call: Callable[[], Awaitable[object]], doing: str, timeout: fl
         BaseException: what the release raised.
     """
     task = asyncio.ensure_future(_call(call))
-    cancelled = await _wait(task, timeout)
+    interrupted = await _wait(task, timeout)
     failure: BaseException | None = None
     if not task.done():
         failure = ReleaseTimeout(f"{doing} did not end in {timeout} s")
         task.cancel()
-        cancelled = await _wait(task, GIVE_UP_SECONDS) or cancelled
+        interrupted = await _wait(task, GIVE_UP_SECONDS) or interrupted
     if task.done() and not task.cancelled() and task.exception() is not None:
         error = task.exception()
         assert error is not None
@@ -49,29 +50,30 @@ async def release(call: Callable[[], Awaitable[object]], doing: str, timeout: fl
     elif task.cancelled() and failure is None:
         failure = asyncio.CancelledError(f"{doing} was cancelled from elsewhere")
     try:
-        if cancelled is not None:
+        if interrupted is not None:
             if failure is not None:
-                attach(cancelled, failure, doing)
-            raise cancelled
+                attach(interrupted, failure, doing)
+            raise interrupted
         if failure is not None:
             raise failure
     finally:
         # else the errors, their tracebacks and this frame hold each other
-        del cancelled, failure
+        del interrupted, failure
 
 
-async def _wait(task: asyncio.Future[T], timeout: float) -> asyncio.CancelledError | None:
-    """Wait until a task is done or the time is up; gives the first cancellation that came to us meanwhile."""
-    end = time.monotonic() + timeout
-    cancelled = None
+async def _wait(task: asyncio.Future[T], timeout: float) -> BaseException | None:
+    """Wait until a task is done or the time is up; gives the first cancellation or interrupt that came meanwhile."""
+    end = None
+    interrupted: BaseException | None = None
     while not task.done():
         try:
+            end = end or time.monotonic() + timeout
             _, pending = await asyncio.wait({task}, timeout=max(end - time.monotonic(), 0.0))
             if pending:
                 break
-        except asyncio.CancelledError as error:
-            cancelled = cancelled or error
-    return cancelled
+        except (asyncio.CancelledError, KeyboardInterrupt) as error:
+            interrupted = interrupted or error
+    return interrupted
 
 
 async def acquired(
@@ -119,7 +121,7 @@ async def acquired(
             else:
                 result = task.result()
                 try:
-                    await release(lambda: give_back(result), f"releasing {what}", GIVE_UP_SECONDS)
+                    await release(partial(give_back, result), f"releasing {what}", GIVE_UP_SECONDS)
                 except Exception as second:
                     attach(error, second, f"releasing {what}")
         raise

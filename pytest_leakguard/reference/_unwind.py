@@ -87,6 +87,18 @@ class Unwind(ExitStack):
         self.push(leave)
 
 
+def close_all(*steps: tuple[str, Callable[[], object]]) -> None:
+    """Run these releases in this order; each one runs, whatever the ones before it raised.
+
+    Raises:
+        BaseException: the first error; further ones are attached to it.
+    """
+    unwind = Unwind()
+    for doing, release in reversed(steps):
+        unwind.register(doing, release)
+    unwind.close()
+
+
 class AsyncUnwind(AsyncExitStack):
     """The same for releases that are awaited."""
 

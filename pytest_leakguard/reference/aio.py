@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar
 
@@ -110,7 +111,7 @@ class AsyncResource(Generic[T]):
         try:
             self._state = "closing"
             resource = self._held[0]
-            await _shield.release(lambda: self._release(resource), f"releasing {self.name!r}", self._release_timeout)
+            await _shield.release(partial(self._release, resource), f"releasing {self.name!r}", self._release_timeout)
         finally:
             self._held.clear()
             self._state = "closed"

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TextIO, TypeVar, cast, overload
 
 from pytest_leakguard.reference._scratch import ScratchFile
-from pytest_leakguard.reference._unwind import Unwind, undo
+from pytest_leakguard.reference._unwind import Unwind, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
 
 if TYPE_CHECKING:
@@ -193,9 +193,8 @@ class FileProcessor:
         Raises:
             OSError: the first that a release raised; everything was tried.
         """
-        with Unwind() as unwind:
-            unwind.register(f"closing {str(self._source.path)!r}", self._source.close)
-            unwind.push(self._unwind)
+        path = str(self._source.path)
+        close_all((f"removing what {path!r} needed", self._unwind.close), (f"closing {path!r}", self._source.close))
 
     def __enter__(self) -> Self:
         return self.open()

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pytest_leakguard.reference._expect import expect_positive
-from pytest_leakguard.reference._unwind import Unwind, add_note, undo
+from pytest_leakguard.reference._unwind import add_note, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
 
 if TYPE_CHECKING:
@@ -104,9 +104,8 @@ class MappedFile:
             raise ValueError(f"file {str(self.path)!r} is missing; give a size to make it") from error
 
     def _abandon(self) -> None:
-        with Unwind() as unwind:
-            unwind.register(f"removing {str(self.path)!r}", self._remove_if_made)
-            unwind.register(f"closing {str(self.path)!r}", self.close)
+        path = str(self.path)
+        close_all((f"closing {path!r}", self.close), (f"removing {path!r}", self._remove_if_made))
 
     def _remove_if_made(self) -> None:
         if self._was_made:
@@ -120,10 +119,12 @@ class MappedFile:
             BufferError: a view of the map is alive; the file is closed, and the map waits for the next `close()`.
             OSError: the flush or the close failed; all was tried.
         """
-        with Unwind() as unwind:
-            unwind.register(f"closing {str(self.path)!r}", self._close_file)
-            unwind.register(f"unmapping {str(self.path)!r}", self._unmap)
-            unwind.register(f"flushing {str(self.path)!r}", self._flush)
+        path = str(self.path)
+        close_all(
+            (f"flushing {path!r}", self._flush),
+            (f"unmapping {path!r}", self._unmap),
+            (f"closing {path!r}", self._close_file),
+        )
 
     def _flush(self) -> None:
         if self._map is not None and not self._map.closed and self._writable:

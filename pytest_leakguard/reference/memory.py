@@ -6,10 +6,11 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 from pytest_leakguard.reference._expect import expect_callable
-from pytest_leakguard.reference._unwind import Unwind, add_note
+from pytest_leakguard.reference._unwind import Unwind, add_note, close_all
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -127,19 +128,13 @@ class KnownCycles:
         Raises:
             BaseException: the first that an attribute raised, further ones as notes; each was tried.
         """
-        with Unwind() as unwind:
-            unwind.register("forgetting the cycles", self._links.clear)
-            for owner, attribute in self._links:
-                unwind.register(f"cutting {type(owner).__name__}.{attribute}", _Cut(owner, attribute))
-
-
-class _Cut:
-    def __init__(self, owner: object, attribute: str) -> None:
-        self._owner = owner
-        self._attribute = attribute
-
-    def __call__(self) -> None:
-        setattr(self._owner, self._attribute, None)
+        close_all(
+            *[
+                (f"cutting {type(owner).__name__}.{attribute}", partial(setattr, owner, attribute, None))
+                for owner, attribute in reversed(self._links)
+            ],
+            ("forgetting the cycles", self._links.clear),
+        )
 
 
 @contextmanager

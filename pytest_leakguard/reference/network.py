@@ -7,11 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
-from pytest_leakguard.reference._unwind import Unwind, add_note, undo
+from pytest_leakguard.reference._unwind import add_note, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen, ReleaseTimeout
 
 if TYPE_CHECKING:
@@ -207,11 +208,12 @@ class LoopbackServer:
         Raises:
             ReleaseTimeout: a thread did not end in time; all else is released.
         """
-        with Unwind() as unwind:
-            unwind.register("ending the connections", self._end_connections)
+        close_all(
+            ("joining the accepting thread", self._end_acceptor),
+            ("closing the listening socket", self._close_listener),
             # no connection can come once the acceptor is joined, so they are ended after that
-            unwind.register("closing the listening socket", self._close_listener)
-            unwind.register("joining the accepting thread", self._end_acceptor)
+            ("ending the connections", self._end_connections),
+        )
 
     def _end_acceptor(self) -> None:
         self._stopping.set()
@@ -234,10 +236,11 @@ class LoopbackServer:
     def _end_connections(self) -> None:
         with self._lock:
             connections = dict(self._connections)
-        with Unwind() as unwind:
-            for thread, connection in connections.items():
-                unwind.register(f"joining {thread.name}", lambda thread=thread: self._join(thread))  # type: ignore[misc]
-                unwind.register(f"ending {thread.name}", lambda connection=connection: _shut_down(connection))  # type: ignore[misc]
+        ends = [
+            (f"ending {thread.name}", partial(_shut_down, connection)) for thread, connection in connections.items()
+        ]
+        joins = [(f"joining {thread.name}", partial(self._join, thread)) for thread in connections]
+        close_all(*ends, *joins)
 
     def _join(self, thread: threading.Thread) -> None:
         thread.join(self._join_timeout)
@@ -257,23 +260,23 @@ class LoopbackServer:
                 if not self._stopping.wait(0.02):
                     self._note(error)
                 continue
-            self._start_handler(connection, peer[1])
+            try:
+                self._start_handler(connection, peer[1])
+            except BaseException as error:
+                connection.close()
+                self._note(error)
 
     def _start_handler(self, connection: socket.socket, peer_port: int) -> None:
+        connection.settimeout(None)
+        thread = threading.Thread(target=self._serve, args=(connection,), name=f"LoopbackServer-peer-{peer_port}")
+        with self._lock:
+            self._connections[thread] = connection
         try:
-            connection.settimeout(None)
-            thread = threading.Thread(target=self._serve, args=(connection,), name=f"LoopbackServer-peer-{peer_port}")
+            thread.start()
+        except BaseException:
             with self._lock:
-                self._connections[thread] = connection
-            try:
-                thread.start()
-            except BaseException:
-                with self._lock:
-                    del self._connections[thread]
-                raise
-        except BaseException as error:
-            connection.close()
-            self._note(error)
+                del self._connections[thread]
+            raise
 
     def _serve(self, connection: socket.socket) -> None:
         try:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
-from pytest_leakguard.reference._unwind import Unwind, add_note, undo
+from pytest_leakguard.reference._unwind import Unwind, add_note, close_all, undo
 from pytest_leakguard.reference.errors import NotInUse, PoolClosed, PoolExhausted
 
 if TYPE_CHECKING:
@@ -184,9 +184,8 @@ class ResourcePool(Generic[T]):
             self._is_closed = True
             # whoever waits can't get one any more
             self._changed.notify_all()
-        with Unwind() as unwind:
-            for _ in range(self.counts.idle):
-                unwind.register(f"destroying an idle resource of {self.name!r}", self._destroy_one)
+        # one more than there are: one may be interrupted before it has taken its resource
+        close_all(*[(f"destroying an idle resource of {self.name!r}", self._destroy_one)] * (len(self._idle) + 1))
 
     def _fill(self, loan: _Loan[T], timeout: float | None) -> T:
         """Put a resource into a loan; its owner gives the loan back, whatever happens from here on."""
@@ -251,23 +250,22 @@ class ResourcePool(Generic[T]):
         """Make place for a new one. The user gets that one, so an error of the old one's end is only logged."""
         self._happened("unfit")
         try:
-            self._destroy_held(loan)
+            self._destroy_made(loan)
         except Exception:
             _log.warning("%r: destroying a resource that is not fit any more failed", self.name, exc_info=True)
 
     def _release(self, loan: _Loan[T], *, keep: bool = True) -> None:
-        with Unwind() as unwind:
-            # in reverse: a place is free when its resource is gone, so there are never more than max_size
-            unwind.register(f"freeing a place in {self.name!r}", partial(self._free, loan, unwind))
-            unwind.register(f"destroying a resource of {self.name!r}", partial(self._destroy_held, loan, unwind))
-            with self._changed:
-                if loan.ended_by is None:
-                    loan.ended_by = unwind
-            # false for the second to give it back
-            if keep and loan.ended_by is unwind and loan.made and self._was_reset(loan):
-                self._keep(loan)
+        ender = object()
+        close_all(
+            (f"keeping a resource of {self.name!r}", partial(self._keep, loan, ender, keep)),
+            # both do nothing after it was kept; a place is free when its resource is gone, so there are never too many
+            (f"destroying a resource of {self.name!r}", partial(self._destroy_held, loan, ender)),
+            (f"freeing a place in {self.name!r}", partial(self._free, loan, ender)),
+        )
 
-    def _keep(self, loan: _Loan[T]) -> None:
+    def _keep(self, loan: _Loan[T], ender: object, keep: bool) -> None:
+        if not keep or not self._is_claimed(loan, ender) or not loan.made or not self._was_reset(loan):
+            return
         with self._changed:
             if self._is_closed:
                 return
@@ -276,6 +274,13 @@ class ResourcePool(Generic[T]):
             self._loans.remove(loan)
             self._changed.notify()
         self._happened("returned")
+
+    def _is_claimed(self, loan: _Loan[T], ender: object) -> bool:
+        """Whether it is this giving back, and none before it, that ends the loan."""
+        with self._changed:
+            if loan.ended_by is None:
+                loan.ended_by = ender
+            return loan.ended_by is ender
 
     def _was_reset(self, loan: _Loan[T]) -> bool:
         if self._reset is None:
@@ -288,8 +293,12 @@ class ResourcePool(Generic[T]):
             return False
         return True
 
-    def _destroy_held(self, loan: _Loan[T], ended_by: object | None = None) -> None:
-        if not loan.made or loan.ended_by is not ended_by:
+    def _destroy_held(self, loan: _Loan[T], ender: object) -> None:
+        if self._is_claimed(loan, ender):
+            self._destroy_made(loan)
+
+    def _destroy_made(self, loan: _Loan[T]) -> None:
+        if not loan.made:
             return
         try:
             if self._destroy is not None:
@@ -313,9 +322,10 @@ class ResourcePool(Generic[T]):
         finally:
             self._release(loan, keep=False)
 
-    def _free(self, loan: _Loan[T], ended_by: object) -> None:
+    def _free(self, loan: _Loan[T], ender: object) -> None:
+        is_ours = self._is_claimed(loan, ender)
         with self._changed:
-            if loan.ended_by is ended_by and loan in self._loans:
+            if is_ours and loan in self._loans:
                 self._loans.remove(loan)
             self._changed.notify()
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from pytest_leakguard.reference._expect import expect, expect_callable, expect_positive
-from pytest_leakguard.reference._unwind import Unwind, add_note, attach, undo
+from pytest_leakguard.reference._unwind import add_note, attach, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen, ReleaseTimeout
 
 if TYPE_CHECKING:
@@ -117,14 +117,13 @@ class ManagedProcess(Generic[AnyText]):
         process = self._process
         if process is None:
             return
-        with Unwind() as unwind:
-            # in reverse: terminate, kill, then the pipes; each runs whatever the ones before it raised
-            unwind.register(f"forgetting process {self.name!r}", self._forget_if_ended)
-            for pipe in (process.stderr, process.stdout, process.stdin):
-                if pipe is not None:
-                    unwind.register(f"closing a pipe of {self.name!r}", pipe.close)
-            unwind.register(f"killing process {self.name!r}", self._kill)
-            unwind.register(f"terminating process {self.name!r}", self._terminate)
+        pipes = [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None]
+        close_all(
+            (f"terminating process {self.name!r}", self._terminate),
+            (f"killing process {self.name!r}", self._kill),
+            *[(f"closing a pipe of {self.name!r}", pipe.close) for pipe in pipes],
+            (f"forgetting process {self.name!r}", self._forget_if_ended),
+        )
 
     def _terminate(self) -> None:
         process = self.process

@@ -11,12 +11,13 @@ import signal
 import stat
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from pytest_leakguard.reference._journal import Journal, Orphan, orphans
-from pytest_leakguard.reference._unwind import Unwind, add_note, undo
+from pytest_leakguard.reference._unwind import add_note, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
 
 if TYPE_CHECKING:
@@ -161,23 +162,26 @@ class TemporaryResourceManager:
         """
         if self._pid != os.getpid():
             return
-        # an earlier close may have left something: it is tried again
-        with self._lock, Unwind() as unwind:
-            unwind.register("closing", self._closed)
-            unwind.register(f"closing the journal of {self.prefix!r}", self._close_journal)
-            for name in () if self._keep else tuple(self._names):
-                unwind.register(f"removing {name!r}", lambda name=name: self._remove(name))  # type: ignore[misc]
+        # nothing is made from here on; what an earlier close left is tried again
+        self._state = "closed"
+        close_all(
+            *[(f"removing {name!r}", partial(self._remove, name)) for name in reversed(self._names) if not self._keep],
+            (f"closing the journal of {self.prefix!r}", self._close_journal),
+            ("closing", self._closed),
+        )
 
     def _closed(self) -> None:
-        self._state = "closed"
         if self._keep:
             self._names.clear()
         if not self._names:
             _on_termination.discard(self)
 
     def _remove(self, name: str) -> None:
-        remove(self.folder / name)
-        self._names.remove(name)
+        with self._lock:
+            remove(self.folder / name)
+            # another thread may close too
+            if name in self._names:
+                self._names.remove(name)
 
     def _close_journal(self) -> None:
         if self._journal is not None:
@@ -201,13 +205,9 @@ class TemporaryResourceManager:
         return tuple(removed)
 
     def _remove_orphans(self, orphan: Orphan) -> list[Path]:
-        removed: list[Path] = []
-        with Unwind() as unwind:
-            for name in orphan.names():
-                path = self.folder / name
-                if os.path.lexists(path):
-                    removed.append(path)
-                    unwind.register(f"removing {str(path)!r}", lambda path=path: remove(path))  # type: ignore[misc]
+        paths = [self.folder / name for name in orphan.names()]
+        removed = [path for path in paths if os.path.lexists(path)]
+        close_all(*[(f"removing {str(path)!r}", partial(remove, path)) for path in removed])
         orphan.path.unlink(missing_ok=True)
         return removed
 
@@ -277,9 +277,7 @@ class _OnTermination:
             os.kill(os.getpid(), number)
 
     def _close_all(self) -> None:
-        with Unwind() as unwind:
-            for manager in tuple(self._managers):
-                unwind.register(f"removing what {manager.prefix!r} made", manager.close)
+        close_all(*[(f"removing what {manager.prefix!r} made", manager.close) for manager in reversed(self._managers)])
 
 
 _on_termination = _OnTermination()

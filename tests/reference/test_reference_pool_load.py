@@ -362,5 +362,5 @@ def test_the_pools_against_a_model():
             assert now.created - now.destroyed == counts.idle + counts.in_use == self.world.made - self.world.ended
             assert counts.idle + counts.in_use <= counts.max_size
 
-    settings = hypothesis.settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
+    settings = hypothesis.settings(max_examples=40, stateful_step_count=30, deadline=None, database=None)
     stateful.run_state_machine_as_test(Machine, settings=settings)
