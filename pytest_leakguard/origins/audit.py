@@ -227,6 +227,15 @@ class Recorder:
         _handlers = _recorders[-1]._handlers if _recorders else {}
 
     @staticmethod
+    @contextmanager
+    def unharmed() -> Iterator[None]:
+        """For work of ours inside a call of the user's: an error of it is told, and goes no further."""
+        try:
+            yield
+        except Exception as error:
+            _note_failure(error)
+
+    @staticmethod
     def failures() -> list[str]:
         """Errors of our own handlers, for the report."""
         return list(_failures)

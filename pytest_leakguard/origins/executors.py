@@ -19,6 +19,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any, cast
 
 from pytest_leakguard import _real
@@ -150,7 +151,9 @@ class Executors:
             __tracebackhide__ = True
             real(executor, *args, **kwargs)
             if self._recorder.active:
-                self._note(executor, CLASSES[module])
+                frame = _real.getframe(1)
+                with self._recorder.unharmed():
+                    self._note(executor, CLASSES[module], frame)
 
         def undo() -> None:
             if kind.__init__ is __init__:
@@ -159,8 +162,8 @@ class Executors:
         kind.__init__ = __init__
         self._undo.append(undo)
 
-    def _note(self, executor: Any, event: str) -> None:
-        record = self._recorder.note(event, _real.getframe(2))
+    def _note(self, executor: Any, event: str, frame: FrameType) -> None:
+        record = self._recorder.note(event, frame)
         record.how = "wrap"
         self._next += 1
         self._made[self._next] = (weakref.ref(executor), record)

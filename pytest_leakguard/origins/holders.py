@@ -94,16 +94,6 @@ def popen_of(pid: int) -> Any:
     return None
 
 
-def object_with_id(identity: int, type_name: str) -> Any:
-    """The live object with that id, when its type has the given qualified name."""
-    if not identity:
-        return None
-    for obj in _real.gc_get_objects():
-        if id(obj) == identity:
-            return obj if class_name(type(obj)) == type_name else None
-    return None
-
-
 def pipes_of(popen: Any) -> set[int]:
     """The descriptors that subprocess's or multiprocessing's Popen keeps."""
     attributes = vars(popen)

@@ -132,10 +132,11 @@ class LockProbe:
             return
         if frame is None:
             tracked.held -= 1
-        else:
+            return
+        tracked.times += 1
+        tracked.held += 1
+        with self._recorder.unharmed():
             tracked.record = self._record("acquire", frame)
-            tracked.times += 1
-            tracked.held += 1
 
 
 def is_held(lock: Any) -> bool:
