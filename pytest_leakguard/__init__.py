@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_leakguard.errors import LeakError as LeakError
     from pytest_leakguard.plugin.fixtures import LeakCheck as LeakCheck
-    from pytest_leakguard.tracking import track as track
+    from pytest_leakguard.tracked import track as track
 
 __version__ = "0.1.0"
 __all__ = ["LeakCheck", "LeakError", "__version__", "track"]
@@ -15,7 +15,7 @@ __all__ = ["LeakCheck", "LeakError", "__version__", "track"]
 _PLACES = {
     "LeakError": "pytest_leakguard.errors",
     "LeakCheck": "pytest_leakguard.plugin.fixtures",
-    "track": "pytest_leakguard.tracking",
+    "track": "pytest_leakguard.tracked",
 }
 
 

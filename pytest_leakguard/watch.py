@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, cast
 
-from pytest_leakguard import _real, tracking
+from pytest_leakguard import _real, tracked
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
@@ -102,7 +102,7 @@ class Watch:
         """Begin to record."""
         self.recorder.start()
         self._undo.append(wrap_thread_start(self.recorder))
-        tracking.trackers.append(self._track)
+        tracked.trackers.append(self._track)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_child)
 
@@ -111,8 +111,8 @@ class Watch:
         self.recorder.stop()
         self.unclosed.unwatch()
         self.instances.stop()
-        if self._track in tracking.trackers:
-            tracking.trackers.remove(self._track)
+        if self._track in tracked.trackers:
+            tracked.trackers.remove(self._track)
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:
