@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from pytest_leakguard.faults.errors import is_injected as is_injected
     from pytest_leakguard.guarding import guard as guard
     from pytest_leakguard.plugin.fixtures import LeakCheck as LeakCheck
-    from pytest_leakguard.tracking import track as track
-    from pytest_leakguard.tracking import track_lock as track_lock
+    from pytest_leakguard.tracked import track as track
+    from pytest_leakguard.tracked import track_lock as track_lock
 
 __version__ = "0.1.0"
 __all__ = ["LeakCheck", "LeakError", "__version__", "guard", "is_injected", "track", "track_lock"]
@@ -20,8 +20,8 @@ _PLACES = {
     "LeakCheck": "pytest_leakguard.plugin.fixtures",
     "guard": "pytest_leakguard.guarding",
     "is_injected": "pytest_leakguard.faults.errors",
-    "track": "pytest_leakguard.tracking",
-    "track_lock": "pytest_leakguard.tracking",
+    "track": "pytest_leakguard.tracked",
+    "track_lock": "pytest_leakguard.tracked",
 }
 
 

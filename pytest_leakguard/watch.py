@@ -15,7 +15,7 @@ from functools import cache
 from types import FrameType
 from typing import Any, cast
 
-from pytest_leakguard import _real, tracking
+from pytest_leakguard import _real, tracked
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames, holders
@@ -184,9 +184,9 @@ class Watch:
         self._undo.append(wrap_thread_start(self.recorder))
         self.executors.start()
         self._undo.append(self.executors.stop)
-        tracking.trackers.append(self._track)
-        tracking.lock_probes.append(self.locks)
-        self._undo.append(lambda: tracking.lock_probes.remove(self.locks))
+        tracked.trackers.append(self._track)
+        tracked.lock_probes.append(self.locks)
+        self._undo.append(lambda: tracked.lock_probes.remove(self.locks))
         _started.append(self)
         _stop_in_forks()
 
@@ -199,8 +199,8 @@ class Watch:
         self.tasks.disarm()
         self.state.unwatch()
         self.instances.stop()
-        if self._track in tracking.trackers:
-            tracking.trackers.remove(self._track)
+        if self._track in tracked.trackers:
+            tracked.trackers.remove(self._track)
         if self.tracer is not None:
             self.tracer.stop()
         while self._undo:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 Counts = Mapping[str, tuple[int, ...]]
 """Full name of a type -> how many there were after each run, the warm-up first."""
 
+_NAMED = 4
 MACHINERY = ("_pytest", "pytest", "pluggy", "pytest_leakguard")
 
 
@@ -48,7 +49,9 @@ def growing(counts: Counts, besides: Iterable[str] = ()) -> list[Growth]:
     best = min(map(_tier, found), default=0)
     if told and best > 0:
         return []
-    return [growth for growth in found if _tier(growth) == best and growth.name not in told]
+    # what is made once a run stands nearer to the root than what that is made of
+    rest = [growth for growth in found if _tier(growth) == best and growth.name not in told]
+    return sorted(rest, key=lambda growth: (growth.added, growth.name))
 
 
 def _tier(growth: Growth) -> int:
@@ -57,6 +60,14 @@ def _tier(growth: Growth) -> int:
     return 2 if module == "builtins" else 1 if module in sys.stdlib_module_names else 0
 
 
-def in_words(growth: Growth) -> str:
-    """``app.Session objects grow with every repetition: +1, +1, +1``."""
-    return f"{growth.name} objects grow with every repetition: {', '.join(f'+{n}' for n in growth.added)}"
+def in_words(grown: Sequence[Growth]) -> str:
+    """``app.Session objects grow with every repetition: +1, +1, +1``, and what grows with them."""
+    first, *others = grown
+    named = [f"{other.name} ({_counts(other)})" for other in others[:_NAMED]]
+    more = [f"{len(others) - _NAMED} more types"] if len(others) > _NAMED else []
+    besides = f"; with them {', '.join([*named, *more])}" if others else ""
+    return f"{first.name} objects grow with every repetition: {_counts(first)}{besides}"
+
+
+def _counts(growth: Growth) -> str:
+    return ", ".join(f"+{n}" for n in growth.added)

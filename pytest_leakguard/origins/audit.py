@@ -233,7 +233,7 @@ class Recorder:
         try:
             yield
         except Exception as error:
-            _note_failure(error)
+            note_failure(error)
 
     @staticmethod
     def failures() -> list[str]:

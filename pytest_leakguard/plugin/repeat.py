@@ -214,19 +214,16 @@ class Repeater:
         test = self._guard.test_of(item)
         owner = Owner(kind="test", scope="function", name=item.nodeid)
         acquisition = Acquisition(owner=owner, test=item.nodeid, phase=None, origin=Origin(reason=_UNKNOWN))
-        judged = [
-            Judged(
-                Case(
-                    resource=Resource(
-                        kind="object", key=("growth", grown.name), what=growth.in_words(grown), subject=grown.name,
-                        fix="find what keeps them: a cache without a bound, a registry, a list of callbacks",
-                    ),
-                    acquisition=acquisition, verdict="growth",
-                    until=f"end of each of {len(grown.added)} repetitions; one before them was left out as warm-up",
-                ),
-                test,
-            )
-            for grown in growth.growing(counts, subjects)
-        ]  # fmt: skip
-        if judged:
-            self._guard.tell(item, teardown, judged)
+        grown = growth.growing(counts, subjects)
+        if not grown:
+            return
+        # one finding: what an object is made of grows with it, and nobody can tell here which is which
+        case = Case(
+            resource=Resource(
+                kind="object", key="growth", what=growth.in_words(grown), subject=grown[0].name,
+                fix="find what keeps them: a cache without a bound, a registry, a list of callbacks",
+            ),
+            acquisition=acquisition, verdict="growth",
+            until=f"end of each of {len(grown[0].added)} repetitions; one before them was left out as warm-up",
+        )  # fmt: skip
+        self._guard.tell(item, teardown, [Judged(case, test)])

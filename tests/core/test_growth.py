@@ -45,5 +45,10 @@ def test_the_test_runner_is_left_out_and_what_was_told_too():
 
 
 def test_in_words():
-    """Type and counts per run."""
-    assert in_words(Growth(name="app.S", added=(1, 2))) == "app.S objects grow with every repetition: +1, +2"
+    """Type and counts per run; of many types the first few, those that grow least first."""
+    assert in_words([Growth(name="app.S", added=(1, 2))]) == "app.S objects grow with every repetition: +1, +2"
+    grown = growing({f"app.T{n}": (0, n, 2 * n) for n in range(7, 0, -1)})
+    assert in_words(grown) == (
+        "app.T1 objects grow with every repetition: +1, +1; with them app.T2 (+2, +2), app.T3 (+3, +3), "
+        "app.T4 (+4, +4), app.T5 (+5, +5), 2 more types"
+    )

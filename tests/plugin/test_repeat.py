@@ -50,6 +50,11 @@ class TestOld(unittest.TestCase):
     def test_old_clean(self): self.thing = Thing()
 @pytest.mark.parametrize("leak", [True, False])
 def test_parameter(leak): leak and KEPT.append(Thing())
+class Part: pass
+def test_two_types_are_one_leak():
+    it = Thing()
+    it.parts = [Part(), Part()]
+    KEPT.append(it)
 
 def test_clean(thing, tmp_path, capsys, caplog, monkeypatch, recwarn, record_property):
     record_property("a", "b")
@@ -76,12 +81,15 @@ def test_nothing(): pass
         "TestClass::test_method_grows": one,
         "TestOld::test_old_grows": one,
         "test_parameter[True]": one,
+        "test_two_types_are_one_leak": [
+            ("growth", f"{one[0][1]}; with them {module}.Part (+2, +2, +2, +2)"),
+        ],
     }
     finding = ran.findings[0]
     assert finding["due"] == "end of each of 4 repetitions; one before them was left out as warm-up"
     assert finding["allow"] == f'@pytest.mark.allow_leaks("object:{module}.Thing", reason="...")'
-    ran.result.assert_outcomes(passed=15)
-    assert ran.report["summary"]["tests"] == 15
+    ran.result.assert_outcomes(passed=16)
+    assert ran.report["summary"]["tests"] == 16
     assert ran.result.ret == 1
 
 
