@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, cast
@@ -165,6 +166,7 @@ class _OfFunction(Guarded):
 
 
 _own: list[Ground] = []
+_making = threading.Lock()
 
 
 def ground_here() -> Ground:
@@ -173,6 +175,11 @@ def ground_here() -> Ground:
     if session is not None:
         return session
     root, tmp_roots, others = _project()
+    with _making:  # two would take each other's events
+        return _own_ground(root, tmp_roots, others)
+
+
+def _own_ground(root: str, tmp_roots: tuple[str, ...], others: list[Any]) -> Ground:
     if _own and _own[-1].watch.is_own_process() and (_own[-1].is_used or _own[-1].watch.root == root):
         return _own[-1]
     watch = Watch(root=root, tmp_roots=tmp_roots, others=others)

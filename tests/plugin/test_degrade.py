@@ -173,6 +173,6 @@ def test_a_low_limit_of_descriptors_is_no_trouble(without, origins):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="tells how the table is read on Linux")
 def test_the_report_says_how_each_kind_is_seen(without):
     """Mechanisms are in the report, so that two machines can be compared."""
-    probes = without("", test="def test_clean(): pass").report["probes"]
+    probes = without("", "--leakguard-probes=all", test="def test_clean(): pass").report["probes"]
     assert probes["fd"]["mechanism"].startswith("listing of /proc/self/fd")
     assert all(state["active"] and state["mechanism"] and not state["note"] for state in probes.values())

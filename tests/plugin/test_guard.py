@@ -144,6 +144,35 @@ async def serve():
 with leaks("socket"):
     asyncio.run(serve())
 """,
+    "a cancelled block ends at once": """
+async def wait():
+    async with guard(grace=60):
+        KEPT.append(socket.socket())
+        await asyncio.sleep(60)
+async def cancel():
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError as error:
+        notes = getattr(error, "__notes__", [])
+        assert sys.version_info < (3, 11) or "LEAK socket" in notes[0], notes
+asyncio.run(cancel())
+""",
+    "trio": """
+try:
+    import trio
+except ImportError:
+    sys.exit()
+async def serve():
+    async with guard(grace=0.05):
+        await trio.sleep(0)
+    async with guard(grace=0.05):
+        KEPT.append(socket.socket())
+with leaks("socket"):
+    trio.run(serve)
+""",
     "tasks at once": """
 async def one(name, leaky, ready):
     async with guard("fd", grace=0):
