@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pytest_leakguard.faults import cancel
 from pytest_leakguard.faults.acquire import AcquireInjector
 from pytest_leakguard.faults.model import Injector
 from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
@@ -17,6 +18,7 @@ def injectors_for(families: Collection[str], targets: Targets) -> list[Injector]
         call_injector(targets),
         body_injector(targets),
         interrupt_injector(targets),
+        *(cancel.injectors(targets) if {"cancel", "timeout"} & set(families) else ()),
         # last: what it leaves in a bad state is told, and ends the sweep
         release_injector(targets),
     ]

@@ -79,6 +79,10 @@ class Injection(Protocol):
     error: str
     stack: tuple[str, ...]
 
+    def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
+        """What nobody but the injector could see."""
+        ...
+
 
 class Injector(Protocol):
     """Counts the points of one family that a run goes through, and makes one of them fail."""
