@@ -7,7 +7,7 @@ import pytest
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
 DEFAULT_GRACE_SECONDS = 1.0
-KINDS_IN_WORDS = "fd, socket, thread, process, temp, unclosed, object"
+KINDS_IN_WORDS = "fd, socket, thread, process, task, temp, unclosed, object"
 
 INI_NAMES = (
     "leakguard",
