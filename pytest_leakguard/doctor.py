@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio  # noqa: F401  with it the canary of the kind task leaves a real task
 import os
 import platform
 import sys

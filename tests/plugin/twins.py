@@ -48,7 +48,7 @@ KINDS = {
     ),
     "task": Kind(
         acquire="it = LOOP.create_task(asyncio.sleep(600)) #",
-        release="it.cancel(), LOOP.run_until_complete(asyncio.wait([it]))",
+        release="it.cancel(), it.get_loop().run_until_complete(asyncio.wait([it]))",
     ),
     "temp": Kind(acquire="it = tempfile.mkdtemp() #", release="os.rmdir(it)"),
     "unclosed": Kind(
