@@ -63,9 +63,9 @@ def undo(error: BaseException, doing: str, release: Callable[[], object]) -> Non
 class Unwind(ExitStack):
     """An exit stack for which no error is lost.
 
-    A release is pushed *before* its acquisition and does nothing when there is
-    nothing to release. So there is no line between the two at which an
-    interrupt could leave something behind.
+    A release is registered *before* its acquisition and does nothing when there
+    is nothing to release, so also the second time. So there is no line between
+    the two at which an interrupt could leave something behind.
     """
 
     def register(self, doing: str, release: Callable[[], object]) -> None:
@@ -77,6 +77,9 @@ class Unwind(ExitStack):
             try:
                 release()
             except BaseException as second:
+                if not isinstance(second, Exception):
+                    # an interrupt may have come before the release began; a second time it does nothing
+                    undo(second, doing, release)
                 if error is None or outranks(second, error):
                     raise
                 attach(error, second, doing)

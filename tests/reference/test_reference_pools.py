@@ -313,3 +313,22 @@ def test_the_twin_that_loses_a_resource_after_an_error(sockets, left_behind):
     (finding,) = left_behind(lambda: said.append(use(leaky.LeakyMonitoredResourcePool)))
     assert finding.kind == "socket"
     assert said == ["lent", "exhausted"]
+
+
+def test_an_interrupt_before_a_release_began_does_not_skip_it(sockets, monkeypatch, leak_check):
+    """At the first line of any step of giving back: the interrupt comes out, and nothing is lost."""
+    for step in ("_keep", "_destroy_held", "_free"):
+        pool = ResourcePool(sockets.make, sockets.destroy, reset=lambda made: 1 / 0)
+        plain = getattr(pool, step)
+        interrupts = [KeyboardInterrupt()]
+
+        def interrupted(*args, plain=plain, interrupts=interrupts):
+            if interrupts:
+                raise interrupts.pop()
+            plain(*args)
+
+        monkeypatch.setattr(pool, step, interrupted)
+        with leak_check(), pytest.raises(KeyboardInterrupt), pool.checkout():
+            pass
+        assert counts(pool) == (0, 0)
+        assert sockets.open == []
