@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pytest_leakguard.reference import _shield
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
+from pytest_leakguard.reference._resource_pool import PoolCounts
 from pytest_leakguard.reference._unwind import AsyncUnwind, add_note, attach, outranks
 from pytest_leakguard.reference.errors import NotInUse, PoolClosed, PoolExhausted
-from pytest_leakguard.reference.pools import PoolCounts
 
 if TYPE_CHECKING:
     from typing_extensions import Self
