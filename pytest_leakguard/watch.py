@@ -331,6 +331,7 @@ class Watch:
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
                 suspect.weak = _weak(suspect.live)
+            _join_same(suspects)
             _join_event_loops(suspects)
             _join_pipes(suspects)
             _join_copies(suspects)
@@ -505,6 +506,18 @@ def _mark(record: Record | None) -> Key:
         if frames.region(code.co_filename) != "stdlib":
             return (code.co_filename, code.co_name, lasti, len(record.stack) - index)
     return None
+
+
+def _join_same(suspects: list[Suspect]) -> None:
+    """An object that is watched by its class may be the resource itself: a connection, a socket, a map."""
+    watched = {id(suspect.live): suspect for suspect in suspects if suspect.item[0] == "object"}
+    for suspect in suspects:
+        whole = watched.get(id(suspect.live)) if suspect.live is not None else None
+        if whole is not None and suspect is not whole:
+            if suspect.mark is None:
+                suspect.mark = whole.mark
+            else:
+                whole.mark = suspect.mark
 
 
 def _join_pipes(suspects: list[Suspect]) -> None:

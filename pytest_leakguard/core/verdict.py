@@ -143,7 +143,7 @@ def is_part(case: Case, whole: Case) -> bool:
     if kind == "unclosed" and other == "process":
         return any(clue in whole.resource.clues for clue in case.resource.clues if clue[0] == "pid")
     if case.mark is not None and case.mark == whole.mark:
-        order = ("process", "object", "socket", "mmap", "sqlite", "fd", "unclosed")
+        order = ("process", "object", "thread", "socket", "mmap", "sqlite", "fd", "unclosed")
         if kind in order and other in order:
             return order.index(kind) > order.index(other)
     return False

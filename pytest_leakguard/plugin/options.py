@@ -194,8 +194,8 @@ def repetitions(value: object, source: str) -> int:
 
 
 def names_object(words: str) -> bool:
-    """Whether the kind ``object`` is named by itself, and not only as a part of the default."""
-    return any(word in ("object", "+object", "all", "+all") for word in re.split(r"[,\s]+", words))
+    """Whether the kind ``object`` is named by itself, and not only as a part of the default or of all."""
+    return any(word in ("object", "+object") for word in re.split(r"[,\s]+", words))
 
 
 def rules_of(lines: Iterable[str], known: Collection[str], source: str) -> list[AllowRule]:

@@ -235,7 +235,7 @@ def test_asyncio(pytester, alone):
             await talk()
 
         @function
-        async def test_clean_pending():
+        async def test_leaky_pending():
             asyncio.create_task(asyncio.Event().wait())
             await asyncio.sleep(0)
 
@@ -295,6 +295,7 @@ def test_asyncio(pytester, alone):
         ("test_leaky_fixture", "test", "socket"),
         ("test_leaky_loop", "test", "socket"),
         ("test_leaky_module_loop", "test", "fd"),
+        ("test_leaky_pending", "test", "task"),
         ("test_leaky_server", "test", "socket"),
         ("test_leaky_session_loop", "test", "fd"),
     ]
