@@ -22,7 +22,7 @@ Disposition = Literal["fails", "warned", "note", "late", "allowed", "told"]
 KINDS = ("fd", "socket", "thread", "process", "temp", "unclosed", "object")
 """The kinds this version knows by itself, in the order in which a report tells them."""
 
-FAULT_KINDS = ("hang", "unrelated", "unraisable", "swallowed", "polluted")
+FAULT_KINDS = ("hang", "unrelated", "unraisable", "swallowed", "polluted", "task")
 """What a fault sweep can show besides leaks."""
 
 

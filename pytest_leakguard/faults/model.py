@@ -74,10 +74,21 @@ class Injection(Protocol):
         stack: ``file:line in function``, innermost first, where it was raised.
     """
 
-    injected: int
-    later: int
-    error: str
-    stack: tuple[str, ...]
+    @property
+    def injected(self) -> int: ...
+
+    @property
+    def later(self) -> int: ...
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def stack(self) -> tuple[str, ...]: ...
+
+    def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
+        """What only the injector could see of the trial."""
+        ...
 
 
 class Injector(Protocol):

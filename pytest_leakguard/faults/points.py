@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from pytest_leakguard import _real
-from pytest_leakguard.faults.model import Family, FaultPoint, Mode
+from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Mode
 from pytest_leakguard.faults.source import qualname_of
 from pytest_leakguard.faults.targets import Targets, stack_of
 from pytest_leakguard.origins import frames
@@ -28,6 +28,10 @@ class Shot:
     later: int = 0
     error: str = ""
     stack: tuple[str, ...] = ()
+
+    def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
+        """Nothing but what everybody sees."""
+        return ()
 
 
 @dataclass(slots=True)

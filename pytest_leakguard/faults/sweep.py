@@ -141,7 +141,10 @@ class Sweep:
                 point=point,
                 mode=mode,
                 outcome=outcome,
-                findings=tuple(findings_of(run, injection, point, mode, strict=self.strict)),
+                findings=(
+                    *findings_of(run, injection, point, mode, strict=self.strict),
+                    *injection.findings(point, mode),
+                ),
                 seconds=run.seconds,
             )
             if outcome == "hung" or not injection.later:
