@@ -76,11 +76,16 @@ class _Watched:
         """See `Injection`."""
         return self.inner.stack
 
+    @property
+    def apart(self) -> bool:
+        """See `Injection`."""
+        return self.inner.apart
+
     def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
-        """Tasks and generators that only this trial left."""
+        """Tasks and generators that only this trial left; the rest is for the sweep to judge."""
         seen = replace(self.seen, injected=self.inner.injected, stack=self.inner.stack)
         found = judge(seen, self.without, point=point, mode=mode)
-        return tuple(replace(finding, error=self.inner.error) for finding in found)
+        return tuple(replace(finding, error=self.inner.error) for finding in found if finding.fault == "leak")
 
 
 def watched(injector: Injector, targets: Targets) -> Injector:

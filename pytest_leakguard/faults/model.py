@@ -86,6 +86,11 @@ class Injection(Protocol):
     @property
     def stack(self) -> tuple[str, ...]: ...
 
+    @property
+    def apart(self) -> bool:
+        """It was in a thread of its own or in an event loop: the rest of the run may wait for what has failed."""
+        ...
+
     def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
         """What only the injector could see of the trial."""
         ...
