@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -74,7 +75,9 @@ class LeakCheck:
         return block_of(self, *kinds, grace=grace)
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
-        """Put a context manager through a normal exit and through an error in its body.
+        """Put a context manager through a normal exit and through errors in its body.
+
+        The errors are an Exception, KeyboardInterrupt, GeneratorExit and asyncio's CancelledError.
 
         Args:
             factory: makes a fresh one for each exercise.
@@ -83,9 +86,13 @@ class LeakCheck:
         """
         __tracebackhide__ = True
         self._exercise("a normal exit", factory, None)
-        self._exercise("an error in the body", factory, BodyError("leak_check.releases raised this in the body"))
+        self._exercise("an error in the body", factory, BodyError(_BODY))
+        for kind in (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+            self._exercise(f"{kind.__name__} in the body", factory, kind(_BODY))
 
-    def _exercise(self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BodyError | None) -> None:
+    def _exercise(
+        self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BaseException | None
+    ) -> None:
         __tracebackhide__ = True
         try:
             with self():
@@ -93,7 +100,7 @@ class LeakCheck:
                     with factory():
                         if error is not None:
                             raise error
-                except BodyError as raised:
+                except BaseException as raised:
                     if raised is not error:
                         raise
         except LeakError as leak:
@@ -140,6 +147,9 @@ class LeakCheck:
             resource=suspect.resource, acquisition=suspect.acquisition, verdict=verdict,
             until=until, looks=looks, seconds=seconds, mark=suspect.mark,
         )  # fmt: skip
+
+
+_BODY = "leak_check.releases raised this in the body"
 
 
 class BodyError(Exception):
