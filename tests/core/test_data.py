@@ -29,6 +29,9 @@ FINDING = Finding(
     count=2,
     disposition="note",
     notes=("also in t.py::test_y",),
+    point="acquire:app/loader.py:load:open#2",
+    fault="open raised OSError (injected) at app/loader.py:50 in load",
+    repeat="pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
 )
 
 GOLD = {
@@ -55,6 +58,9 @@ GOLD = {
     "count": 2,
     "disposition": "note",
     "notes": ["also in t.py::test_y"],
+    "point": "acquire:app/loader.py:load:open#2",
+    "fault": "open raised OSError (injected) at app/loader.py:50 in load",
+    "repeat": "pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
 }
 
 

@@ -299,7 +299,9 @@ BAD = [
     (
         [], "leakguard_prbes = fd",
         "ini file tox.ini: unknown setting 'leakguard_prbes'; did you mean 'leakguard_probes'?\n"
-        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_grace, leakguard_json, leakguard_late, "
+        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_fault, leakguard_fault_budget, "
+        "leakguard_fault_families, leakguard_fault_seed, leakguard_fault_strict, leakguard_fault_target, "
+        "leakguard_faults, leakguard_grace, leakguard_json, leakguard_late, "
         "leakguard_probes, leakguard_report, leakguard_trace.",
     ),
 ]  # fmt: skip
@@ -480,8 +482,8 @@ BAD_TIME = "bad time -1. Allowed: seconds, 0 or more, e.g. 0.5."
     [
         (marked("'fsd'"), f"unknown kind 'fsd'; did you mean 'fd'?\n{KNOWN}"),
         (marked("add=['fsd']"), f"unknown kind 'fsd'; did you mean 'fd'?\n{KNOWN}"),
-        (marked("grase=1"), "unknown argument 'grase'; did you mean 'grace'?\nKnown: add, allow, grace."),
-        (marked("kinds=['fd']"), "unknown argument 'kinds'.\nKnown: add, allow, grace."),
+        (marked("grase=1"), "unknown argument 'grase'; did you mean 'grace'?\nKnown: add, allow, grace, faults."),
+        (marked("kinds=['fd']"), "unknown argument 'kinds'.\nKnown: add, allow, grace, faults."),
         (marked("grace='soon'"), "bad time 'soon'. Allowed: seconds, 0 or more, e.g. 0.5."),
         (marked("grace=-1"), BAD_TIME),
         (marked("grace=True"), "bad time True. Allowed: seconds, 0 or more, e.g. 0.5."),
@@ -599,5 +601,5 @@ def test_help_tells_every_option_setting_and_marker(pytester, monkeypatch):
     for kind in KINDS:
         assert kind in shown
     markers = pytester.runpytest("-p", "leakguard", "--markers").stdout.str()
-    assert "@pytest.mark.no_leaks(*kinds, add=(), allow=(), grace=None)" in markers
+    assert "@pytest.mark.no_leaks(*kinds, add=(), allow=(), grace=None, faults=None)" in markers
     assert "@pytest.mark.allow_leaks(pattern, reason)" in markers
