@@ -74,13 +74,25 @@ class Injection(Protocol):
         stack: ``file:line in function``, innermost first, where it was raised.
     """
 
-    injected: int
-    later: int
-    error: str
-    stack: tuple[str, ...]
+    @property
+    def injected(self) -> int: ...
+
+    @property
+    def later(self) -> int: ...
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def stack(self) -> tuple[str, ...]: ...
+
+    @property
+    def apart(self) -> bool:
+        """It was in a thread of its own or in an event loop: the rest of the run may wait for what has failed."""
+        ...
 
     def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
-        """What nobody but the injector could see."""
+        """What only the injector could see of the trial."""
         ...
 
 

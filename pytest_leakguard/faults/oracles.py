@@ -56,7 +56,7 @@ def findings_of(run: Run, injection: Injection, point: FaultPoint, mode: Mode, *
     def finding(fault: Fault, what: str, fix: str = "", **more: object) -> FaultFinding:
         return FaultFinding(
             fault=fault, point=point, mode=mode, what=what, error=injection.error, stack=injection.stack, fix=fix,
-            told=is_only_told(fault, point, mode, strict), **more,  # type: ignore[arg-type]
+            told=is_only_told(fault, point, mode, strict=strict, apart=injection.apart), **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
     if run.stacks:
@@ -74,16 +74,17 @@ def findings_of(run: Run, injection: Injection, point: FaultPoint, mode: Mode, *
     return found
 
 
-def is_only_told(fault: Fault, point: FaultPoint, mode: Mode, strict: bool) -> bool:
+def is_only_told(fault: Fault, point: FaultPoint, mode: Mode, *, strict: bool, apart: bool = False) -> bool:
     """Whether a finding is no failure.
 
     A fault that nobody heard of may be borne on purpose; a retry without an end may
-    be meant; that each of several releases is made although one before it failed is
-    more than most code promises.
+    be meant; who waits for a thread or task that has failed may be a test; that each
+    of several releases is made although one before it failed is more than most code
+    promises.
     """
     if strict:
         return False
-    return fault == "swallowed" or point.family == "release" or (fault == "hang" and mode == "persistent")
+    return fault == "swallowed" or point.family == "release" or (fault == "hang" and (mode == "persistent" or apart))
 
 
 def _is_inside(leak: Finding, point: FaultPoint) -> bool:

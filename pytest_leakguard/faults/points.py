@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,9 +29,10 @@ class Shot:
     later: int = 0
     error: str = ""
     stack: tuple[str, ...] = ()
+    apart: bool = False
 
     def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
-        """Nothing: all that an error leads to can be seen from outside."""
+        """Nothing but what everybody sees."""
         return ()
 
 
@@ -92,10 +94,17 @@ class Aiming:
         shot.injected = 1
         shot.error = f"{type(error).__name__}: {error}"
         shot.stack = stack_of(frame, self.targets)
+        shot.apart = is_in_event_loop() or _real.get_ident() != _real.main_thread().ident
         return error
 
 
 Tally = Counting | Aiming
+
+
+def is_in_event_loop() -> bool:
+    """Whether this thread runs an event loop of asyncio."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def line_now(frame: FrameType) -> int:

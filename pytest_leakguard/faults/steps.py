@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pytest_leakguard.faults.callees import Callee
 from pytest_leakguard.faults.errors import InjectedFault, InjectedInterrupt, message, planned
 from pytest_leakguard.faults.lines import Lines, lines_of
 from pytest_leakguard.faults.model import Family, FaultPoint, Injection, Mode
-from pytest_leakguard.faults.points import Aiming, Counting, Shot, Tally, line_now
+from pytest_leakguard.faults.points import Aiming, Counting, Shot, Tally, is_in_event_loop, line_now
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.faults.watching import Listener, watching
 
@@ -91,14 +90,9 @@ def interrupt_injector(targets: Targets) -> StepInjector:
     def listen(tally: Tally) -> Listener:
         on_line = _on_line(tally, lambda lines: lines.interrupt, error)
         # an event loop turns Ctrl-C into a cancellation; that family is for it
-        return Listener(line=lambda frame, number: None if _is_in_event_loop() else on_line(frame, number))
+        return Listener(line=lambda frame, number: None if is_in_event_loop() else on_line(frame, number))
 
     return StepInjector("interrupt", targets, listen)
-
-
-def _is_in_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def _on_line(

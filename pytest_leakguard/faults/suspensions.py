@@ -63,6 +63,7 @@ class Observation:
     Attributes:
         injected: how often a cancellation was delivered.
         later: always 0: a persistent trial would be for information only.
+        apart: always false: a hang is judged by what each task waits for.
         error: the first one as the coroutine saw it, in words.
         stack: ``file:line in function`` where that was, innermost first.
         told: why nothing of this run is a failure, or nothing.
@@ -79,6 +80,7 @@ class Observation:
 
     injected: int = 0
     later: int = 0
+    apart: bool = False
     error: str = ""
     stack: tuple[str, ...] = ()
     spawned: bool = False

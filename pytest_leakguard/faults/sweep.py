@@ -157,7 +157,7 @@ class Sweep:
             return True
         what = f"without a fault it does not pass any more: {run.error or 'it leaks or hangs'}"
         fix = "some state of the process is not put right when this fails: a lock, a counter, a cache"
-        told = is_only_told("polluted", trial.point, trial.mode, self.strict)
+        told = is_only_told("polluted", trial.point, trial.mode, strict=self.strict)
         finding = FaultFinding(fault="polluted", point=trial.point, mode=trial.mode, what=what, fix=fix, told=told)
         self._trials[-1] = replace(trial, findings=(*trial.findings, finding))
         return False

@@ -76,7 +76,7 @@ class LeakFaults:
             CallableSubject(LeakCheck(self._guard, item), subject, targets),
             injectors_for(chosen, targets),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
-            seed=settings.seed,
+            seed=settings.seed or 0,
             strict=settings.strict,
         ).run()
         if result.stopped.startswith("without a fault"):

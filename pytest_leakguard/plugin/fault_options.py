@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +21,16 @@ class FaultSettings:
         every_test: sweep every test, not only marked ones.
         only: ids of the points to try; all when empty.
         trials, seconds: the budget of each test.
+        seed: None is a random one.
         places: absolute paths of the code under test; the default when empty.
     """
 
     every_test: bool = False
-    families: tuple[Family, ...] = ()
+    families: tuple[Family, ...] = FAMILIES
     only: tuple[str, ...] = ()
     trials: int | None = None
     seconds: float | None = None
-    seed: int = 0
+    seed: int | None = None
     places: tuple[str, ...] = ()
     strict: bool = False
 
@@ -62,7 +62,7 @@ def read(config: pytest.Config) -> FaultSettings:
         only=tuple(text.strip() for text in only or ()),
         trials=trials,
         seconds=seconds,
-        seed=int(seed) if seed else random.SystemRandom().randrange(100_000),
+        seed=int(seed) if seed else None,
         places=places,
         strict=bool(_pick(config, "fault_strict")[0]),
     )

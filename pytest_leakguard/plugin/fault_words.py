@@ -10,6 +10,8 @@ from pytest_leakguard.core.model import Finding, Origin, Owner
 from pytest_leakguard.faults.model import FaultFinding
 
 _STACK_LINES_TOLD = 6
+_KIND_OF_NO_RESOURCE = {"leak": "task"}
+"""What is left in an event loop is no resource of the process: a task, or an async generator half-way."""
 
 
 def told(finding: FaultFinding, test: str, options: Iterable[str]) -> Finding:
@@ -29,7 +31,7 @@ def told(finding: FaultFinding, test: str, options: Iterable[str]) -> Finding:
         "count": finding.count,
         "disposition": "told" if finding.told else "fails",
     }
-    kind = finding.leak.kind if finding.leak is not None else finding.fault
+    kind = finding.leak.kind if finding.leak is not None else _KIND_OF_NO_RESOURCE.get(finding.fault, finding.fault)
     allow = f'@pytest.mark.allow_leaks("{kind}@{point.id}", reason="...")'
     if finding.leak is not None:
         leak = finding.leak
@@ -51,6 +53,8 @@ def told(finding: FaultFinding, test: str, options: Iterable[str]) -> Finding:
 def _fault(finding: FaultFinding) -> str:
     point = finding.point
     error = finding.error.partition(" (injected")[0]
+    if point.family in ("cancel", "timeout"):
+        return f"{error.partition(' at ')[0]} (injected) at {point.path}:{point.line} in {point.qualname}, {point.what}"
     times = ", and each later one" if finding.mode == "persistent" else ""
     if not finding.stack:
         return f"{point.what} in {point.qualname}{times}"

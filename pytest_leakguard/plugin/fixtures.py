@@ -87,7 +87,9 @@ class LeakCheck:
         return _Block(block_of(self, *kinds, grace=grace))
 
     def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
-        """Put a context manager through a normal exit and through an error in its body.
+        """Put a context manager through a normal exit and through errors in its body.
+
+        The errors are an Exception, KeyboardInterrupt, GeneratorExit and asyncio's CancelledError.
 
         Args:
             factory: makes a fresh one for each exercise.
@@ -96,9 +98,15 @@ class LeakCheck:
         """
         __tracebackhide__ = True
         self._exercise("a normal exit", factory, None)
-        self._exercise("an error in the body", factory, BodyError("leak_check.releases raised this in the body"))
+        self._exercise("an error in the body", factory, BodyError(_BODY))
+        from asyncio import CancelledError  # not before it is asked for: half of pytest's own start-up time
 
-    def _exercise(self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BodyError | None) -> None:
+        for kind in (KeyboardInterrupt, GeneratorExit, CancelledError):
+            self._exercise(f"{kind.__name__} in the body", factory, kind(_BODY))
+
+    def _exercise(
+        self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BaseException | None
+    ) -> None:
         __tracebackhide__ = True
         try:
             with self():
@@ -106,7 +114,7 @@ class LeakCheck:
                     with factory():
                         if error is not None:
                             raise error
-                except BodyError as raised:
+                except BaseException as raised:
                     if raised is not error:
                         raise
         except LeakError as leak:
@@ -142,6 +150,9 @@ def block_of(check: LeakCheck, *kinds: str, grace: float | None = None) -> Block
     return Block(
         guard.ground, check._kinds(kinds), seconds, rules=check._rules, place=check._place, holder=check._held
     )  # fmt: skip
+
+
+_BODY = "leak_check.releases raised this in the body"
 
 
 class BodyError(Exception):

@@ -7,6 +7,7 @@ test are still on, and what is found goes onto the test's own report.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
@@ -34,7 +35,8 @@ class Sweeper:
     def __init__(self, config: pytest.Config, guard: Guard, settings: FaultSettings) -> None:
         self.config = config
         self.settings = settings
-        self.totals = SweepTotals(seed=settings.seed)
+        seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(100_000)
+        self.totals = SweepTotals(seed=seed)
         self._guard = guard
         self._test_files: set[str] = set()
         self._targets = Targets(root=str(config.rootpath), given=settings.places, is_test_file=self._is_test_file)
@@ -107,7 +109,7 @@ class Sweeper:
             injectors_for(self._families(item), self._targets),
             only=frozenset(settings.only),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
-            seed=settings.seed,
+            seed=self.totals.seed,
             strict=settings.strict,
         )
         try:

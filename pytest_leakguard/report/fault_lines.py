@@ -16,7 +16,7 @@ def totals(data: dict[str, Any]) -> list[str]:
     points = data["points"]
     families = ", ".join(f"{family} {count:,}" for family, count in points.items())
     lines = [
-        f"faults: {sum(points.values()):,} points in {data['tests']:,} tests"
+        f"faults: {sum(points.values()):,} points in {data['tests']:,} test{'s' if data['tests'] != 1 else ''}"
         + (f" ({families})" if families else "")
         + f", {data['trials']:,} trials, {data['seconds']:.1f} s, seed {', '.join(map(str, data['seeds']))}"
     ]

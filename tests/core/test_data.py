@@ -31,9 +31,9 @@ FINDING = Finding(
     disposition="note",
     notes=("also in t.py::test_y",),
     held=Held(chain=("module app.cache, global `S`", "dict['a']", "TextIOWrapper"), graph="graphs/fd-1.dot"),
-    point="acquire:app/loader.py:open_source:open#2",
-    fault="OSError: too many open files",
-    repeat="pytest t.py::test_x --leakguard-fault=...",
+    point="acquire:app/loader.py:load:open#2",
+    fault="open raised OSError (injected) at app/loader.py:50 in load",
+    repeat="pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
 )
 
 GOLD = {
@@ -65,9 +65,9 @@ GOLD = {
         "reason": "",
         "graph": "graphs/fd-1.dot",
     },
-    "point": "acquire:app/loader.py:open_source:open#2",
-    "fault": "OSError: too many open files",
-    "repeat": "pytest t.py::test_x --leakguard-fault=...",
+    "point": "acquire:app/loader.py:load:open#2",
+    "fault": "open raised OSError (injected) at app/loader.py:50 in load",
+    "repeat": "pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
 }
 
 

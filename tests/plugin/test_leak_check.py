@@ -294,7 +294,7 @@ def test_releases_of_a_clean_manager(leak_check, path):
         entered.append(careful(path))
         return entered[-1]
     assert leak_check.releases(factory) is None
-    assert len(entered) == 2
+    assert len(entered) == 5  # a normal exit, and four kinds of error
 
 class Careless:
     """Leaks on normal exit, on an error, or when it is entered."""
@@ -582,3 +582,34 @@ def test_a_leak_error_travels():
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.findings, str(again)) == (LeakError, (finding,), str(error))
     assert str(error).startswith("\nLEAK fd  t\n  what      fd 9\n")
+
+
+def test_releases_tries_errors_that_are_no_exceptions(alone, pytester):
+    """A manager that cleans up for `Exception` only is found by the interrupt; one that always does is clean."""
+    pytester.makepyfile(
+        """
+        import contextlib, os
+        import pytest
+        from pytest_leakguard import LeakError
+
+        @contextlib.contextmanager
+        def opened(caught):
+            fd = os.open(__file__, os.O_RDONLY)
+            try:
+                yield
+            except caught:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+        def test_leaky(leak_check):
+            with pytest.raises(LeakError) as caught:
+                leak_check.releases(lambda: opened(Exception))
+            assert "KeyboardInterrupt" in "".join(getattr(caught.value, "__notes__", ["KeyboardInterrupt"]))
+
+        def test_clean(leak_check):
+            leak_check.releases(lambda: opened(BaseException))
+        """
+    )
+    ran = alone(flag=())
+    ran.result.assert_outcomes(passed=2)
