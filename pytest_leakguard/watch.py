@@ -168,6 +168,8 @@ class Watch:
         self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
         self._thread_mark = (-1, -1)
         self._process_starts = 0
+        self._task_mark = -1
+        self.locks.on_first = self.roster.remark
         self._pictured: Census | None = None
         self._picture = Picture(frozenset())
         self._undo: list[Callable[[], None]] = []
@@ -277,7 +279,7 @@ class Watch:
             return False
         if any(probe.keys() != census.get(kind) for kind, probe in self._recorded.items() if kind in census):
             return False
-        if self.tasks.mark() and self.tasks.keys() != census.get("task"):
+        if (census.get("task") or self.tasks.mark() != self._task_mark) and self.tasks.keys() != census.get("task"):
             return False
         if self.state.keys() != census.get("state", frozenset()):
             return False
@@ -300,6 +302,7 @@ class Watch:
         """A census that `is_still` can be asked about."""
         self._thread_mark = (self._threads.mark(), self.recorder.thread_starts)
         self._process_starts = self.recorder.process_starts
+        self._task_mark = self.tasks.mark()
         return self.look()
 
     def gone(self, items: Collection[Item]) -> set[Item]:

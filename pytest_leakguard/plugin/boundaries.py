@@ -31,6 +31,7 @@ def watch_state(guard: Guard) -> None:
         filters=not config.pluginmanager.has_plugin("warnings"),
         keep=settings.restore_state,
     )
+    guard.watch.roster.remark()
     config.pluginmanager.register(Boundaries(guard.watch), "leakguard-boundaries")
 
 

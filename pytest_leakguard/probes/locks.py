@@ -48,6 +48,9 @@ class _Tracked:
         return self.held > 0 if lock is None else is_held(lock)
 
 
+_NONE: frozenset[Key] = frozenset()
+
+
 class LockProbe:
     """Sees tracked locks that are held."""
 
@@ -58,6 +61,8 @@ class LockProbe:
         self._recorder = recorder
         self._tracked: dict[int, _Tracked] = {}
         self._next = 0
+        self.on_first: Callable[[], object] = lambda: None
+        """Called when there is a lock to ask for after each test."""
 
     def track(self, lock: Any, frame: FrameType, wrap: bool) -> Any:
         """Watch a lock; gives it back, or one in its place that notes who acquires it. Raises TypeError."""
@@ -70,11 +75,18 @@ class LockProbe:
         if not serial:
             self._next = serial = self._next + 1
             self._tracked[serial] = _Tracked(reference, name, self._record("track_lock", frame))
+            if len(self._tracked) == 1:
+                self.on_first()
         if not wrap:
             return lock
         stands = wrapped(lock, lambda frame: self._moved(serial, frame))
         self._tracked[serial].stands = weakref.ref(stands)
         return stands
+
+    @property
+    def moves_are_recorded(self) -> bool:
+        """Whether there is nothing to ask for after each test."""
+        return not self._tracked
 
     def unavailable(self) -> str | None:
         return None
@@ -83,6 +95,8 @@ class LockProbe:
         return self.keys()
 
     def keys(self) -> frozenset[Key]:
+        if not self._tracked:
+            return _NONE
         keys: set[Key] = set()
         for serial, tracked in tuple(self._tracked.items()):
             if tracked.is_held() and not (tracked.ref() is None and tracked.record.blamed):

@@ -81,6 +81,9 @@ class _Mapping:
         return (status.st_dev, status.st_ino) == self.inode
 
 
+_NONE: frozenset[Key] = frozenset()
+
+
 class MappingProbe:
     """Sees mappings that are open and shared memory that has a name."""
 
@@ -104,6 +107,8 @@ class MappingProbe:
         return self._next
 
     def keys(self) -> frozenset[Key]:
+        if not self._mappings and not self._pending:
+            return _NONE
         self.resolve()
         self._pending.clear()
         keys: set[Key] = set()

@@ -70,6 +70,9 @@ class Entry:
         return None if self.ref is None else self.ref()
 
 
+_NONE: frozenset[Key] = frozenset()
+
+
 class ObjectProbe:
     """Keeps what is watched, and tells what of it is still to go or to be closed."""
 
@@ -200,6 +203,8 @@ class ObjectProbe:
 
     def keys(self) -> frozenset[Key]:
         self.before_look()
+        if not self._entries:
+            return _NONE
         self._bury()
         self._ask()
         pending = tuple(self._pending.items())

@@ -154,6 +154,11 @@ class StateProbe:
 
     # -- the protocol of a probe
 
+    @property
+    def moves_are_recorded(self) -> bool:
+        """Whether there is nothing to ask for after each test."""
+        return not self._values
+
     def unavailable(self) -> str | None:
         return None
 
