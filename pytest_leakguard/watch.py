@@ -208,6 +208,18 @@ class Watch:
         while self._undo:
             self._undo.pop()()
 
+    def _join_same(self, suspects: list[Suspect]) -> None:
+        """An object that is watched by its class may be the resource itself: a connection, a socket."""
+        watched = {self.objects.identity(s.item[1]): s for s in suspects if s.item[0] == "object"}
+        for suspect in suspects if watched else ():
+            kind, key = suspect.item
+            identity = self.connections.identity(key) if kind == "sqlite" else id(suspect.live)
+            whole = watched.get(identity) if kind != "object" else None
+            if whole is not None and suspect.mark is None:
+                suspect.mark = whole.mark
+            elif whole is not None:
+                whole.mark = suspect.mark
+
     def _join_attached(self, suspects: list[Suspect]) -> None:
         """ATTACH opens a database inside sqlite and raises no event: it goes with the connection made last."""
         latest = next((r for r in reversed(self.recorder.records) if r.event == CONNECT), None)
@@ -334,7 +346,7 @@ class Watch:
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
                 suspect.weak = _weak(suspect.live)
-            _join_same(suspects)
+            self._join_same(suspects)
             _join_event_loops(suspects)
             _join_pipes(suspects)
             _join_copies(suspects)
@@ -346,6 +358,7 @@ class Watch:
         with self.recorder.silence():
             matcher = self.matcher()
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
+            self._join_same(suspects)
             _join_event_loops(suspects)
             self._join_attached(suspects)
         return suspects
@@ -455,6 +468,11 @@ class Watch:
             return holders.popen_of(key[0])
         return obj
 
+    def keep_sight(self, suspect: Suspect) -> None:
+        """Before its probe forgets a suspect that is told: who holds it is asked later."""
+        if suspect.weak is None and suspect.item[0] in ("task", "object"):
+            suspect.weak = _weak(self._live(suspect, {}))
+
     def may_end(self, item: Item) -> bool:
         """Whether a resource could go while this thread waits, as far as its kind tells."""
         kind, key = item
@@ -509,18 +527,6 @@ def _mark(record: Record | None) -> Key:
         if frames.region(code.co_filename) != "stdlib":
             return (code.co_filename, code.co_name, lasti, len(record.stack) - index)
     return None
-
-
-def _join_same(suspects: list[Suspect]) -> None:
-    """An object that is watched by its class may be the resource itself: a connection, a socket, a map."""
-    watched = {id(suspect.live): suspect for suspect in suspects if suspect.item[0] == "object"}
-    for suspect in suspects:
-        whole = watched.get(id(suspect.live)) if suspect.live is not None else None
-        if whole is not None and suspect is not whole:
-            if suspect.mark is None:
-                suspect.mark = whole.mark
-            else:
-                whole.mark = suspect.mark
 
 
 def _join_pipes(suspects: list[Suspect]) -> None:

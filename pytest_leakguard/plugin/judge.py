@@ -331,6 +331,7 @@ class Judge:
                 verdict = "leaked"
                 self._know(*item)  # blamed once: it is known from now on
                 self.blamed[item] = suspect
+                watch.keep_sight(suspect)
                 if item[0] == "thread":
                     self._told_threads.add(item)
             elif settled.looks == 1 or not self.late:

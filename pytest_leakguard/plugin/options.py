@@ -218,7 +218,7 @@ def item_settings(
     where = f"@pytest.mark.no_leaks on {item.nodeid}"
     markers = [mark for _, mark in item.iter_markers_with_node("no_leaks")]
     for mark in markers:
-        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "grace", "track", "repeat", "faults"), where)
+        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "faults", "grace", "repeat", "track"), where)
         for line in _strings(mark.kwargs.get("allow", ()), "allow", where):
             rules += rules_of([line], known, where)
         track += demands(_strings(mark.kwargs.get("track", ()), "track", where), where)

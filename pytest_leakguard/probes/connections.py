@@ -89,6 +89,11 @@ class ConnectionProbe:
         connection = self._connections.get(cast(int, key))
         return None if connection is None else connection.record
 
+    def identity(self, key: Key) -> int:
+        """The id of an open connection, -1 for one that is not known."""
+        connection = self._connections.get(cast(int, key))
+        return -1 if connection is None else connection.identity
+
     def live(self, key: Key) -> object | None:
         """The connection itself, for the search of what may close it."""
         connection = self._connections.get(cast(int, key))

@@ -231,6 +231,11 @@ class ObjectProbe:
         self._names = {key: name for key, name in self._names.items() if key in now}
         return frozenset(heirs)
 
+    def identity(self, key: Key) -> int:
+        """The id of a watched object."""
+        entry = self._entries.get(cast(int, key))
+        return 0 if entry is None else entry.identity
+
     def live(self, key: Key) -> object | None:
         """The object itself, for the search of its holder only."""
         entry = self._entries.get(cast(int, key))

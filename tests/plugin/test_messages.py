@@ -110,7 +110,7 @@ def test_only_once(ran=[]):
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
 PRINTED = {
     "header": [
-        r"leakguard: fd, lantern, object, process, socket, task, temp, thread, unclosed; "
+        r"leakguard: fd, lantern, lock, mmap, object, process, socket, sqlite, task, temp, thread, unclosed; "
         r"every test; action fail, grace 1 s$",
         r"leakguard: dark is not watched: no lamp here$",
     ],
@@ -143,7 +143,7 @@ PRINTED = {
     "never-closed": [
         r"LEAK object  test_it.py::test_never_closed$",
         r"  what      test_it.Link was never closed: close\(\) not called, and it is gone$",
-        r"  acquired  call phase, test_it.py:64 in test_never_closed  \[wrap: Link\(\)\]$",
+        r"  acquired  call phase, test_it.py:\d+ in test_never_closed  \[wrap: Link\(\)\]$",
         r"  due       end of function scope; still not closed after teardown, 1 look in [\d.]+ s$",
         r"  fix       call close\(\) on every path, in a `finally` or at the end of a `with` block$",
     ],
@@ -174,7 +174,7 @@ PRINTED = {
         r"-+ leakguard: left behind after teardown of this failed test -+$",
         r"LEAK fd  test_it.py::test_failing$",
     ],
-    "allowed": [r"leakguard: 12 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
+    "allowed": [r"leakguard: 13 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
     "unused-allow": [
         r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
         r"@pytest.mark.allow_leaks on test_it.py::test_unused$",
@@ -182,7 +182,7 @@ PRINTED = {
     "probe-off": [r"leakguard: probe 'lantern' switched off: LookupError: the oil is out$"],
     "blind": [r"leakguard: blind for socket: a resource leaked on purpose was not seen$"],
     "closing-line": [
-        r"leakguard: 12 tests, 8 leaks, 1 in failed tests, 1 allowed, 1 late, "
+        r"leakguard: 13 tests, 9 leaks, 1 in failed tests, 1 allowed, 1 late, "
         r"peak [\d,]+ of [\d,]+ descriptors \(test_it.py::\w+\), \+\d+\.\d s$",
     ],
     "usage-error": [

@@ -122,7 +122,7 @@ def test_the_same_leak_gives_the_same_finding(alone, pytester):
         if not flag and "guard(" in WAYS[way][2]:
             # nothing of the plugin is awake, so there is no report
             found = []
-            pytester.runpytest("-p", "leakguard", "-p", "no:cacheprovider", arguments[1]).assert_outcomes(passed=7)
+            pytester.runpytest("-p", "leakguard", "-p", "no:cacheprovider", arguments[1]).assert_outcomes(passed=9)
         else:
             found = alone(*arguments, flag=flag).findings
         (pytester.path / "stray").rename(pytester.path / f"stray-{way}")

@@ -74,7 +74,10 @@ def test_a_leaky_twin_is_told_once_and_rightly(told, row):
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in LEAKY if row.kind not in ("temp", "unclosed")], ids=lambda row: row.name
+    # of shared memory that has only a name left nothing is held
+    "row",
+    [row for row in LEAKY if row.kind not in ("temp", "unclosed") and not row.name.startswith("shm_name")],
+    ids=lambda row: row.name,
 )  # fmt: skip
 def test_a_leaky_twin_tells_who_holds_it(told, row):
     """The list that each twin keeps its thing in, found at the end of whatever scope."""
