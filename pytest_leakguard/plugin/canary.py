@@ -51,8 +51,12 @@ def blind_kinds(watch: Watch, kinds: Collection[str]) -> dict[str, str]:
 
 def sees(watch: Watch, kind: str, leak: Callable[[Watch], Release]) -> bool:
     """Whether the probe of a kind sees what `leak` leaves behind."""
-    with watch.state.watching() if kind == "state" else nullcontext():
-        return _sees(watch, kind, leak)
+    try:
+        with watch.state.watching() if kind == "state" else nullcontext():
+            watch.roster.remark()  # what is watched decides who is asked
+            return _sees(watch, kind, leak)
+    finally:
+        watch.roster.remark()
 
 
 def _sees(watch: Watch, kind: str, leak: Callable[[Watch], Release]) -> bool:

@@ -339,10 +339,10 @@ EDGES: dict[Make, list[str]] = {
 
 
 def without_lines(words: tuple[str, ...] | str) -> list[str]:
-    """The chain with ``(test_holding.py:12)`` as ``(LINE)``."""
+    """The chain with ``(test_holding_search.py:12)`` as ``(LINE)``."""
     assert not isinstance(words, str), words
-    return [word.replace(word[word.find("(test_holding.py:") :].partition(")")[0], "(LINE")
-            if "(test_holding.py:" in word else word for word in words]  # fmt: skip
+    return [word.replace(word[word.find("(test_holding_search.py:") :].partition(")")[0], "(LINE")
+            if "(test_holding_search.py:" in word else word for word in words]  # fmt: skip
 
 
 def leak(make: Make) -> weakref.ref[Connection]:
