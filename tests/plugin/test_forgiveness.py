@@ -153,6 +153,13 @@ LIBRARIES = {
         kind="fd",
         needs="joblib",
     ),
+    "joblib's folder": Rule(
+        forgives="from joblib import _memmapping_reducer as joblib; "
+        "atexit.register(os.rmdir, joblib._get_temp_dir(f'leakguard-{os.getpid()}')[0])",
+        catches="os.mkdir(STRAY / 'joblib_memmapping_folder')",
+        kind="temp",
+        needs="joblib",
+    ),
 }
 
 HEAD = """
