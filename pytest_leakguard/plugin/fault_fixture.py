@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import shlex
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from pytest_leakguard.core.model import Finding
 from pytest_leakguard.errors import LeakError
 from pytest_leakguard.faults import errors
 from pytest_leakguard.faults.families import injectors_for
-from pytest_leakguard.faults.model import SweepResult
+from pytest_leakguard.faults.model import FaultFinding, SweepResult
 from pytest_leakguard.faults.observe import observed
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.faults.sweep import Budget, Sweep
@@ -26,6 +28,8 @@ from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
 
 if TYPE_CHECKING:
+    from pytest_leakguard.faults.cancel_each import Backend
+    from pytest_leakguard.faults.suspensions import AwaitFamily
     from pytest_leakguard.plugin.guard import Guard
 
 OPERATIONS = tuple(sorted(set(errors.WHAT.values())))
@@ -81,10 +85,69 @@ class LeakFaults:
         ).run()
         if result.stopped.startswith("without a fault"):
             raise AssertionError(f"leak_faults.sweep: {result.stopped}")
-        failing = [told(finding, item.nodeid, ()) for finding in result.findings if not finding.told]
+        self._raise(result.findings)
+        return result
+
+    def cancel_each(
+        self,
+        function: Callable[[], Awaitable[object]],
+        *,
+        backend: Backend = "asyncio",
+        families: Sequence[AwaitFamily] = ("cancel",),
+    ) -> SweepResult:
+        """Run a coroutine function once for each of its awaits, cancelled there, each time in a fresh loop.
+
+        Args:
+            function: called without arguments; what its coroutine leaves behind must be gone when that ends.
+            backend: ``asyncio``, ``trio``, or ``anyio`` for asyncio with anyio's level-triggered cancellation.
+            families: ``cancel``, and for asyncio ``timeout``.
+        Raises:
+            LeakError: something was left behind, or another oracle found something.
+            RuntimeError: called while a loop runs in this thread.
+            Whatever the coroutine raises when nothing is cancelled.
+        """
+        __tracebackhide__ = True
+        from pytest_leakguard.faults.cancel_each import cancel_each  # which needs asyncio
+
+        item = self._item
+        root = str(item.config.rootpath)
+        targets = Targets(root=root, given=self._guard.settings.faults.places)
+        leaks: dict[str, Finding] = {}
+        own = getattr(getattr(function, "__code__", None), "co_filename", "")  # also where that is a test file
+        result = cancel_each(
+            function,
+            backend=backend,
+            families=families,
+            is_target=lambda filename: filename == own or targets.is_target(filename),
+            root=root,
+            check=lambda: self._left(leaks),
+        )
+        self._raise(replace(finding, leak=leaks.get(finding.what)) for finding in result.findings)
+        return result
+
+    def _raise(self, findings: Iterable[FaultFinding]) -> None:
+        __tracebackhide__ = True
+        name = self._item.nodeid
+        # the test itself sweeps: to run it again is to repeat the trial
+        failing = [
+            replace(told(one, name, ()), repeat=f"pytest {shlex.quote(name)}") for one in findings if not one.told
+        ]
         if failing:
             raise LeakError(failing)
-        return result
+
+    @contextmanager
+    def _left(self, leaks: dict[str, Finding]) -> Iterator[list[str]]:
+        """A line for each resource that the block left behind; what is in an event loop is another's to tell."""
+        check = LeakCheck(self._guard, self._item)
+        block = block_of(check, *sorted(self._guard.settings_of(self._item).kinds - {"task", "object"}))
+        lines: list[str] = []
+        block.enter()
+        try:
+            yield lines
+        finally:
+            found = {f"{finding.kind}: {finding.what}": finding for finding in leave(block)}
+            leaks.update(found)
+            lines += found
 
 
 class Fault:
