@@ -61,7 +61,7 @@ def test_unclosed(tmp_path):
     open(tmp_path / "a.txt", "w")
 
 def test_late():
-    threading.Timer(0.05, int).start()
+    threading.Timer(0.3, int).start()
 
 def test_of_a_fixture(broker):
     pass

@@ -380,7 +380,7 @@ import pytest
 
 def linger(event, done=threading.Event()):
     event.wait()
-    done.wait(0.1)  # ends by itself, a little after its test
+    done.wait(0.5)  # ends by itself, a little after its test
 
 def test_late():
     event = threading.Event()
