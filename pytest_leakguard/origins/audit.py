@@ -143,6 +143,7 @@ class Recorder:
         self._thread_records: dict[int, Record] = {}
         self.waiting: list[Callable[[], object]] = []
         """Called once by `resolve`, at the latest when the next acquisition starts."""
+        self._listening: list[tuple[str, Callable[[Any], None]]] = []
         self._handlers: Handlers = {
             "open": self._on_open,
             "os.scandir": self._on_path,
@@ -163,10 +164,15 @@ class Recorder:
         }
 
     def listen(self, handlers: Handlers) -> None:
-        """Have more events handled, after whoever handles them already; they must not raise or keep anything."""
+        """Have more events handled, after whoever handles them already; they must not raise or keep anything.
+
+        Saying it twice is harmless: who watches again after a pause does.
+        """
         for event, handler in handlers.items():
-            earlier = self._handlers.get(event)
-            self._handlers[event] = handler if earlier is None else _both(earlier, handler)
+            if (event, handler) not in self._listening:
+                self._listening.append((event, handler))
+                earlier = self._handlers.get(event)
+                self._handlers[event] = handler if earlier is None else _both(earlier, handler)
 
     def note(self, event: str, frame: FrameType | None, detail: object = None) -> Record:
         """Record an acquisition for a handler that stands elsewhere."""

@@ -147,16 +147,22 @@ class Guard:
         if not self._on:
             return (yield)
         recorder = self.watch.recorder
-        if recorder.moves != self._moves:
-            # with the fixtures still up: the most that a test has open
-            self._note_peak(item, self.watch.table.count())
-            if recorder.has_questions:
-                recorder.resolve()
+        try:
+            if recorder.moves != self._moves:
+                # with the fixtures still up: the most that a test has open
+                self._note_peak(item, self.watch.table.count())
+                if recorder.has_questions:
+                    recorder.resolve()
+        except Exception as error:  # an error of ours is told, and the user's teardown runs all the same
+            self._failed_to_judge(item, error)
         try:
             return (yield)
         finally:
             # outside of all other wrappers, before the report is made
-            self._over(item)
+            try:
+                self._over(item)
+            except Exception as error:  # as above: what the teardown raised goes on
+                self._failed_to_judge(item, error)
 
     # -- hooks of wider fixtures ---------------------------------------------
 
@@ -328,6 +334,7 @@ class Guard:
         watch, judge = self.watch, self.judge
         self._brought = False
         if watch.recorder.moves == self._moves and not watch.ledger.has_ended and judge.is_still(thorough=True):
+            self._settle_marks()
             self._looked_at(item)
             return self.delivery.has_unsent
         self._close_nodes(item)
