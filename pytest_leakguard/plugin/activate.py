@@ -12,8 +12,9 @@ from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.summary import Presenter, Tally
-from pytest_leakguard.plugin.xdist import Worker, is_worker
+from pytest_leakguard.plugin.xdist import Worker, is_worker, worker_of
 from pytest_leakguard.watch import Watch
 
 GUARD_NAME = "leakguard-guard"
@@ -56,6 +57,8 @@ def activate(
     config.pluginmanager.register(guard, GUARD_NAME)
     if settings.faults.every_test or _asks_for_faults(items):
         _add_sweeper(config, guard, settings)
+    if settings.reports:
+        guard.sampler = Sampler(watch, worker_of(config))
     tally = Tally(guard)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_leakguard.faults.model import SweepResult
+from pytest_leakguard.plugin import fault_points
+from pytest_leakguard.plugin.fault_points import SweepRecord
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class SweepTotals:
     skipped: Counter[str] = field(default_factory=Counter)
     stopped: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    record: SweepRecord = field(default_factory=SweepRecord)
 
     def add(self, test: str, result: SweepResult) -> None:
         """Count one sweep."""
@@ -33,6 +35,7 @@ class SweepTotals:
         self.trials += len(result.trials)
         self.skipped.update(dict(result.skipped))
         self.seconds += result.seconds
+        self.record.add(test, result)
         if result.stopped:
             self.stopped.append(f"{test}: {result.stopped}")
 
@@ -46,10 +49,11 @@ class SweepTotals:
             "stopped": list(self.stopped),
             "seconds": round(self.seconds, 6),
             "seeds": [self.seed],
+            **self.record.data(),
         }
 
 
-def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """The sum of several; empty when nothing was swept."""
     if not parts:
         return {}
@@ -66,4 +70,5 @@ def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "stopped": [line for part in parts for line in part["stopped"]],
         "seconds": sum(part["seconds"] for part in parts),
         "seeds": sorted({seed for part in parts for seed in part["seeds"]}),
+        **fault_points.merged(parts),
     }

@@ -30,6 +30,7 @@ from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
 from pytest_leakguard.plugin.reports import Reports
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.watch import Item, Watch
@@ -93,6 +94,8 @@ class Guard:
         self.errors: list[str] = []
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.sampler: Sampler | None = None
+        """Keeps the timeline, when a report is asked for."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -269,6 +272,8 @@ class Guard:
         """After the last teardown: put-off verdicts that no later test could bring, and unsent ones."""
         if not self.watch.is_own_process():
             return []
+        if self.sampler is not None:
+            self.sampler.sample(self.statistics.tests, at_any_rate=True)
         told = dict(self.delivery.take_unsent())
         if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
             test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
@@ -290,6 +295,8 @@ class Guard:
             self._looked_at(item)
             if not self.statistics.peak:
                 self._note_peak(item, watch.table.count())
+                if self.sampler is not None:
+                    self.sampler.sample(0)
         if self._sees_unclosed:
             watch.unclosed.watch(fresh=self._has_fresh_filters)
         watch.ledger.begin_test(item.nodeid)
@@ -328,6 +335,8 @@ class Guard:
             self._failed_to_judge(item, error)
             return False
         finally:
+            if self.sampler is not None:
+                self.sampler.sample(self.statistics.tests)
             self.statistics.seconds += _real.perf_counter() - start
 
     def _needs_to_judge(self, item: pytest.Item) -> bool:
@@ -392,6 +401,8 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
+        if self.sampler is not None:
+            self.sampler.mark(findings)
         if self.settings.restore_state:
             put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:

@@ -6,17 +6,20 @@ import platform
 import sys
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_leakguard import __version__
+from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
+from pytest_leakguard.plugin import writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.report import fault_lines, jsonfile, text
+from pytest_leakguard.report import fault_lines, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
+from pytest_leakguard.report.excerpts import excerpts
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -54,6 +57,7 @@ class Tally:
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
+            "timelines": guard.sampler.data() if guard.sampler is not None else [],
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -81,6 +85,7 @@ class Tally:
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
+            "timelines": [timeline for part in parts for timeline in part["timelines"]],
         }
 
 
@@ -119,6 +124,8 @@ class Presenter:
         self.findings: list[Finding] = []
         self.apart: list[Finding] = []
         self._awake = False
+        self._started = _real.clock()
+        self._printed: list[str] = []
 
     def wake(self) -> None:
         """There is something to tell: from now on each report is looked at."""
@@ -242,6 +249,9 @@ class Presenter:
             terminal.write_line(f"leakguard: {text.printable(error)}", red=True)
         for kind, why in total["blind"].items():
             terminal.write_line(f"leakguard: blind for {kind}: {why}", red=True)
+        for printed in self._printed:
+            terminal.ensure_newline()
+            terminal.write(printed)
         terminal.write_line(self._closing_line(total))
 
     def _closing_line(self, total: dict[str, Any]) -> str:
@@ -257,16 +267,13 @@ class Presenter:
         return text.printable(f"leakguard: {', '.join(words)}, {peak}{where}, +{total['seconds']:.1f} s")
 
     def _write_files(self) -> None:
-        for form, file in self.settings.reports:
-            if form == "json":
-                try:
-                    jsonfile.write(str(self.config.invocation_params.dir / file), self.report())
-                except OSError as error:
-                    self.guard.errors.append(f"report {file!r} not written: {error}")
+        folder = str(self.config.invocation_params.dir)
+        self._printed = writing.write_all(self.settings.reports, self.report, folder, self.guard.errors)
 
     def report(self) -> dict[str, Any]:
         """The whole report as plain data."""
         total, counted = self.tally.total(), _counts(self.findings)
+        root = str(self.config.rootpath)
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -274,6 +281,11 @@ class Presenter:
             "python": platform.python_version(),
             "pytest": pytest.__version__,
             "platform": sys.platform,
+            "session": {
+                "started": datetime.fromtimestamp(self._started, timezone.utc).isoformat(timespec="seconds"),
+                "seconds": round(_real.clock() - self._started, 3),
+                "folder": writing.folder_in_repository(root),
+            },
             "probes": {
                 state.kind: {
                     "active": state.active and state.kind in self.guard.kinds,
@@ -295,6 +307,8 @@ class Presenter:
                 "overhead_seconds": round(total["seconds"], 6),
             },
             "findings": [to_dict(finding) for finding in self.findings],
+            "excerpts": excerpts(self.findings, root),
+            "timelines": total["timelines"],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
             "faults": total["faults"],
             "blind": total["blind"],

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.report import holding
+from pytest_leakguard.report.plain import clipped
+from pytest_leakguard.report.plain import printable as printable
 
 _LABEL_WIDTH = 10
-
-
-def printable(text: str) -> str:
-    """Text that can't move the cursor, change colours or break the encoding of the output."""
-    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def headline(finding: Finding) -> str:
@@ -28,7 +24,7 @@ def headline(finding: Finding) -> str:
     else:
         name = f"{owner.name}, {owner.where}" if owner.where else owner.name
     times = f"  x{finding.count}" if finding.count > 1 else ""
-    return printable(f"{word} {finding.kind}  {name}{times}")
+    return f"{printable(f'{word} {finding.kind}')}  {clipped(name)}{times}"
 
 
 def acquired(finding: Finding) -> str:
@@ -64,7 +60,7 @@ def lines(finding: Finding) -> list[str]:
     ]
     return [
         headline(finding),
-        *(f"  {label:<{_LABEL_WIDTH}}{printable(value)}" for label, value in rows if value),
+        *(f"  {label:<{_LABEL_WIDTH}}{clipped(value)}" for label, value in rows if value),
     ]
 
 

@@ -1,0 +1,98 @@
+"""The findings of a report, grouped: one group for each fingerprint, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_leakguard.core.model import Finding
+from pytest_leakguard.report.data import from_dict
+
+LEAKS = ("fails", "warned")
+"""Dispositions that count as leaks."""
+
+_ORDER = (*LEAKS, "note", "told", "late", "allowed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """All findings with one fingerprint.
+
+    Attributes:
+        findings: in the order of the report, those with the worst disposition first; at least one.
+    """
+
+    fingerprint: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """The one that stands for the others."""
+        return self.findings[0]
+
+    @property
+    def disposition(self) -> str:
+        """The worst of its findings."""
+        return self.first.disposition
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether it counts as one."""
+        return self.disposition in LEAKS
+
+    @property
+    def count(self) -> int:
+        """Resources, not findings."""
+        return sum(finding.count for finding in self.findings)
+
+    @property
+    def tests(self) -> list[str]:
+        """The ids of its tests, each once, in the order of the report."""
+        return list(dict.fromkeys(finding.test for finding in self.findings if finding.test))
+
+
+def grouped(findings: Iterable[Finding]) -> list[Group]:
+    """One group for each fingerprint; leaks first, then what many tests show."""
+    by_fingerprint: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_fingerprint.setdefault(finding.fingerprint, []).append(finding)
+    groups = [
+        Group(fingerprint=fingerprint, findings=tuple(sorted(members, key=lambda one: _rank(one.disposition))))
+        for fingerprint, members in by_fingerprint.items()
+    ]
+    return sorted(groups, key=lambda group: (_rank(group.disposition), -group.count))
+
+
+def groups_of(report: dict[str, Any]) -> list[Group]:
+    """The groups of a whole report."""
+    return grouped(from_dict(finding) for finding in report["findings"])
+
+
+def leaks_of(groups: Sequence[Group]) -> list[Group]:
+    """Those that count as leaks."""
+    return [group for group in groups if group.is_leak]
+
+
+def owner_in_words(finding: Finding) -> str:
+    """Who has to release it, in a few words."""
+    owner = finding.owner
+    if owner.kind == "fixture":
+        called = owner.name if owner.xunit else f"fixture {owner.name!r}"
+        return f"{called} ({owner.scope} scope)"
+    if owner.kind == "node":
+        return f"set-up of {owner.name} ({owner.scope} scope)"
+    return owner.name or "nobody"
+
+
+def place(finding: Finding) -> str:
+    """``app/loader.py:42 in load``, or an empty text where the origin is not known."""
+    origin = finding.origin
+    if origin.file is None:
+        return ""
+    line = f":{origin.line}" if origin.line else ""
+    return f"{origin.file}{line}" + (f" in {origin.function}" if origin.function else "")
+
+
+def _rank(disposition: str) -> int:
+    return _ORDER.index(disposition) if disposition in _ORDER else len(LEAKS)
