@@ -130,6 +130,7 @@ class Finding:
         point: id of the fault point whose failure led to it; empty without a fault.
         fault: what was injected there, in words.
         repeat: the command that repeats that one trial.
+        patch: a unified diff that ends the leak, where the source leaves no doubt about it.
     """
 
     kind: str
@@ -151,3 +152,4 @@ class Finding:
     point: str = ""
     fault: str = ""
     repeat: str = ""
+    patch: str = ""

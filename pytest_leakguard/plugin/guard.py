@@ -279,7 +279,10 @@ class Guard:
             test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
             with self.watch.collecting(None, lambda: None):
                 judged = self.judge.end(test)
-            for name, findings in by_test(self.delivery.findings(judged)).items():
+            last = self.delivery.findings(judged)
+            if self.sampler is not None:
+                self.sampler.mark(last)
+            for name, findings in by_test(last).items():
                 told.setdefault(name, []).extend(findings)
         self.holding.draw()
         return list(told.items())

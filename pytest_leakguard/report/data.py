@@ -52,6 +52,7 @@ def to_dict(finding: Finding) -> dict[str, Any]:
         "point": finding.point,
         "fault": finding.fault,
         "repeat": finding.repeat,
+        "patch": finding.patch,
     }
 
 
@@ -88,4 +89,5 @@ def from_dict(data: dict[str, Any]) -> Finding:
         point=data["point"],
         fault=data["fault"],
         repeat=data["repeat"],
+        patch=data.get("patch", ""),  # reports of 0.1.0's first days have none
     )

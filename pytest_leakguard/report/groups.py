@@ -1,4 +1,4 @@
-"""The findings of a report, grouped: one group for each fingerprint, the worst first."""
+"""The findings of a report, grouped by fingerprint, the worst first."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ORDER = (*LEAKS, "note", "told", "late", "allowed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """All findings with one fingerprint.
+    """All findings with one fingerprint and one disposition.
 
     Attributes:
-        findings: in the order of the report, those with the worst disposition first; at least one.
+        findings: in the order of the report; at least one.
     """
 
     fingerprint: str
@@ -33,7 +33,7 @@ class Group:
 
     @property
     def disposition(self) -> str:
-        """The worst of its findings."""
+        """What becomes of its findings."""
         return self.first.disposition
 
     @property
@@ -53,15 +53,13 @@ class Group:
 
 
 def grouped(findings: Iterable[Finding]) -> list[Group]:
-    """One group for each fingerprint; leaks first, then what many tests show."""
-    by_fingerprint: dict[str, list[Finding]] = {}
+    """One group for each fingerprint and disposition; leaks first, then what many tests show."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        by_fingerprint.setdefault(finding.fingerprint, []).append(finding)
-    groups = [
-        Group(fingerprint=fingerprint, findings=tuple(sorted(members, key=lambda one: _rank(one.disposition))))
-        for fingerprint, members in by_fingerprint.items()
-    ]
-    return sorted(groups, key=lambda group: (_rank(group.disposition), -group.count))
+        # where one test may leak what another may not, both are told
+        groups.setdefault((finding.fingerprint, finding.disposition), []).append(finding)
+    made = [Group(fingerprint=fingerprint, findings=tuple(members)) for (fingerprint, _), members in groups.items()]
+    return sorted(made, key=lambda group: (_rank(group.disposition), -group.count))
 
 
 def groups_of(report: dict[str, Any]) -> list[Group]:

@@ -27,6 +27,11 @@ def clipped(text: str, most: int = MOST) -> str:
     return f"{printable(text[: most - end])} [... {left_out:,} characters ...] {printable(text[-end:])}"
 
 
+def code_line(text: str, most: int = MOST) -> str:
+    """A line of source: as `clipped`, but tabs stay."""
+    return "\t".join(clipped(part, most) for part in text.split("\t"))
+
+
 def counted(number: int, noun: str) -> str:
     """``1 leak``, ``1,204 leaks``."""
     return f"{number:,} {noun}{'s' if number != 1 else ''}"
