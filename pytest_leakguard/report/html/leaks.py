@@ -12,8 +12,8 @@ from pytest_leakguard.report.groups import Group, owner_in_words, place
 from pytest_leakguard.report.html.markup import code, facts, row, shown
 from pytest_leakguard.report.plain import counted
 
-FULL_ENTRIES = 1000
-"""So many have their source lines and their tests; the others are short, for a page that opens at once."""
+FULL_ENTRIES = 500
+"""So many can be opened; the others are two lines each, for a page that a browser has at once."""
 
 MOST_ENTRIES = 10_000
 _MOST_TESTS = 40
@@ -29,12 +29,15 @@ def section(groups: Sequence[Group], excerpts: dict[str, Any]) -> str:
     if not groups:
         return '<h2 id="leaks">Leaks</h2><div class="card none">Nothing was left behind.</div>'
     entries = "\n".join(
-        _entry(group, excerpts, is_full=number < FULL_ENTRIES) for number, group in enumerate(groups[:MOST_ENTRIES])
+        _entry(group, excerpts) if number < FULL_ENTRIES else _short_entry(group)
+        for number, group in enumerate(groups[:MOST_ENTRIES])
     )
+    in_short = len(groups) - FULL_ENTRIES
+    hint = f"<p class=run>{counted(in_short, 'fingerprint')} at the end in short: the JSON report has them in full.</p>"
     left = len(groups) - MOST_ENTRIES
     more = f'<p class="none">{counted(left, "more fingerprint")}: see the JSON report.</p>' if left > 0 else ""
     return (
-        f'<h2 id="leaks">Leaks by fingerprint</h2>{_tools(groups)}'
+        f'<h2 id="leaks">Leaks by fingerprint</h2>{hint if in_short > 0 else ""}{_tools(groups)}'
         f'<div id="list">{entries}</div>{more}<div id="none" class="card none" hidden>Nothing fits.</div>'
     )
 
@@ -46,7 +49,7 @@ def _tools(groups: Sequence[Group]) -> str:
     return (
         '<div class="tools" role="search" data-script hidden>'
         '<label class="hidden-text" for="search">Search in the leaks</label>'
-        '<input id="search" type="search" placeholder="Search: file, test, fixture, words &hellip; ( / )" '
+        '<input id="search" type="search" placeholder="Search: file, test, words &hellip;" '
         'autocomplete="off" spellcheck="false">'
         f'{chips}<output id="shown" for="search" aria-live="polite"></output></div>'
     )
@@ -68,21 +71,35 @@ def entry_id(group: Group) -> str:
     return f"leak-{hashlib.sha256(text).hexdigest()[:12]}"
 
 
-def _entry(group: Group, excerpts: dict[str, Any], *, is_full: bool) -> str:
+def _entry(group: Group, excerpts: dict[str, Any]) -> str:
+    first = group.first
+    return (
+        f'<details {_attributes(group, "leak card")} id="{entry_id(group)}"><summary>{_headline(group)}</summary>'
+        f'<div class="inside"><div>{_facts(group)}{_source(first, excerpts)}{_patch(first)}</div>'
+        f"<div>{_held(first)}{_tests(group)}</div></div></details>"
+    )
+
+
+def _short_entry(group: Group) -> str:
+    return f"<div {_attributes(group, 'leak short')}>{_headline(group)}</div>"
+
+
+def _attributes(group: Group, classes: str) -> str:
+    return (
+        f'class="{classes} {_class(group.disposition)}" data-kind="{shown(group.first.kind)}" '
+        f'data-state="{shown(group.disposition)}"'
+    )
+
+
+def _headline(group: Group) -> str:
     first = group.first
     times = f"&times;{group.count:,}" if group.count > 1 else ""
-    state = _STATES.get(group.disposition, group.disposition)
-    label = "" if group.is_leak else f"{shown(state, 40)} "
-    where = shown(place(first) or first.subject or first.kind, 240)
+    label = "" if group.is_leak else f"{shown(_STATES.get(group.disposition, group.disposition), 40)} "
     return (
-        f'<details class="leak card {_class(group.disposition)}" id="{entry_id(group)}" '
-        f'data-kind="{shown(first.kind)}" data-state="{shown(group.disposition)}">'
-        f'<summary><span class="kind">{shown(first.kind, 40)}</span><span class="where mono">{where}</span>'
-        f'<span class="times">{label}{times}</span>'
-        f'<span class="gist">{shown(first.what, 240)}</span>'
-        f'<span class="owner">{shown(owner_in_words(first), 160)}</span></summary>'
-        f'<div class="inside"><div>{_facts(group)}{_source(first, excerpts) if is_full else ""}{_patch(first)}</div>'
-        f"<div>{_held(first)}{_tests(group, _MOST_TESTS if is_full else 2)}</div></div></details>"
+        f'<span class="kind">{shown(first.kind, 40)}</span>'
+        f'<span class="where mono">{shown(place(first) or first.subject or first.kind, 240)}</span>'
+        f'<span class="times">{label}{times}</span><span class="gist">{shown(first.what, 240)}</span>'
+        f'<span class="owner">{shown(owner_in_words(first), 160)}</span>'
     )
 
 
@@ -133,8 +150,11 @@ def _source(finding: Finding, excerpts: dict[str, Any]) -> str:
 def _patch(finding: Finding) -> str:
     if not finding.patch:
         return ""
-    marks = {"+": "add", "-": "cut"}
-    lines = "".join(row(line, marks.get(line[:1], "")) for line in finding.patch.splitlines())
+    marks = {"+": "add", "-": "cut", "@": "file"}
+    lines = "".join(
+        row(line, "file" if number < 2 else marks.get(line[:1], ""))
+        for number, line in enumerate(finding.patch.splitlines())
+    )
     return (
         f"<h3>Patch</h3><div class=copyable><pre tabindex=0>{lines}</pre>"
         '<button type="button" data-copy data-script hidden>copy</button></div>'
@@ -150,16 +170,14 @@ def _held(finding: Finding) -> str:
     return f"<h3>Held by</h3><div>{shown(held.reason)}</div>" if held.reason else ""
 
 
-def _tests(group: Group, most: int) -> str:
+def _tests(group: Group) -> str:
     tests = group.tests
-    if not tests:
-        return ""
-    if len(tests) == 1:
-        return f"<h3>Test</h3>{code(tests[0])}"
+    if len(tests) < 2:
+        return f"<h3>Test</h3>{code(tests[0])}" if tests else ""
     ends = facts([("first", code(tests[0])), ("last", code(tests[-1]))])
     if len(tests) == 2:
         return f"<h3>Tests</h3>{ends}"
-    listed = "".join(f"<li>{code(test)}</li>" for test in tests[:most]) if most > 2 else ""
-    left = f"<li>and {len(tests) - most:,} more</li>" if listed and len(tests) > most else ""
+    listed = "".join(f"<li>{code(test)}</li>" for test in tests[:_MOST_TESTS])
+    left = f"<li>and {len(tests) - _MOST_TESTS:,} more</li>" if len(tests) > _MOST_TESTS else ""
     every = f"<details><summary>all {len(tests):,}</summary><ul class=tests>{listed}{left}</ul></details>"
-    return f"<h3>{len(tests):,} tests</h3>{ends}{every if listed else ''}"
+    return f"<h3>{len(tests):,} tests</h3>{ends}{every}"

@@ -12,7 +12,7 @@
 
   const input = document.getElementById("search");
   if (input) {
-    const leaks = find("details.leak").map((element) => ({ element, text: null }));
+    const leaks = find("#list > .leak").map((element) => ({ element, text: null }));
     const chips = find(".chip");
     const shown = document.getElementById("shown");
     const none = document.getElementById("none");

@@ -72,8 +72,8 @@ def _head(report: dict[str, Any], word: str, grade: str) -> str:
     return (
         '<a class="skip" href="#leaks">To the leaks</a><header><div class="top"><h1>Resource leaks</h1>'
         f'<span class="verdict {grade}">{shown(word)}</span><span class="space"></span>'
-        '<button type="button" id="theme" data-script hidden>light / dark</button></div>'
-        f'<p class="run wide">{" &middot; ".join(shown(fact, 60) for fact in facts)}</p></div></header>'
+        '<button type="button" id="theme" data-script hidden>light / dark</button>'
+        f'<p class="run">{" &middot; ".join(shown(fact, 60) for fact in facts)}</p></div></header>'
     )
 
 

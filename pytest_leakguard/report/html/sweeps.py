@@ -35,10 +35,10 @@ def section(faults: dict[str, Any]) -> str:
         f"{counted(sum(faults['points'].values()), 'point')} in {counted(faults['tests'], 'test')}, "
         f"{counted(faults['trials'], 'trial')}, {faults['seconds']:.1f} s"
     )
+    notes = f'<ul class="left">{skipped}{more}</ul>' if skipped or more else ""
     return (
         f'<h2 id="faults">Fault sweeps</h2><p class="run">{facts}; each point was made to fail in turn.</p>'
-        f'<div class="card scroll">{_matrix(sweeps)}</div>'
-        f"{f'<ul class=run>{skipped}{more}</ul>' if skipped or more else '<p></p>'}{''.join(entries)}"
+        f'<div class="card scroll">{_matrix(sweeps)}</div>{notes}<div class="space-above">{"".join(entries)}</div>'
     )
 
 
