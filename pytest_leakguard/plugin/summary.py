@@ -13,6 +13,7 @@ import pytest
 
 from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
+from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin import writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged
@@ -46,7 +47,7 @@ class Tally:
             "seconds": statistics.seconds,
             "errors": [
                 *guard.watch.roster.errors,
-                *guard.watch.recorder.failures(),
+                *hook.failures(),
                 *guard.errors,
                 *guard.delivery.errors,
                 *guard.holding.errors,
