@@ -58,7 +58,7 @@ def activate(
     if settings.faults.every_test or _asks_for_faults(items):
         _add_sweeper(config, guard, settings)
     if settings.reports:
-        guard.sampler = Sampler(watch, worker_of(config))
+        guard.sampler = Sampler(watch, guard.errors, worker_of(config))
     tally = Tally(guard)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")

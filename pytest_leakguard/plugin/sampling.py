@@ -23,12 +23,15 @@ class Sampler:
     """Keeps the timeline of this process.
 
     Args:
+        errors: told why the timeline ends early, if it does.
         worker: its id in a distributed run, else empty.
     """
 
-    def __init__(self, watch: Watch, worker: str = "") -> None:
+    def __init__(self, watch: Watch, errors: list[str], worker: str = "") -> None:
         self._watch = watch
+        self._errors = errors
         self._worker = worker
+        self._is_on = True
         self._start = _real.monotonic()
         self._page = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
         self._statm = bool(self._page) and os.path.exists(_STATM)
@@ -41,13 +44,13 @@ class Sampler:
             tests: that are over by now.
         """
         now = _real.monotonic() - self._start
-        if at_any_rate or self.timeline.is_due(now):
-            with self._watch.recorder.silence():
-                descriptors, threads = (
-                    self._watch.table.count(),
-                    _real.thread_count() + 1,
-                )  # the main one is not counted
-                self.timeline.add((now, tests, descriptors, threads, self._children(), self._memory()))
+        if self._is_on and (at_any_rate or self.timeline.is_due(now)):
+            try:
+                with self._watch.recorder.silence():
+                    self.timeline.add((now, tests, *self._read()))
+            except Exception as error:  # out of descriptors, say: the user's run goes on
+                self._is_on = False
+                self._errors.append(f"no more timeline: {type(error).__name__}: {error}")
 
     def mark(self, findings: Iterable[Finding]) -> None:
         """Findings are told now."""
@@ -61,6 +64,10 @@ class Sampler:
     def data(self) -> list[dict[str, Any]]:
         """The timeline, if there is anything in it."""
         return [self.timeline.data(self._worker)] if self.timeline.rows else []
+
+    def _read(self) -> tuple[int, int, int, int]:
+        threads = _real.thread_count() + 1  # the main one is not counted
+        return self._watch.table.count(), threads, self._children(), self._memory()
 
     def _children(self) -> int:
         probe = self._watch.roster.get("process")

@@ -288,17 +288,17 @@ BAD = [
         "leakguard_grace (ini file tox.ini): bad time 'soon'. Allowed: seconds, 0 or more, e.g. 0.5.",
     ),
     (
-        ["--leakguard-report=html:a.html"], "",
-        "--leakguard-report: bad report 'html:a.html'.\nAllowed: FORMAT:FILE; formats: json.",
+        ["--leakguard-report=pdf:a.pdf"], "",
+        "--leakguard-report: bad report 'pdf:a.pdf'.\nAllowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif.",
     ),
     (
         ["--leakguard-report=jsno:a"], "",
-        "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\nAllowed: FORMAT:FILE; formats: json.",
+        "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\nAllowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif.",
     ),
     (
         [], "leakguard_report =\n  json:a\n  a.json",
         "leakguard_report (ini file tox.ini): bad report 'a.json'; did you mean 'json'?\n"
-        "Allowed: FORMAT:FILE; formats: json.",
+        "Allowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif.",
     ),
     (
         ["--leakguard-graph=tox.ini"], "",
