@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
+from pytest_leakguard import differ
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m pytest_leakguard")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="leak one of each kind on purpose and say which are seen on this machine")
-    parser.parse_args(argv)
+    differ.add_command(commands)
+    given = parser.parse_args(argv)
+    if given.command == "diff":
+        return differ.main(given.old, given.new, given.format)
     from pytest_leakguard.doctor import main as doctor
 
     return doctor()

@@ -89,5 +89,5 @@ def from_dict(data: dict[str, Any]) -> Finding:
         point=data["point"],
         fault=data["fault"],
         repeat=data["repeat"],
-        patch=data.get("patch", ""),  # reports of 0.1.0's first days have none
+        patch=data["patch"],
     )

@@ -16,7 +16,12 @@ MOST_CHARACTERS = 900_000
 
 _VALUE_AT_MOST = 300
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&@$])")
-_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;"}
+_ENTITIES = {
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    "@": "&#64;<!-- -->",
+}  # GitHub finds names in text that hangs together
 
 
 def escaped(text: str, most: int = _VALUE_AT_MOST) -> str:
@@ -84,7 +89,8 @@ def _table(leaks: list[Group]) -> list[str]:
 
 def _details(group: Group, report: dict[str, Any]) -> list[str]:
     first = group.first
-    title = html.escape(f"{clipped(first.kind, 60)}: {clipped(first.what, 160)}")  # inside HTML no Markdown is read
+    kind, what = (html.escape(clipped(text, 160)) for text in (first.kind, first.what))
+    title = f"<code>{kind}</code> <code>{what}</code>"  # inside HTML no Markdown is read
     origin = first.origin
     acquired = (
         f"{code(place(first))} \\[{escaped(origin.how)}: {escaped(origin.event)}\\]"

@@ -271,6 +271,8 @@ def test_what_is_a_time_is_taken(value, number):
     assert options.seconds(value, "here") == number
 
 
+FORMATS_ALLOWED = "Allowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif."
+
 BAD = [
     (["--leakguard-action=explode"], "", "--leakguard-action: unknown action 'explode'.\nKnown: fail, report, warn."),
     (
@@ -289,11 +291,11 @@ BAD = [
     ),
     (
         ["--leakguard-report=pdf:a.pdf"], "",
-        "--leakguard-report: bad report 'pdf:a.pdf'.\nAllowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif.",
+        "--leakguard-report: bad report 'pdf:a.pdf'.\n" + FORMATS_ALLOWED,
     ),
     (
         ["--leakguard-report=jsno:a"], "",
-        "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\nAllowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif.",
+        "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\n" + FORMATS_ALLOWED,
     ),
     (
         [], "leakguard_report =\n  json:a\n  a.json",

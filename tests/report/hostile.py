@@ -14,7 +14,7 @@ NAMES = {
     "html": "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\"'><b>bold</b>&amp;",
     "ansi": "\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J\x9b5mblink",
     "newlines": "first\nsecond\r\nthird\u2028fourth\u2029::error file=x::injected\n\n# heading\n- item",
-    "surrogates": "low \udc80 high \ud800 pair \ud83d\ude00 end",
+    "surrogates": "low \udc80 high \ud800 both \ude00\ud83d end",
     "bidi": "\u202eesrever\u202c \u2066isolated\u2069 zero\u200bwidth",
     "long": "d/" * 5000 + "file.py",
     "markdown": "[a](javascript:alert(1)) `code` ``` | cell | ~~~ @everyone ![x](http://x.invalid/y.png) <!-- -->",
