@@ -18,6 +18,7 @@ from pytest_leakguard.plugin import writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.remedy.patch import with_patch
 from pytest_leakguard.report import fault_lines, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 from pytest_leakguard.report.excerpts import excerpts
@@ -175,7 +176,7 @@ class Presenter:
 
     def tell(self, report: pytest.TestReport, data: dict[str, Any]) -> None:
         """Show what a report carries on its own test."""
-        findings = [from_dict(finding) for finding in data["findings"]]
+        findings = self._read(data["findings"])
         self.show(report, findings)
         if data["failed_in_setup"]:
             # pytest shows the sections of a teardown below a failure, not below an error of the setup
@@ -190,7 +191,7 @@ class Presenter:
         """A verdict on a test whose own reports are out: a report of its own."""
         self.wake()
         path, line, domain = group["location"]
-        findings = [from_dict(finding) for finding in group["findings"]]
+        findings = self._read(group["findings"])
         report = pytest.TestReport(
             nodeid=group["test"], location=(path, line, domain), keywords={}, outcome="passed", longrepr=None,
             when="teardown",
@@ -201,6 +202,11 @@ class Presenter:
         self.apart += [finding for finding in findings if finding.disposition == "note"]
         if report.outcome == "failed" or STATUS in report.__dict__:
             self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _read(self, findings: list[dict[str, Any]]) -> list[Finding]:
+        """Findings as they were sent, each with its patch, where there is one."""
+        with self.guard.watch.recorder.silence():  # our own reading of the sources
+            return [with_patch(from_dict(finding), self.config.rootpath, self.guard.errors) for finding in findings]
 
     def show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Turn the findings into the outcome of a report."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.report import holding
-from pytest_leakguard.report.plain import clipped
+from pytest_leakguard.report.plain import clipped, code_line
 from pytest_leakguard.report.plain import printable as printable
 
 _LABEL_WIDTH = 10
+_PATCH_LINES_TOLD = 40
 
 
 def headline(finding: Finding) -> str:
@@ -61,7 +62,18 @@ def lines(finding: Finding) -> list[str]:
     return [
         headline(finding),
         *(f"  {label:<{_LABEL_WIDTH}}{clipped(value)}" for label, value in rows if value),
+        *_patch(finding),
     ]
+
+
+def _patch(finding: Finding) -> list[str]:
+    """The patch, from the left edge on so that it can be copied; a long one only named."""
+    rows = finding.patch.splitlines()
+    if not rows or finding.disposition in ("allowed", "late"):
+        return []
+    if len(rows) > _PATCH_LINES_TOLD:
+        return [f"  {'patch':<{_LABEL_WIDTH}}{len(rows)} lines, in the JSON and the HTML report"]
+    return [f"  {'patch':<{_LABEL_WIDTH}}for `git apply`:", *(code_line(row) for row in rows)]
 
 
 def message(findings: list[Finding]) -> str:
