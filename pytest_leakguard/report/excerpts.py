@@ -60,7 +60,7 @@ def source_lines(file: str, root: str) -> list[str]:
         try:
             if os.path.isfile(path) and os.path.getsize(path) <= _MOST_BYTES:
                 with tokenize.open(path) as stream:
-                    return stream.read().splitlines()
+                    return stream.read().split("\n")
         except (OSError, SyntaxError, ValueError):  # gone, not to be read, or no text in the encoding that it names
             continue
     return []

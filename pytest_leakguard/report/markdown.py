@@ -42,7 +42,7 @@ def code(text: str, most: int = _VALUE_AT_MOST, *, in_table: bool = False) -> st
 
 def block(text: str, language: str) -> list[str]:
     """Lines of code between fences that nothing in the text can close."""
-    lines = [clipped(line, 1000) for line in text.splitlines()]
+    lines = [clipped(line, 1000) for line in text.rstrip("\n").split("\n")]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
     return [f"{fence}{language}", *lines, fence]
 

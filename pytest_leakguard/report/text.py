@@ -68,8 +68,8 @@ def lines(finding: Finding) -> list[str]:
 
 def _patch(finding: Finding) -> list[str]:
     """The patch, from the left edge on so that it can be copied; a long one only named."""
-    rows = finding.patch.splitlines()
-    if not rows or finding.disposition in ("allowed", "late"):
+    rows = finding.patch.rstrip("\n").split("\n")
+    if not finding.patch or finding.disposition in ("allowed", "late"):
         return []
     if len(rows) > _PATCH_LINES_TOLD:
         return [f"  {'patch':<{_LABEL_WIDTH}}{len(rows)} lines, in the JSON and the HTML report"]

@@ -153,7 +153,7 @@ def _patch(finding: Finding) -> str:
     marks = {"+": "add", "-": "cut", "@": "file"}
     lines = "".join(
         row(line, "file" if number < 2 else marks.get(line[:1], ""))
-        for number, line in enumerate(finding.patch.splitlines())
+        for number, line in enumerate(finding.patch.rstrip("\n").split("\n"))
     )
     return (
         f"<h3>Patch</h3><div class=copyable><pre tabindex=0>{lines}</pre>"
