@@ -272,7 +272,7 @@ class Guard:
             return []
         told = dict(self.delivery.take_unsent())
         try:
-            if self.sampler is not None:
+            if self.sampler is not None and self.statistics.tests:
                 self.sampler.sample(self.statistics.tests, at_any_rate=True)
             if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
                 test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)

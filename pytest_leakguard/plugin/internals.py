@@ -194,3 +194,15 @@ class WiderFixturesHeld:
         """The teardown that was put off. Raises whatever the fixtures raise."""
         if self.let_go() and self._state is not None:
             self._state.teardown_exact(self._asked[0])  # the later ones were asked by trials
+
+
+def add_suite_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
+    """Put properties on the suite in JUnit XML, if it is written; pytest offers that to fixtures only."""
+    try:
+        from _pytest.junitxml import xml_key
+    except ImportError:
+        return
+    add = getattr(config.stash.get(xml_key, None), "add_global_property", None)
+    if add is not None:
+        for name, value in properties:
+            add(name, value)

@@ -14,14 +14,15 @@ import pytest
 from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.origins import hook
-from pytest_leakguard.plugin import writing
+from pytest_leakguard.plugin import internals, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.remedy.patch import with_patch
-from pytest_leakguard.report import fault_lines, text
+from pytest_leakguard.report import fault_lines, junit, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 from pytest_leakguard.report.excerpts import excerpts
+from pytest_leakguard.report.plain import clipped
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -153,6 +154,8 @@ class Presenter:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        limit = self.guard.watch.table.limit
+        internals.add_suite_properties(self.config, junit.suite_properties(self.tally.total(), limit))
         result = yield
         if not self.guard.watch.is_own_process():
             return result
@@ -226,7 +229,7 @@ class Presenter:
         if notes:
             report.sections.append(("leakguard: left behind after teardown of this failed test", text.message(notes)))
         for finding in (*failing, *notes):
-            report.user_properties.append(("leakguard", finding.fingerprint))
+            report.user_properties += junit.properties(finding)
 
     # -- summary -------------------------------------------------------------
 
@@ -251,11 +254,13 @@ class Presenter:
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
         for rule, source in total["unused"]:
-            terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)
+            terminal.write_line(
+                f"leakguard: allow rule {clipped(rule)!r} hides nothing any more: {clipped(source)}", yellow=True
+            )
         for error in total["errors"]:
-            terminal.write_line(f"leakguard: {text.printable(error)}", red=True)
+            terminal.write_line(f"leakguard: {clipped(error)}", red=True)
         for kind, why in total["blind"].items():
-            terminal.write_line(f"leakguard: blind for {kind}: {why}", red=True)
+            terminal.write_line(f"leakguard: blind for {clipped(kind)}: {clipped(why)}", red=True)
         for printed in self._printed:
             terminal.ensure_newline()
             terminal.write(printed)

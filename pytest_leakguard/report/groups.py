@@ -12,7 +12,7 @@ from pytest_leakguard.report.data import from_dict
 LEAKS = ("fails", "warned")
 """Dispositions that count as leaks."""
 
-_ORDER = (*LEAKS, "note", "told", "late", "allowed")
+_ORDER = (*LEAKS, "note", "once", "told", "late", "known", "allowed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

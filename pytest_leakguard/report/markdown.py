@@ -135,4 +135,10 @@ def _tail(report: dict[str, Any]) -> list[str]:
     return rows
 
 
-_EXTRA = (("notes", "in failed tests"), ("allowed", "allowed"), ("late", "late"))
+_EXTRA = (
+    ("notes", "in failed tests"),
+    ("known", "known"),
+    ("once", "not confirmed"),
+    ("allowed", "allowed"),
+    ("late", "late"),
+)

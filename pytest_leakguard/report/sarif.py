@@ -18,6 +18,7 @@ _LEVELS = {"fails": "error", "warned": "warning", "late": "note", "told": "note"
 _MOST_RESULTS = 25_000
 """What code scanning takes of one run."""
 _MOST_RELATED = 10
+_LET_PASS = {"allowed": "let pass by a rule", "known": "known: it stands in the baseline"}
 
 _RULES = {
     "fd": "File descriptor left open",
@@ -110,11 +111,10 @@ def _result(group: Group, index: int, report: dict[str, Any]) -> dict[str, Any]:
     related = _related(group, main, folder, excerpts)
     if related:
         result["relatedLocations"] = related
-    if group.disposition == "allowed":
-        reason = next((note for note in first.notes if note.startswith("allowed: ")), "allowed: by a rule")
-        result["suppressions"] = [
-            {"kind": "external", "justification": clipped(reason.removeprefix("allowed: "))},
-        ]
+    if group.disposition in _LET_PASS:
+        reasons = [note.removeprefix("allowed: ") for note in first.notes if note.startswith("allowed: ")]
+        reason = reasons[0] if reasons else _LET_PASS[group.disposition]
+        result["suppressions"] = [{"kind": "external", "justification": clipped(reason)}]
     return result
 
 

@@ -95,6 +95,15 @@ SWEEPS = {
     ],
 }  # fmt: skip
 
+CLEANUP = [
+    {"kind": kind, "path": "app/pair.py", "line": line, "qualname": "Pair.close", "what": what, "entered": 3,
+     "normal": normal, "error": error}
+    for kind, line, what, normal, error in (
+        ("with", 10, "open(name)", 2, 1), ("finally", 20, "", 3, 0), ("finally", 30, "", 0, 0),
+        ("except", 40, "OSError", 0, 1),
+    )
+]  # fmt: skip
+
 TIMELINE = {
     "worker": "",
     "columns": list(COLUMNS),
@@ -160,6 +169,7 @@ def everything() -> dict[str, Any]:
                 fault="with raised OSError (injected) at app/pair.py:40",
                 repeat="pytest tests/test_pair.py::test_pair --leakguard-fault=body:app/pair.py:use:with#1"),
         faults=SWEEPS,
+        cleanup=CLEANUP,
         unused_allows=[{"rule": "fd:*.csv", "source": "tox.ini"}],
         errors=["probe 'x' could not describe a resource"],
     )  # fmt: skip

@@ -71,6 +71,11 @@ def hostile() -> dict[str, Any]:
             "tests": 1, "points": dict.fromkeys(every, 1), "trials": 1, "skipped": dict.fromkeys(every, 1),
             "stopped": every, "seconds": 0.1, "seeds": [1], "sweeps": sweeps, "points_left_out": 0,
         },
+        cleanup=[
+            {**dict.fromkeys(("kind", "path", "qualname", "what"), name),
+             "line": 1, "entered": 1, "normal": 1, "error": 0}
+            for name in every
+        ],
         blind={name: name for name in every},
         errors=every,
         probes={name: {"active": True, "mechanism": name, "note": name} for name in every},

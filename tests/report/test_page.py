@@ -158,6 +158,22 @@ def test_the_sweeps_are_a_matrix_and_a_list_of_points(opened):
     assert "stopped: 2 trials did not end in time" in sweeps[1]
 
 
+def test_the_cleanup_ledger_is_a_table_and_three_lists(opened):
+    """What ran under an error, what only without one, what never; each path with its place and its counts."""
+    window = opened(documents.everything())
+    table = [[cell.strip() for cell in row.split("\t")] for row in texts(window, "#ledger tr")]
+    assert table == [
+        ["kind", "paths", "never ran", "only without an error", "under an error"],
+        ["with", "1", "", "", "1"],
+        ["finally", "2", "1", "1"],
+        ["except", "1", "", "", "1"],
+    ]
+    open_all(window)
+    never = next(text for text in texts(window, "details.plain") if text.startswith("never ran"))
+    assert "app/pair.py:30 in Pair.close" in never
+    assert "app/pair.py:20" not in never
+
+
 def test_a_clean_run_says_so(opened):
     """No leaks: green, no list, no tools."""
     window = opened(documents.document())

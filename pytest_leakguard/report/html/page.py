@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_leakguard.report.groups import Group, groups_of, leaks_of
-from pytest_leakguard.report.html import chart, leaks, sweeps
+from pytest_leakguard.report.html import chart, cleanup, leaks, sweeps
 from pytest_leakguard.report.html.markup import code, shown
 from pytest_leakguard.report.plain import counted
 
@@ -36,6 +36,7 @@ def render(report: dict[str, Any]) -> str:
         chart.section(report["timelines"]),
         leaks.section(groups, report["excerpts"]),
         sweeps.section(report["faults"]),
+        cleanup.section(report.get("cleanup", ())),
         _rules(report["unused_allows"]),
         _probes(report["probes"]),
         f"</main><footer class=top>Made by pytest-leakguard {shown(report['plugin_version'], 40)}.</footer>",
@@ -95,10 +96,12 @@ def _tiles(report: dict[str, Any], found: Sequence[Group]) -> str:
         (label, summary[name], grade, text)
         for label, name, grade, text in (
             ("In failed tests", "notes", "warn", "left by tests that failed by themselves"),
+            ("Known", "known", "", "in the baseline"),
+            ("Not confirmed", "once", "warn", "leaked once, and not when repeated"),
             ("Allowed", "allowed", "", "let pass by a rule"),
             ("Late", "late", "", "gone, but only within the grace"),
         )
-        if summary[name]
+        if summary.get(name)
     ]
     inside = "".join(
         f'<div class="tile {grade}"><dt>{label}</dt><dd>{number:,}<small>{text}</small></dd></div>'
