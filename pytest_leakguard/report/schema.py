@@ -83,7 +83,7 @@ def schema() -> dict[str, Any]:
             descriptor_limit=COUNT, peak_test=TEXT, overhead_seconds=NUMBER,
         ),
         findings=_list(_finding()),
-        excerpts=_map(_object(first=COUNT, lines=TEXTS)),
+        excerpts=_map(_object(first=COUNT, lines=TEXTS, inside=TRUTH)),
         timelines=_list(_timeline()),
         unused_allows=_list(_object(rule=TEXT, source=TEXT)),
         faults=_faults(),

@@ -52,10 +52,19 @@ UNKNOWN = replace(
 EXCERPTS = {
     "app/loader.py:42": {
         "first": 40,
+        "inside": True,
         "lines": ["", "def open_source(name):", "    stream = open(name)", "    return header(stream)", ""],
     },
-    "tests/conftest.py:21": {"first": 20, "lines": ["    broker = Broker()", "    broker.start()", "    yield broker"]},
-    "tests/conftest.py:18": {"first": 18, "lines": ["@pytest.fixture(scope='module')", "def broker():"]},
+    "tests/conftest.py:21": {
+        "first": 20,
+        "inside": True,
+        "lines": ["    broker = Broker()", "    broker.start()", "    yield broker"],
+    },
+    "tests/conftest.py:18": {
+        "first": 18,
+        "inside": True,
+        "lines": ["@pytest.fixture(scope='module')", "def broker():"],
+    },
 }
 
 SWEEPS = {

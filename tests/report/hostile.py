@@ -53,7 +53,7 @@ def hostile() -> dict[str, Any]:
         for name in every
         for disposition, kind in (("fails", "fd"), ("note", name), ("allowed", "temp"), ("told", "swallowed"))
     ]  # fmt: skip
-    excerpts = {f"{name}.py:3": {"first": 2, "lines": [name, name, name]} for name in every}
+    excerpts = {f"{name}.py:3": {"first": 2, "inside": True, "lines": [name, name, name]} for name in every}
     sweeps = [
         {
             "test": name,
