@@ -149,7 +149,7 @@ def test_moves(): moves()
 
 
 def test_garbage_of_a_test_that_was_not_looked_at_is_no_single_tests(pytester, alone):
-    """Nothing moved in the test that made it: told as between two tests, not on the one whose collection brought it up."""
+    """Nothing moved in the test that made it: told as between two tests, not on the one that was collected after."""
     pytester.makepyfile(test_a=CYCLES)
     own, older = sorted(alone().report["findings"], key=lambda finding: finding["owner"]["kind"], reverse=True)
     assert (own["kind"], own["owner"]["name"]) == ("unclosed", "test_a.py::test_makes_garbage_and_moves")
