@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
 
-from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES
+from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES, is_release
 from pytest_leakguard.faults.source import node_of
 
 
@@ -124,7 +124,7 @@ def _called(parts: Iterable[ast.AST]) -> str:
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "call")
             if isinstance(called, ast.Name) and name in PURE_BUILTINS:
                 continue
-            if name in RELEASES or name in BOOKKEEPING:
+            if is_release(name) or name in BOOKKEEPING:
                 return ""
             found = found or name
     return found

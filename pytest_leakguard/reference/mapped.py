@@ -87,7 +87,7 @@ class MappedFile:
             return self._map
         except BaseException as error:
             add_note(error, f"while mapping {str(self.path)!r}")
-            undo(error, f"closing {str(self.path)!r}", self._abandon)
+            undo(error, f"closing {str(self.path)!r}", self._close_and_unlink)
             raise
 
     def _open_file(self) -> IO[Any]:
@@ -103,11 +103,11 @@ class MappedFile:
         except FileNotFoundError as error:
             raise ValueError(f"file {str(self.path)!r} is missing; give a size to make it") from error
 
-    def _abandon(self) -> None:
+    def _close_and_unlink(self) -> None:
         path = str(self.path)
-        close_all((f"closing {path!r}", self.close), (f"removing {path!r}", self._remove_if_made))
+        close_all((f"closing {path!r}", self.close), (f"removing {path!r}", self._unlink_if_made))
 
-    def _remove_if_made(self) -> None:
+    def _unlink_if_made(self) -> None:
         if self._was_made:
             self.path.unlink(missing_ok=True)
             self._was_made = False

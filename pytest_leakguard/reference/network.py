@@ -209,13 +209,13 @@ class LoopbackServer:
             ReleaseTimeout: a thread did not end in time; all else is released.
         """
         close_all(
-            ("joining the accepting thread", self._end_acceptor),
+            ("joining the accepting thread", self._stop_accepting),
             ("closing the listening socket", self._close_listener),
             # no connection can come once the acceptor is joined, so they are ended after that
-            ("ending the connections", self._end_connections),
+            ("ending the connections", self._close_connections),
         )
 
-    def _end_acceptor(self) -> None:
+    def _stop_accepting(self) -> None:
         self._stopping.set()
         if self._listener is not None:
             try:
@@ -233,7 +233,7 @@ class LoopbackServer:
             self._listener.close()
             self._listener = None
 
-    def _end_connections(self) -> None:
+    def _close_connections(self) -> None:
         with self._lock:
             connections = dict(self._connections)
         ends = [

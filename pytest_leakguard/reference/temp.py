@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import tempfile
 import threading
 from functools import partial
@@ -230,12 +229,21 @@ def remove(path: Path) -> None:
         OSError: it could not be removed.
     """
     try:
-        if stat.S_ISDIR(path.lstat().st_mode):
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        os.unlink(path)
     except FileNotFoundError:
-        # gone already; or something else takes a folder apart at the same time, and then the rest is tried again
+        pass
+    except (IsADirectoryError, PermissionError):
+        # a folder, says Linux by the first and others by the second
+        if not os.path.isdir(path) or os.path.islink(path):
+            raise
+        _unlink_folder(path)
+
+
+def _unlink_folder(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        # something else takes it apart at the same time: then the rest is tried again
         if os.path.lexists(path):
             shutil.rmtree(path)
 

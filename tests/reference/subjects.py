@@ -83,6 +83,15 @@ class Line:
         await asyncio.sleep(0)
 
 
+def handed_over(make, *args):
+    """What takes over a file that is open; if it does not come to that, the file is ours to close."""
+    try:
+        return make(*args)
+    except BaseException:
+        args[0].close()
+        raise
+
+
 async def open_line():
     line = Line()
     try:
@@ -132,12 +141,12 @@ def make_subjects(folder: Path, address: tuple[str, int]) -> dict[str, Callable[
     def mapped_file():
         with MappedFile(folder / "map") as view:
             view[0] = 1
-        made = folder / "made"
+        made = MappedFile(folder / "made", 64)
+        made.open()[0] = 1
         try:
-            with MappedFile(made, 64) as view:
-                view[0] = 1
+            made.close()
         finally:
-            made.unlink(missing_ok=True)
+            made.path.unlink()
 
     def network_client():
         client = NetworkClient(*address)
@@ -236,20 +245,20 @@ def make_subjects(folder: Path, address: tuple[str, int]) -> dict[str, Callable[
             group["a"].read()
 
     def stream_writer():
-        with StreamWriter(open(source, "a", encoding="utf-8")) as out:
+        with handed_over(StreamWriter, open(source, "a", encoding="utf-8")) as out:
             out.write("")
 
     def stream_accumulator():
-        with StreamAccumulator(open(source, encoding="utf-8")) as stream:
+        with handed_over(StreamAccumulator, open(source, encoding="utf-8")) as stream:
             for _ in stream:
                 pass
 
     def accumulated():
-        with accumulate(open(source, encoding="utf-8")) as stream:
+        with handed_over(accumulate, open(source, encoding="utf-8")) as stream:
             assert len(list(stream)) == 2
 
     def measured():
-        with stream_metrics(open(source, encoding="utf-8"), lambda metrics: None) as stream:
+        with handed_over(stream_metrics, open(source, encoding="utf-8"), lambda metrics: None) as stream:
             assert len(list(stream)) == 2
 
     def timed():
