@@ -64,6 +64,7 @@ class Recorder:
         """Gives the descriptors that were there at the last look, as the fd probe names them."""
         self.has_new: Callable[[], bool] = lambda: True
         """Cheap: whether there may be descriptors that were not there at the last look."""
+        self._closed_until = 0
         self._closing: list[tuple[list[Record], Callable[[Record], object]]] = []
         self._opened: dict[str, Record] = {}
         self._lookups = 0
@@ -292,6 +293,8 @@ class Recorder:
         Without this, two places that open one path could not be told apart later.
         """
         if not self.has_new():
+            # no descriptor is there that was not known before: nor is any of the earlier opens
+            self._closed_until = self.count
             record.over = True
             return
         self._lookups += 1
@@ -304,7 +307,8 @@ class Recorder:
         for other in self.records:
             if other.detail == record.detail and other.fd >= 0 and not other.over and not other.spent:
                 # an earlier one whose number leads elsewhere by now is closed
-                if inode_of(other.fd) == wanted:
+                may_be_open = other.number > self._closed_until or other.pinned or other.blamed
+                if may_be_open and inode_of(other.fd) == wanted:
                     taken.add(other.fd)
                 else:
                     other.over = True

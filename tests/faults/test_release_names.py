@@ -15,7 +15,7 @@ from pytest_leakguard.faults.steps import call_injector, release_injector
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.reference import files
 
-MODULE = '''
+MODULE = """
 import asyncio
 import contextlib
 import io
@@ -28,8 +28,10 @@ class Connection(socket.socket): pass
 
 class Pair:
     def __init__(self, path):
-        self.first = open(path)
-        self.second = open(path)
+        with contextlib.ExitStack() as stack:
+            self.first = stack.enter_context(open(path))  # leaks
+            self.second = stack.enter_context(open(path))  # leaks
+            stack.pop_all()
     def flush(self): pass
     def wait_until_empty(self): pass
     def _close_first(self): self.first.close()
@@ -76,7 +78,7 @@ class Account:
 
 async def use():
     await Account().close()
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +123,7 @@ def test_what_fails_before_a_release_is_still_found(name, module, leak_faults):
     with pytest.raises(LeakError) as caught:
         leak_faults.sweep(lambda: getattr(module, name)(__file__), "call", targets=[module.__file__])
     lines = MODULE.splitlines()
-    assert {lines[finding.origin.line - 1].split()[0] for finding in caught.value.findings} == {
-        "self.first", "self.second"
-    }  # fmt: skip
+    assert all(lines[finding.origin.line - 1].endswith("# leaks") for finding in caught.value.findings)
 
 
 def test_a_constructor_is_that_of_the_class_that_has_it(module):

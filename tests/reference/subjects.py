@@ -182,7 +182,9 @@ def make_subjects(folder: Path, address: tuple[str, int]) -> dict[str, Callable[
                 connection.execute("select 1").fetchall()
 
     def use_pool(make):
-        with make(socket.socket, socket.socket.close, max_size=2, check=lambda made: True, reset=lambda made: None) as pool:
+        with make(
+            socket.socket, socket.socket.close, max_size=2, check=lambda made: True, reset=lambda made: None
+        ) as pool:
             with pool.checkout(), pool.checkout():
                 pass
             pool.release(pool.acquire())
