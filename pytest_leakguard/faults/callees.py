@@ -17,6 +17,7 @@ from pytest_leakguard.origins import frames
 _PURE_MODULES = words(
     """
     _abc _asyncio _collections _collections_abc _contextvars _functools _heapq _operator _random _thread _weakref
+    _weakrefset
     abc asyncio bisect collections contextlib contextvars copy dataclasses datetime enum functools gc genericpath
     heapq inspect itertools logging math ntpath operator posixpath random re string textwrap threading time
     traceback types typing warnings weakref string codecs keyword linecache numbers fnmatch
