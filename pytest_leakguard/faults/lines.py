@@ -38,10 +38,12 @@ def lines_of(code: CodeType) -> Lines:
     for _, end, line in code.co_lines():
         if line is not None:
             found.ends.setdefault(line, end)
-    if node.name not in RELEASES:
+    # a private `_close_listener` is a step of a release; a public `close_account` may be anything
+    releases = node.name in RELEASES or (node.name.startswith("_") and is_release(node.name))
+    if not releases:
         # an error in a release, before it has released: the release did not happen
         found.body.update(_bodies(node))
-    if isinstance(node, ast.FunctionDef) and node.name not in (*RELEASES, "__enter__"):
+    if isinstance(node, ast.FunctionDef) and not releases and node.name != "__enter__":
         found.interrupt.update(_interruptible(node.body))
     return found
 

@@ -37,7 +37,7 @@ class _Loan(Generic[T]):
     def __init__(self) -> None:
         # a list, so that None can be a resource too
         self.made: list[tuple[T, float]] = []
-        # each giving back puts itself down here before each of its steps; the first one ends the loan, others do nothing
+        # each giving back puts itself down here before each of its steps; only the first one ends the loan
         self.enders: list[object] = []
 
 

@@ -98,7 +98,7 @@ class TemporaryResourceManager:
             if not self._keep:
                 self._journal = Journal(self.folder, self.prefix)
                 self._journal.open()
-                _on_termination.add(self)
+                _on_termination.register(self)
             return self
         except BaseException as error:
             add_note(error, f"while opening TemporaryResourceManager {self.prefix!r} in {self.folder}")
@@ -166,21 +166,24 @@ class TemporaryResourceManager:
         close_all(
             *[(f"removing {name!r}", partial(self._remove, name)) for name in reversed(self._names) if not self._keep],
             (f"closing the journal of {self.prefix!r}", self._close_journal),
-            ("closing", self._closed),
+            ("closing", self._unregister),
         )
 
-    def _closed(self) -> None:
+    def _unregister(self) -> None:
         if self._keep:
             self._names.clear()
         if not self._names:
-            _on_termination.discard(self)
+            _on_termination.unregister(self)
 
     def _remove(self, name: str) -> None:
+        path = self.folder / name
         with self._lock:
-            remove(self.folder / name)
-            # another thread may close too
-            if name in self._names:
-                self._names.remove(name)
+            try:
+                remove(path)
+            finally:
+                # what is gone need not be tried again; and another thread may close too
+                if name in self._names and not os.path.lexists(path):
+                    self._names.remove(name)
 
     def _close_journal(self) -> None:
         if self._journal is not None:
@@ -256,7 +259,7 @@ class _OnTermination:
         self._is_installed = False
         self._is_registered = False
 
-    def add(self, manager: TemporaryResourceManager) -> None:
+    def register(self, manager: TemporaryResourceManager) -> None:
         self._managers.append(manager)
         if not self._is_registered:
             self._is_registered = True
@@ -267,7 +270,7 @@ class _OnTermination:
             signal.signal(signal.SIGTERM, self._terminated)
             self._is_installed = True
 
-    def discard(self, manager: TemporaryResourceManager) -> None:
+    def unregister(self, manager: TemporaryResourceManager) -> None:
         if manager in self._managers:
             self._managers.remove(manager)
         is_main = threading.current_thread() is threading.main_thread()

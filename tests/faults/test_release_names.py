@@ -11,7 +11,7 @@ import pytest
 
 from pytest_leakguard import LeakError
 from pytest_leakguard.faults.names import is_release
-from pytest_leakguard.faults.steps import call_injector, release_injector
+from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.reference import files
 
@@ -158,3 +158,41 @@ def test_the_bundled_managers_are_targets_when_they_are_named(tmp_path):
     assert Targets(root=str(tmp_path), given=(files.__file__,)).is_target(files.__file__)
     for given in ((), (str(package.parent),), (str(package.parent.parent),)):
         assert not Targets(root=str(package.parent.parent), given=given).is_target(files.__file__)
+
+
+BODIES = '''
+import threading
+
+class Door:
+    lock = threading.Lock()
+    def count(self): return 1
+    def _close_lock(self):
+        with self.lock:
+            self.count()
+    def close_account(self):
+        with self.lock:
+            self.count()
+    def _remove_duplicates(self):
+        with self.lock:
+            self.count()
+
+def use():
+    door = Door()
+    door._close_lock()
+    door.close_account()
+    door._remove_duplicates()
+'''
+
+
+@pytest.mark.parametrize("make_injector", [body_injector, interrupt_injector])
+def test_the_lines_of_a_private_release_are_left_alone(make_injector, tmp_path):
+    """An error there, before it has released, is that the release did not happen; any other function has its points."""
+    file = tmp_path / "bodies.py"
+    file.write_text(BODIES, "utf-8")
+    spec = importlib.util.spec_from_file_location("bodies", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with make_injector(targets_of(module)).count() as points:
+        module.use()
+    inside = {point.qualname.rpartition(".")[2] for point in points if point.what in ("with", "count")}
+    assert inside == {"close_account", "_remove_duplicates"}
