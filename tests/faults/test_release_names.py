@@ -160,7 +160,7 @@ def test_the_bundled_managers_are_targets_when_they_are_named(tmp_path):
         assert not Targets(root=str(package.parent.parent), given=given).is_target(files.__file__)
 
 
-BODIES = '''
+BODIES = """
 import threading
 
 class Door:
@@ -181,7 +181,7 @@ def use():
     door._close_lock()
     door.close_account()
     door._remove_duplicates()
-'''
+"""
 
 
 @pytest.mark.parametrize("make_injector", [body_injector, interrupt_injector])

@@ -60,6 +60,8 @@ def test_a_file_that_is_made_again_is_found_again(leak_check):
             old.unlink()
         with pytest.raises(LeakError) as caught, leak_check():
             make(lambda: None)
-        assert [(finding.kind, finding.origin.function.rpartition(".")[2]) for finding in caught.value.findings] == [("temp", "make")]
+        assert [(finding.kind, finding.origin.function.rpartition(".")[2]) for finding in caught.value.findings] == [
+            ("temp", "make")
+        ]
     finally:
         shutil.rmtree(folder)

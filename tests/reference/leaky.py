@@ -197,7 +197,7 @@ class LeakyResourceGroup:
 
 
 class LeakyAsyncResourceGroup:
-    """The same among coroutines."""
+    """Stops at the first release that fails, here of async ones."""
 
     def __init__(self, **managers: AbstractAsyncContextManager[Any]) -> None:
         self.managers = managers
@@ -275,7 +275,7 @@ def leaky_transaction(connection: Any, begin: str | None = None) -> Iterator[Any
 
 @asynccontextmanager
 async def leaky_async_transaction(connection: Any) -> AsyncIterator[Any]:
-    """The same among coroutines."""
+    """`except Exception` misses a cancellation."""
     try:
         yield connection
         await connection.commit()
@@ -443,7 +443,7 @@ def leaky_timer(report: Callable[[float], object]) -> Iterator[None]:
 
 @contextmanager
 def leaky_timed_block(name: str, logger: logging.Logger) -> Iterator[None]:
-    """The same for a log."""
+    """Nothing is logged on an error."""
     started = time.perf_counter()
     yield
     logger.info("%s took %.3f s", name, time.perf_counter() - started)
@@ -492,7 +492,7 @@ class LeakyWorkerThread:
 
 @contextmanager
 def leaky_managed_executor(make: Callable[..., Any], **options: Any) -> Iterator[Any]:
-    """The same for an executor."""
+    """The shutdown is skipped when the body raised."""
     executor = keep(make(**options), lambda executor: executor.shutdown(wait=True))  # leaks
     yield executor
     executor.shutdown(wait=True)
@@ -511,7 +511,7 @@ def leaky_held(lock: Any, timeout: float) -> Iterator[None]:
 
 @asynccontextmanager
 async def leaky_async_held(lock: asyncio.Lock, timeout: float) -> AsyncIterator[None]:
-    """The same for the locks of asyncio."""
+    """Releases a lock of asyncio that it never got."""
     try:
         await asyncio.wait_for(lock.acquire(), timeout)
         yield

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 from pytest_leakguard.faults.model import FAMILIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference-managers" / "verified.md"
-BEGIN, END = "<!-- sweeps: written by tests/reference/sweep_table.py -->\n", "<!-- end of sweeps -->"
+BEGIN, END = "<!-- the sweeps, as written by tests/reference/sweep_table.py -->\n", "<!-- end of sweeps -->"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ def read() -> Table:
     text = PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     lines = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
     families = tuple(lines[0][1:-2])
-    rows = {line[0]: {family: int(cell) for family, cell in zip(families, line[1:-2])} for line in lines[2:-1]}
+    rows = {
+        line[0]: {family: int(cell) for family, cell in zip(families, line[1:-2], strict=True)} for line in lines[2:-1]
+    }
     version = re.search(r"CPython (\d+\.\d+)", text)
     return Table(version[1] if version else "", families, rows)
 
