@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 from pytest_leakguard.faults.model import FAMILIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference-managers" / "verified.md"
-BEGIN, END = "<!-- the sweeps, as written by tests/reference/sweep_table.py -->\n", "<!-- end of sweeps -->"
+BEGIN, END = "## Points and findings\n\n", "\n## What the columns say"
 
 
 @dataclass(frozen=True)
