@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
 from pytest_leakguard.reference._unwind import Unwind, add_note, close_all, undo
 from pytest_leakguard.reference.errors import NotInUse, PoolClosed, PoolExhausted
@@ -50,7 +50,7 @@ class PoolCounts:
     max_size: int
 
 
-class ResourcePool(Generic[T]):
+class ResourcePool(ClosedOnExit, Generic[T]):
     """A pool: makes resources when needed, up to a number, and lends each to one user at a time.
 
     Acquires: a resource at a checkout, an idle one if there is one (the one used last comes first), else a new one.
@@ -334,16 +334,12 @@ class ResourcePool(Generic[T]):
     def _happened(self, what: Happening, seconds: float = 0.0, error: BaseException | None = None) -> None:
         """For statistics. Called without the lock; must not raise."""
 
+    @property
+    def _closing(self) -> str:
+        return f"closing {self.name!r}"
+
     def __enter__(self) -> Self:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"closing {self.name!r}", self.close)
 
     def __repr__(self) -> str:
         counts = self.counts

@@ -12,9 +12,10 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._journal import Journal, Orphan, orphans
 from pytest_leakguard.reference._unwind import add_note, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_leakguard.reference.temp")
 
 
-class TemporaryResourceManager:
+class TemporaryResourceManager(ClosedOnExit):
     """Temporary files and folders; by `with`, or by `open()` and `close()`; usable again.
 
     Acquires: a journal in the folder; then each file and folder, which is written down there before it is made.
@@ -213,16 +214,12 @@ class TemporaryResourceManager:
         orphan.path.unlink(missing_ok=True)
         return removed
 
+    @property
+    def _closing(self) -> str:
+        return f"removing what {self.prefix!r} made"
+
     def __enter__(self) -> Self:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"removing what {self.prefix!r} made", self.close)
 
 
 def remove(path: Path) -> None:
