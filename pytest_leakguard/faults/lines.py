@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
 
-from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES
+from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES, is_release
 from pytest_leakguard.faults.source import node_of
 
 
@@ -38,10 +38,12 @@ def lines_of(code: CodeType) -> Lines:
     for _, end, line in code.co_lines():
         if line is not None:
             found.ends.setdefault(line, end)
-    if node.name not in RELEASES:
+    # a private `_close_listener` is a step of a release; a public `close_account` may be anything
+    releases = node.name in RELEASES or (node.name.startswith("_") and is_release(node.name))
+    if not releases:
         # an error in a release, before it has released: the release did not happen
         found.body.update(_bodies(node))
-    if isinstance(node, ast.FunctionDef) and node.name not in (*RELEASES, "__enter__"):
+    if isinstance(node, ast.FunctionDef) and not releases and node.name != "__enter__":
         found.interrupt.update(_interruptible(node.body))
     return found
 
@@ -124,7 +126,7 @@ def _called(parts: Iterable[ast.AST]) -> str:
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "call")
             if isinstance(called, ast.Name) and name in PURE_BUILTINS:
                 continue
-            if name in RELEASES or name in BOOKKEEPING:
+            if is_release(name) or name in BOOKKEEPING:
                 return ""
             found = found or name
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import threading
 from collections.abc import Iterator
@@ -79,8 +80,8 @@ class _Driver:
         if event in ("c_call", "c_return"):
             caller, known = frame, callees.of_object(arg) if self._is_caller(frame) else None
         elif event in ("call", "return") and frame.f_back is not None and self._is_caller(frame.f_back):
-            if event == "call" and frame.f_code.co_flags & _RESUMABLE and frame.f_lasti > 2 * _HEAD:
-                return  # resumed, not called
+            if frame.f_code.co_flags & _RESUMABLE and not _is_first_or_last(event, frame):
+                return
             caller, known = frame.f_back, _of_frame(frame)
         else:
             return
@@ -99,6 +100,13 @@ class _Driver:
 
 _HEAD = 6
 """Instructions before the first line of a generator or coroutine, at most."""
+
+
+def _is_first_or_last(event: str, frame: FrameType) -> bool:
+    """Whether a generator or coroutine is called or has returned: it was neither resumed nor suspended."""
+    if event == "call":
+        return frame.f_lasti <= 2 * _HEAD
+    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == dis.opmap["RETURN_VALUE"]
 
 
 def _of_frame(frame: FrameType) -> callees.Callee | None:
