@@ -151,6 +151,7 @@ class Session:
         )
         if wanted is not None:
             self.seen.spawned = wanted.spawned
+            self.seen.comes_in(stepper.stepped)
         return wanted
 
     # -- delivery

@@ -40,6 +40,7 @@ class TrioSession(trio.abc.Instrument):
         self.seen.error = "Cancelled"
         self.seen.spawned = wanted.spawned
         self.seen.stack = place.stack
+        self.seen.comes_in(task.coro)
         trio.lowlevel.spawn_system_task(self._watch, main)
         scope = self.scope
         if scope is None and main.parent_nursery is not None:

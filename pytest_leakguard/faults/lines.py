@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import CodeType
 
 from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES
-from pytest_leakguard.faults.source import node_of
+from pytest_leakguard.faults.source import node_of, own_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,8 @@ def lines_of(code: CodeType) -> Lines:
     return found
 
 
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions and classes inside it."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            yield child
-            yield from _own(child)
-
-
 def _bodies(function: ast.AST) -> Iterator[tuple[int, str]]:
-    for node in _own(function):
+    for node in own_nodes(function):
         if isinstance(node, (ast.With, ast.AsyncWith)):
             first = node.body[0]
             header_ends = max(getattr(item.context_expr, "end_lineno", node.lineno) for item in node.items)
@@ -66,7 +58,7 @@ def _bodies(function: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _may_fail(statement: ast.stmt) -> bool:
-    nodes = (statement, *_own(statement))
+    nodes = (statement, *own_nodes(statement))
     if any(isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.Raise)) for node in nodes):
         return True
     return any(isinstance(node, ast.stmt) and _called(_header(node)) for node in nodes)
@@ -117,7 +109,7 @@ def _called(parts: Iterable[ast.AST]) -> str:
     """The first name called that is neither a release nor bookkeeping; nothing when any is one of those."""
     found = ""
     for part in parts:
-        for node in (part, *_own(part)):
+        for node in (part, *own_nodes(part)):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_leakguard.faults.cancel import AwaitInjector
 from pytest_leakguard.faults.cancel_judge import judge
-from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Injection, Injector, Mode
+from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Injection, Injector, Mode, Moment
 from pytest_leakguard.faults.suspensions import Observation
 from pytest_leakguard.faults.targets import Targets
 
@@ -55,6 +55,15 @@ class _Watched:
     inner: Injection
     without: Observation
     seen: Observation = field(default_factory=Observation)
+
+    @property
+    def moment(self) -> Moment | None:
+        """See `Injection`."""
+        return self.inner.moment
+
+    @moment.setter
+    def moment(self, moment: Moment | None) -> None:
+        self.inner.moment = moment
 
     @property
     def injected(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mo
 from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
 from pytest_leakguard.faults.points import MOST_OCCURRENCES
 from pytest_leakguard.faults.watching import Refused
+from pytest_leakguard.faults.witness import Witness
 
 SHORTEST_LIMIT_SECONDS = 5.0
 LIMIT_FACTOR = 20
@@ -48,7 +50,8 @@ class Sweep:
         injectors: one for each family; modes: what each point is tried with, where its family has it.
         only: the ids to try, all when empty.
         rank: smaller is tried earlier; equal ones are shuffled by `seed` when a budget is set.
-        progress: told after each trial: how many are done, how many there are.
+        progress: told after each point: how many are done, how many there are.
+        witness: makes one for a trial that found something and is looked at again; None: none is.
     """
 
     subject: Subject
@@ -60,9 +63,11 @@ class Sweep:
     strict: bool = False
     rank: Callable[[FaultPoint], int] = lambda point: 0
     progress: Callable[[int, int], object] = lambda done, of: None
+    witness: Callable[[], Witness] | None = None
     _skipped: Counter[str] = field(default_factory=Counter)
     _trials: list[Trial] = field(default_factory=list)
     _limit: float = SHORTEST_LIMIT_SECONDS
+    _causes: set[tuple[object, ...]] = field(default_factory=set)
 
     def run(self) -> SweepResult:
         """Count, then try each point; ends early only with a reason that is told."""
@@ -114,6 +119,7 @@ class Sweep:
                 hangs += trial.outcome == "hung"
                 if self._is_doubtful(trial) and not self._passes_again(trial):
                     return f"polluted: it does not pass any more after {trial.point.id}"
+                self._look_closely(injector, trial)
                 if hangs >= HANGS_BORNE:
                     self._skipped["after too many hangs"] += len(chosen) - number - 1
                     return f"{hangs} trials did not end in time"
@@ -149,6 +155,23 @@ class Sweep:
             )
             if outcome == "hung" or not injection.later:
                 return  # nothing that could fail again came after it, or it would hang again
+
+    def _look_closely(self, injector: Injector, trial: Trial) -> None:
+        """Run a trial that found something new once more, and add what a witness sees to what it found."""
+        new = {cause_of(finding) for finding in trial.findings if not finding.told} - self._causes
+        if not new or self.witness is None or trial.outcome == "hung":
+            return
+        self._causes |= new
+        witness = self.witness()
+        with contextlib.suppress(Refused), injector.inject(trial.point, trial.mode) as injection, witness.watching():
+            injection.moment = witness.moment
+            self.subject.run(self._limit)
+        self._trials[-1] = replace(
+            trial,
+            findings=tuple(
+                witness.explain(finding) if cause_of(finding) in new else finding for finding in trial.findings
+            ),
+        )
 
     def _passes_again(self, trial: Trial) -> bool:
         """Whether the run without a fault still does what it did before the sweep."""

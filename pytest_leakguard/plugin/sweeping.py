@@ -20,6 +20,7 @@ from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import FaultPoint
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets, is_test_name
+from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_options import FaultSettings
@@ -46,14 +47,12 @@ class Sweeper:
 
     # -- hooks ---------------------------------------------------------------
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self._test_files.update(str(item.path) for item in items)
-
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         if not self._families(item):
             return (yield)
+        if not self._test_files:
+            self._test_files = {str(one.path) for one in item.session.items}
         self._subject = ItemSubject(self._guard, item, self._targets.is_target)
         self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
         try:
@@ -111,6 +110,7 @@ class Sweeper:
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=self.totals.seed,
             strict=settings.strict,
+            witness=lambda: Witness(self._targets, subject.held),
         )
         try:
             result = sweep.run()

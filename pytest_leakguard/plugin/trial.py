@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 
 import pytest
 
 from pytest_leakguard.core.ledger import Context
-from pytest_leakguard.core.model import Finding, Owner
+from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.faults.observe import Observation, observed
 from pytest_leakguard.faults.oracles import Run
@@ -17,6 +18,7 @@ from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.judge import Test
 from pytest_leakguard.plugin.pools import abandoned_pools
+from pytest_leakguard.watch import Item, Suspect
 
 MOST_GRACE_SECONDS = 0.3
 """A sweep has many trials that leave the same thing behind, and each would wait the whole grace for it."""
@@ -38,11 +40,29 @@ class ItemSubject:
         self._item = item
         self._is_target = is_target
         self._abandoned: list[Case] = []
+        self._context = contextvars.copy_context()
         self.next = copy(item)
         """Not the item itself, so that its own fixtures are torn down, and only those."""
 
     def run(self, limit_seconds: float) -> Run:
-        """See `Subject`."""
+        """See `Subject`. What a trial leaves in context variables is for later trials to find, not for later tests."""
+        return self._context.run(self._run, limit_seconds)
+
+    def held(self) -> tuple[str, ...]:
+        """A line for each resource that the run under way has acquired and not released yet."""
+        guard, item = self._guard, self._item
+        watch = guard.watch
+        owner = Owner(kind="test", scope="function", name=item.nodeid)
+        otherwise = Acquisition(owner=owner, test=item.nodeid, phase=None, origin=Origin())
+        kinds = guard.settings_of(item).kinds
+        with watch.recorder.silence():
+            watch.recorder.resolve()
+            known = watch.items(guard.judge.known)
+            new = guard.judge.everything() - known
+            new = {item for item in new if item[0] in kinds and item[0] != "unclosed" and not _is_standard(item)}
+            return held_lines(watch.sketch(new, otherwise))
+
+    def _run(self, limit_seconds: float) -> Run:
         item = self._item
         sections = internals.report_sections(item)
         kept = len(sections), len(item.user_properties)
@@ -121,3 +141,20 @@ class ItemSubject:
         rules = [*own.rules, *guard.rules]
         found = judge(fold(watched, is_part), rules, normal="fails", used=guard.delivery.used_rules.add)
         return [finding for finding in found if finding.disposition == "fails"]
+
+
+def _is_standard(item: Item) -> bool:
+    """Whether it is the input, output or error stream: pytest puts its own files there for each phase."""
+    kind, key = item
+    return kind == "fd" and isinstance(key, tuple) and key[0] in (0, 1, 2)
+
+
+def held_lines(suspects: Iterable[Suspect]) -> tuple[str, ...]:
+    """Resources in words, each with the line where it was acquired; parts of one and the same thing once."""
+    lines: dict[object, str] = {}
+    for suspect in suspects:
+        origin = suspect.acquisition.origin
+        place = f", from {origin.file}:{origin.line} in {origin.function}" if origin.file is not None else ""
+        lines.setdefault(suspect.item if suspect.mark is None else suspect.mark, f"{suspect.resource.what}{place}")
+        suspect.live = None
+    return tuple(lines.values())
