@@ -22,6 +22,11 @@ Moment = Callable[[Iterable[FrameType]], object]
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
+STRICT_INTERRUPT = "interrupt=strict"
+"""Named as a family: ``interrupt``, also where no code could bear one; what comes of that is told, not failed."""
+STRICT = "strict-"
+"""Begins `FaultPoint.what` of such a point."""
+
 _ID = re.compile(r"(?P<family>\w+):(?P<path>.+):(?P<qualname>[^:]*):(?P<what>[^:#]+)#(?P<number>\d+)", re.DOTALL)
 
 
@@ -53,6 +58,11 @@ class FaultPoint:
         """``FAMILY:PATH:QUALNAME:WHAT#N``"""
         return f"{self.family}:{self.path}:{self.qualname}:{self.what}#{self.occurrence}"
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether no code could bear a fault there."""
+        return self.what.startswith(STRICT)
+
     @classmethod
     def parse(cls, text: str) -> FaultPoint:
         """Read an id; the line is not known. Raises BadPoint."""
@@ -66,6 +76,11 @@ class FaultPoint:
             family=cast(Family, match["family"]), path=match["path"], qualname=match["qualname"], what=match["what"],
             occurrence=int(match["number"]),
         )  # fmt: skip
+
+
+def site_of(point: FaultPoint) -> str:
+    """The id without its number: equal for all occurrences at one place."""
+    return point.id.rpartition("#")[0]
 
 
 class Injection(Protocol):

@@ -49,7 +49,7 @@ class Sweep:
     Args:
         injectors: one for each family; modes: what each point is tried with, where its family has it.
         only: the ids to try, all when empty.
-        rank: smaller is tried earlier; equal ones are shuffled by `seed` when a budget is set.
+        rank: smaller is tried earlier; equal ones in the order in which they come, shuffled by `seed` under a budget.
         progress: told after each point: how many are done, how many there are.
         witness: makes one for a trial that found something and is looked at again; None: none is.
     """
@@ -80,7 +80,10 @@ class Sweep:
             for finding in trial.findings:
                 cause = cause_of(finding)
                 known = found.get(cause)
-                found[cause] = finding if known is None else replace(known, count=known.count + 1)
+                if known is not None:
+                    shown = finding if known.told and not finding.told else known
+                    finding = replace(shown, count=known.count + 1)
+                found[cause] = finding
         return SweepResult(
             points=tuple(point for _, point in points),
             trials=tuple(self._trials),
@@ -197,7 +200,10 @@ class Sweep:
         if self.budget.trials is not None or self.budget.seconds is not None:
             random.Random(self.seed).shuffle(chosen)
             # one of each place before the second of any
-            chosen.sort(key=lambda one: (self.rank(one[1]), one[1].occurrence > 1))
+            chosen.sort(key=lambda one: (one[1].is_strict, self.rank(one[1]), one[1].occurrence > 1))
+        else:
+            # what is only told may spoil the process all the same: those come last
+            chosen.sort(key=lambda one: (one[1].family == "release" or one[1].is_strict, self.rank(one[1])))
         return chosen
 
     def _spent(self, start: float) -> bool:

@@ -194,3 +194,22 @@ class WiderFixturesHeld:
         """The teardown that was put off. Raises whatever the fixtures raise."""
         if self.let_go() and self._state is not None:
             self._state.teardown_exact(self._asked[0])  # the later ones were asked by trials
+
+
+def shows_progress(terminal: Any) -> bool:
+    """Whether pytest shows how far it is; not with ``-s``, ``--setup-show`` or the classic style."""
+    return bool(getattr(terminal, "_show_progress_info", False))
+
+
+def can_rewrite(terminal: Any) -> bool:
+    """Whether a line can be written over: it goes to a terminal that takes control characters."""
+    return bool(getattr(terminal, "isatty", False)) and hasattr(getattr(terminal, "_tw", None), "_file")
+
+
+def rewrite_line(terminal: Any, line: str) -> None:
+    """Write over the line that the cursor is in, which pytest takes for empty; leaves the cursor at its start."""
+    # not by the terminal writer itself, which counts how much of the line is used
+    writer = terminal._tw
+    width = writer.fullwidth - 1
+    writer._file.write(f"\r{line[:width]:<{width}}\r")
+    writer._file.flush()

@@ -147,8 +147,9 @@ def test_releases_fail_after_their_effect(generated):
 
 
 def test_interrupts(generated):
-    """Lines that call something; not a `try:` line, the start of a handler, a hand-over or a release."""
+    """Lines that call something; not a `try:` line, a clean-up, a hand-over or a release. In full, those too."""
     module, targets = generated(
+        "import contextlib\n"
         "def g(): return 1\n"
         "def f(kept):\n"
         "    x = g()\n"
@@ -159,11 +160,48 @@ def test_interrupts(generated):
         "    finally:\n"
         "        g()\n"
         "        g()\n"
-        "    return x\n"
+        "    try:\n"
+        "        raise OSError\n"
+        "    except OSError:\n"
+        "        kept.append(g())\n"
+        "        z = g()\n"
+        "    with contextlib.nullcontext():\n"
+        "        z = g()\n"
+        "    kept.clear()\n"
     )
-    points, raised = sweep(interrupt_injector(targets), lambda: module.f([]))
-    assert points == [f"interrupt:generated.py:f:g#{number}" for number in (1, 2, 3)]
-    assert raised == points
-    with interrupt_injector(targets).count() as counted:
-        module.f([])
-    assert [point.line for point in counted] == [3, 6, 10]
+
+    def lines(injector):
+        with injector.count() as counted:
+            module.f([])
+        return [(point.line, point.what) for point in counted]
+
+    def in_turn(injector):
+        points, raised = sweep(injector, lambda: module.f([]))
+        assert raised == points
+
+    borne = [(4, "g"), (7, "g"), (16, "g"), (17, "nullcontext"), (18, "g")]
+    assert lines(interrupt_injector(targets)) == borne
+    in_turn(interrupt_injector(targets))
+    full = interrupt_injector(targets, strict=True)
+    told = [
+        (5, "append"), (6, "try"), (10, "g"), (11, "g"), (12, "try"), (15, "append"), (17, "with"), (19, "clear")
+    ]  # fmt: skip
+    assert sorted(lines(full)) == sorted([*borne, *((line, f"strict-{what}") for line, what in told)])
+    in_turn(full)
+
+
+def test_what_a_handler_calls_that_raises_again_is_cleanup(generated):
+    """An interrupt of a clean-up is not blamed on anybody; a handler that goes on in another way is code like any."""
+    module, targets = generated(
+        "def g(): return 1\n"
+        "def f():\n"
+        "    try:\n"
+        "        raise ValueError\n"
+        "    except ValueError:\n"
+        "        g()\n"
+        "        g()\n"
+        "        raise\n"
+    )
+    with interrupt_injector(targets).count() as counted, pytest.raises(ValueError):
+        module.f()
+    assert counted == []
