@@ -43,6 +43,12 @@ def has_own_teardown(node: Any) -> bool:
     return node not in stack or len(stack[node][0]) > 1
 
 
+def node_finalizers(node: Any) -> list[Any]:
+    """What is still to be called when a node is torn down, the last one first; it gets shorter while that goes on."""
+    stack = getattr(getattr(node.session, "_setupstate", None), "stack", None) or {}
+    return stack[node][0] if node in stack else []
+
+
 def drop_references(item: pytest.Item) -> None:
     """Let go what pytest itself holds of a test that is over, so that its objects can die.
 

@@ -91,7 +91,11 @@ class ItemSubject:
                 error = self._phase(lambda: hook.pytest_runtest_call(item=item))
                 internals.note_outcome(item, "call", error is None)
             ledger.phase = "teardown"
+            rest = internals.node_finalizers(item)
             last = self._phase(lambda: hook.pytest_runtest_teardown(item=item, nextitem=self.next))
+            while rest:
+                # an interrupt in one ends pytest's loop over them, and a fixture that is not finished is used again
+                last = self._phase(rest.pop()) or last
             # while the error still holds what the code has let go of
             self._abandoned = abandoned_pools(self._guard.watch, item.nodeid)
             for one in (error, last):
