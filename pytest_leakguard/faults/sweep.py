@@ -164,17 +164,15 @@ class Sweep:
         new = {cause_of(finding) for finding in trial.findings if not finding.told} - self._causes
         if not new or self.witness is None or trial.outcome == "hung":
             return
-        self._causes |= new
         witness = self.witness()
         with contextlib.suppress(Refused), injector.inject(trial.point, trial.mode) as injection, witness.watching():
             injection.moment = witness.moment
             self.subject.run(self._limit)
-        self._trials[-1] = replace(
-            trial,
-            findings=tuple(
-                witness.explain(finding) if cause_of(finding) in new else finding for finding in trial.findings
-            ),
+        explained = tuple(
+            witness.explain(finding) if cause_of(finding) in new else finding for finding in trial.findings
         )
+        self._causes |= {cause_of(finding) for finding in explained if not finding.told}
+        self._trials[-1] = replace(trial, findings=explained)
 
     def _passes_again(self, trial: Trial) -> bool:
         """Whether the run without a fault still does what it did before the sweep."""

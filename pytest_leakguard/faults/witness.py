@@ -6,7 +6,7 @@ of clean code pays nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
@@ -21,6 +21,25 @@ from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Recorder
 
 NO_CLEANUP = "no with, except or finally of the code under test was around it"
+
+
+IN_HANDS = "told only: the test had it in its hands by then, and guards it by no `with` and no `try`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldThen:
+    """A resource that the run has when the fault comes.
+
+    Attributes:
+        text: it in words, with the line it came from.
+        file, line: that line, where it is known.
+        in_hands: the code under test has given it out to a test that does not release it when it fails.
+    """
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+    in_hands: bool = False
 
 
 @dataclass(slots=True)
@@ -40,12 +59,12 @@ class Witness:
     """Sees one trial.
 
     Args:
-        held: asked at the moment of the fault.
+        held: asked at the moment of the fault, with the frames that it goes through, innermost first.
     """
 
     targets: Targets
-    held: Callable[[], tuple[str, ...]]
-    _held: tuple[str, ...] = ()
+    held: Callable[[Sequence[FrameType]], Sequence[HeldThen]]
+    _held: Sequence[HeldThen] = ()
     _reason: str = ""
     _came: bool = False
     # by the frame's number: the frame itself would keep alive what its locals hold
@@ -71,7 +90,8 @@ class Witness:
             return
         self._came = True
         with Recorder.unharmed():
-            self._held = self.held()
+            stack = list(stack)
+            self._held = self.held(stack)
             for frame in stack:
                 if self.targets.is_target(frame.f_code.co_filename):
                     self._around[id(frame), frame.f_code] = self._cleanups(frame)
@@ -91,8 +111,18 @@ class Witness:
         """A finding of that trial, with what was seen; nothing of cleanups when the fault did not come again."""
         if self._came:
             seen = [one for cleanups in self._around.values() for one in cleanups]
-            finding = replace(finding, held=self._held, unseen=self._reason or ("" if seen else NO_CLEANUP))
+            held = tuple(one.text for one in self._held)
+            finding = replace(finding, held=held, unseen=self._reason or ("" if seen else NO_CLEANUP))
             if not self._reason:
                 ran, passed = ([str(one) for one in seen if one.has_run is has_run] for has_run in (True, False))
                 finding = replace(finding, ran=tuple(ran), passed=tuple(passed))
+            if self._is_in_hands(finding):
+                finding = replace(finding, told=True, details=(IN_HANDS, *finding.details))
         return replace(finding, fix=remedy(finding, self.targets.root) or finding.fix)
+
+    def _is_in_hands(self, finding: FaultFinding) -> bool:
+        origin = finding.leak.origin if finding.leak is not None else None
+        if origin is None or origin.file is None:
+            return False
+        same = [one for one in self._held if (one.file, one.line) == (origin.file, origin.line)]
+        return bool(same) and all(one.in_hands for one in same)

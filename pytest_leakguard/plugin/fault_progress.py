@@ -21,34 +21,35 @@ class ProgressLine:
     """The line of one process; workers of xdist have no terminal, so they have none."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
-        self._shows = config.get_verbosity() >= 0 and internals.shows_progress(self._terminal)
-        self._rewrites = self._shows and internals.can_rewrite(self._terminal)
+        self._config = config
+        self._terminal: Any = None
+        self._shows = False
+        self._below: internals.LineBelow | None = None
         self._test = ""
         self._due = 0.0
-        self._written = False
 
     def begin(self, test: str) -> None:
         """A sweep starts."""
-        self._test, self._written = test, False
-        self._due = _real.monotonic() + (FIRST_AFTER_SECONDS if self._rewrites else WRITTEN_EVERY_SECONDS)
+        # made late: pytest's own reporter may be younger than this
+        self._terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        self._shows = self._config.get_verbosity() >= 0 and internals.shows_progress(self._terminal)
+        self._below = internals.line_below(self._terminal) if self._shows else None
+        self._test = test
+        self._due = _real.monotonic() + (FIRST_AFTER_SECONDS if self._below is not None else WRITTEN_EVERY_SECONDS)
 
     def __call__(self, done: int, of: int) -> None:
         """So many points are done."""
         now = _real.monotonic()
         if not self._shows or now < self._due:
             return
-        self._due = now + (REWRITTEN_EVERY_SECONDS if self._rewrites else WRITTEN_EVERY_SECONDS)
+        self._due = now + (REWRITTEN_EVERY_SECONDS if self._below is not None else WRITTEN_EVERY_SECONDS)
         line = printable(f"leakguard: {self._test}: {done:,} of {of:,} fault points")
-        if not self._written:
-            self._terminal.ensure_newline()
-            self._written = True
-        if self._rewrites:
-            internals.rewrite_line(self._terminal, line)
+        if self._below is not None:
+            self._below.write(line)
         else:
             self._terminal.write_line(line)
 
     def end(self) -> None:
         """The sweep is over: the line goes."""
-        if self._written and self._rewrites:
-            internals.rewrite_line(self._terminal, "")
+        if self._below is not None:
+            self._below.end()

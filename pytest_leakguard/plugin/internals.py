@@ -207,15 +207,36 @@ def shows_progress(terminal: Any) -> bool:
     return bool(getattr(terminal, "_show_progress_info", False))
 
 
-def can_rewrite(terminal: Any) -> bool:
-    """Whether a line can be written over: it goes to a terminal that takes control characters."""
-    return bool(getattr(terminal, "isatty", False)) and hasattr(getattr(terminal, "_tw", None), "_file")
+def line_below(terminal: Any) -> LineBelow | None:
+    """A line of its own below the one that pytest is in; None where the terminal can't be told to go back to that."""
+    writer = getattr(terminal, "_tw", None)
+    file = getattr(writer, "_file", None)
+    can_move = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
+    if not can_move or not getattr(terminal, "isatty", False) or file is None:
+        return None
+    return LineBelow(writer, file)
 
 
-def rewrite_line(terminal: Any, line: str) -> None:
-    """Write over the line that the cursor is in, which pytest takes for empty; leaves the cursor at its start."""
-    # not by the terminal writer itself, which counts how much of the line is used
-    writer = terminal._tw
-    width = writer.fullwidth - 1
-    writer._file.write(f"\r{line[:width]:<{width}}\r")
-    writer._file.flush()
+class LineBelow:
+    """Written past the terminal writer, which counts how much of a line is used and would lose count."""
+
+    def __init__(self, writer: Any, file: Any) -> None:
+        self._writer = writer
+        self._file = file
+        self._is_open = False
+
+    def write(self, text: str) -> None:
+        """Write over what is there."""
+        width = self._writer.fullwidth - 1
+        self._file.write(f"{'' if self._is_open else chr(10)}\r{text[:width]:<{width}}\r")
+        self._file.flush()
+        self._is_open = True
+
+    def end(self) -> None:
+        """Erase it, and go back to where pytest was."""
+        if self._is_open:
+            self.write("")
+            used = self._writer.width_of_current_line
+            self._file.write("\x1b[1A" + (f"\x1b[{used}C" if used else ""))
+            self._file.flush()
+            self._is_open = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from copy import copy
+from types import FrameType
 
 import pytest
 
@@ -14,7 +15,9 @@ from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.faults.observe import Observation, observed
 from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.witness import HeldThen
 from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.fault_hands import is_in_hands
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.judge import Test
 from pytest_leakguard.plugin.pools import abandoned_pools
@@ -48,8 +51,12 @@ class ItemSubject:
         """See `Subject`. What a trial leaves in context variables is for later trials to find, not for later tests."""
         return self._context.run(self._run, limit_seconds)
 
-    def held(self) -> tuple[str, ...]:
-        """A line for each resource that the run under way has acquired and not released yet."""
+    def held(self, now: Sequence[FrameType]) -> list[HeldThen]:
+        """The resources that the run under way has acquired and not released yet.
+
+        Args:
+            now: the frames of the moment, innermost first.
+        """
         guard, item = self._guard, self._item
         watch = guard.watch
         owner = Owner(kind="test", scope="function", name=item.nodeid)
@@ -60,7 +67,20 @@ class ItemSubject:
             known = watch.items(guard.judge.known)
             new = guard.judge.everything() - known
             new = {item for item in new if item[0] in kinds and item[0] != "unclosed" and not _is_standard(item)}
-            return held_lines(watch.sketch(new, otherwise))
+            # parts of one and the same thing are told once
+            whole = {s.item if s.mark is None else s.mark: s for s in reversed(watch.sketch(new, otherwise))}
+            return [self._held_then(suspect, now) for suspect in reversed(whole.values())]
+
+    def _held_then(self, suspect: Suspect, now: Sequence[FrameType]) -> HeldThen:
+        origin = suspect.acquisition.origin
+        place = f", from {origin.file}:{origin.line} in {origin.function}" if origin.file is not None else ""
+        record = suspect.record
+        return HeldThen(
+            text=f"{suspect.resource.what}{place}",
+            file=origin.file,
+            line=origin.line,
+            in_hands=record is not None and is_in_hands(record.stack, now, self._is_target),
+        )
 
     def _run(self, limit_seconds: float) -> Run:
         item = self._item
@@ -151,14 +171,3 @@ def _is_standard(item: Item) -> bool:
     """Whether it is the input, output or error stream: pytest puts its own files there for each phase."""
     kind, key = item
     return kind == "fd" and isinstance(key, tuple) and key[0] in (0, 1, 2)
-
-
-def held_lines(suspects: Iterable[Suspect]) -> tuple[str, ...]:
-    """Resources in words, each with the line where it was acquired; parts of one and the same thing once."""
-    lines: dict[object, str] = {}
-    for suspect in suspects:
-        origin = suspect.acquisition.origin
-        place = f", from {origin.file}:{origin.line} in {origin.function}" if origin.file is not None else ""
-        lines.setdefault(suspect.item if suspect.mark is None else suspect.mark, f"{suspect.resource.what}{place}")
-        suspect.live = None
-    return tuple(lines.values())
