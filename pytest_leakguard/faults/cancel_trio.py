@@ -29,6 +29,7 @@ class TrioSession(trio.abc.Instrument):
         self._hang_seconds = hang_seconds
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.seen.has_loop = True
         place = await_chain.locate(task.coro, "yield", is_target=self.register.is_target, path_of=self.register.path_of)
         if place is None:
             return

@@ -42,6 +42,9 @@ class LoopWatched:
     def inject(self, point: FaultPoint, mode: Mode) -> Iterator[Injection]:
         """See `Injector`."""
         with self.inner.inject(point, mode) as injection:
+            if not self._without.has_loop:
+                yield injection  # what the run does not do without a fault it is not expected to do with one
+                return
             watched = _Watched(injection, self._without)
             with self.observer.count():
                 yield watched

@@ -77,6 +77,7 @@ class Observation:
         collected_generators: the same, but closed by the loop when the collector had found them.
         unretrieved: errors of tasks that nobody asked for.
         moment: told when the fault comes.
+        has_loop: a task of an event loop took a step.
     """
 
     injected: int = 0
@@ -96,6 +97,7 @@ class Observation:
     collected_generators: Counter[str] = field(default_factory=Counter)
     unretrieved: list[str] = field(default_factory=list)
     moment: Moment | None = None
+    has_loop: bool = False
 
     def comes_in(self, coroutine: object) -> None:
         """The fault is about to come out of what this suspended coroutine awaits."""

@@ -21,7 +21,7 @@ from pytest_leakguard.plugin.fault_hands import is_in_hands
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.judge import Test
 from pytest_leakguard.plugin.pools import abandoned_pools
-from pytest_leakguard.watch import Item, Suspect
+from pytest_leakguard.suspects import Item, Suspect
 
 MOST_GRACE_SECONDS = 0.3
 """A sweep has many trials that leave the same thing behind, and each would wait the whole grace for it."""
@@ -42,6 +42,7 @@ class ItemSubject:
         self._guard = guard
         self._item = item
         self._is_target = is_target
+        self._own = guard.settings_of(item)
         self._abandoned: list[Case] = []
         self._context = contextvars.copy_context()
         self.next = copy(item)
@@ -61,7 +62,7 @@ class ItemSubject:
         watch = guard.watch
         owner = Owner(kind="test", scope="function", name=item.nodeid)
         otherwise = Acquisition(owner=owner, test=item.nodeid, phase=None, origin=Origin())
-        kinds = guard.settings_of(item).kinds
+        kinds = self._own.kinds
         with watch.recorder.silence():
             watch.recorder.resolve()
             known = watch.items(guard.judge.known)
@@ -136,7 +137,7 @@ class ItemSubject:
         """What this run left behind. Judged as a failed test: what a wider fixture may hold becomes a note later."""
         guard, item = self._guard, self._item
         watch = guard.watch
-        own = guard.settings_of(item)
+        own = self._own
         test = Test(
             name=item.nodeid,
             kinds=own.kinds,
@@ -159,8 +160,9 @@ class ItemSubject:
         return [one.case for one in judged if one.test.name == item.nodeid]
 
     def _told(self, cases: list[Case]) -> list[Finding]:
-        guard = self._guard
-        own = guard.settings_of(self._item)
+        if not cases:
+            return []
+        guard, own = self._guard, self._own
         watched = [case for case in cases if case.resource.kind in own.kinds]
         rules = [*own.rules, *guard.rules]
         found = judge(fold(watched, is_part), rules, normal="fails", used=guard.delivery.used_rules.add)
