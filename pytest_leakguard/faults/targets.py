@@ -127,7 +127,7 @@ def _imports(frame: FrameType | None) -> bool:
     return False
 
 
-def stack_of(frame: FrameType | None, targets: Targets, limit: int = 12) -> tuple[str, ...]:
+def stack_of(frame: FrameType | None, targets: Targets, limit: int = 40) -> tuple[str, ...]:
     """``file:line in function``, innermost first, as far as the call of the test."""
     lines: list[str] = []
     for code, lasti in frames.walk(frame):

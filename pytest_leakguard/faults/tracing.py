@@ -22,8 +22,16 @@ def watching(targets: Targets, listener: Listener) -> Iterator[None]:
     """See `watching.watching`."""
     driver = _Driver(targets, listener)
     lines, calls = listener.line is not None, listener.call is not None or listener.returned is not None
+    ours = getattr(sys.gettrace(), "__self__", None)
+    if lines and isinstance(ours, _Driver):
+        # one that looks on already: there is room for one trace function, and it tells both
+        lines = False
+        ours.others.append(driver)
     with _set(lines, "trace", driver.trace, driver), _set(calls, "profile", driver.profile, driver):
-        yield
+        try:
+            yield
+        finally:
+            driver.over = True
 
 
 @contextmanager
@@ -51,10 +59,16 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
 
 
 class _Driver:
-    """Attributes: over: threads that still run keep the function; it does nothing any more."""
+    """One trace and profile function.
+
+    Attributes:
+        over: threads that still run keep the function; it does nothing any more.
+        others: started later, for lines of the same code; told by this one.
+    """
 
     def __init__(self, targets: Targets, listener: Listener) -> None:
         self.over = False
+        self.others: list[_Driver] = []
         self._targets = targets
         self._listener = listener
 
@@ -66,12 +80,35 @@ class _Driver:
         return self._lines
 
     def _lines(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "line" and not self.over and self._listener.line is not None:
-            error = self._listener.line(frame, frame.f_lineno)
-            if error is not None:
-                del frame
-                _raise(error)
+        if event == "line":
+            for driver in (self, *self.others):
+                error = driver.ask(frame)
+                if error is not None:
+                    if self.others and sys.getprofile() is None:
+                        sys.setprofile(self._set_again)
+                    del frame
+                    _raise(error)
         return self._lines
+
+    def _set_again(self, frame: FrameType, event: str, arg: Any) -> None:
+        """CPython removes a trace function that raises: at the next call or return it is put back."""
+        sys.setprofile(None)
+        if self.over:
+            return
+        sys.settrace(self.trace)
+        here: FrameType | None = frame
+        while here is not None:
+            if self._targets.is_target(here.f_code.co_filename):
+                here.f_trace = self._lines
+                for driver in (self, *self.others):
+                    driver.ask(here)
+            here = here.f_back
+
+    def ask(self, frame: FrameType) -> BaseException | None:
+        """What the listener says of the line that is about to run."""
+        if self.over or self._listener.line is None:
+            return None
+        return self._listener.line(frame, frame.f_lineno)
 
     def profile(self, frame: FrameType, event: str, arg: Any) -> None:
         """Called at each call and each return."""

@@ -54,8 +54,9 @@ def activate(
     if "state" in kinds:
         watch_state(guard)
     config.pluginmanager.register(guard, GUARD_NAME)
-    if settings.faults.every_test or _asks_for_faults(items):
-        _add_sweeper(config, guard, settings)
+    guard.needs_sweeper = lambda: _add_sweeper(config, guard, settings)
+    if settings.faults.every_test:
+        guard.needs_sweeper()
     tally = Tally(guard)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
@@ -75,12 +76,9 @@ def activate(
     return guard
 
 
-def _asks_for_faults(items: list[pytest.Item] | None) -> bool:
-    marks = (mark for item in items or () for mark in item.iter_markers("no_leaks"))
-    return any(mark.kwargs.get("faults") is not None for mark in marks)
-
-
 def _add_sweeper(config: pytest.Config, guard: Guard, settings: options.Settings) -> None:
+    if guard.sweeper is not None:
+        return
     from pytest_leakguard.plugin.sweeping import Sweeper
 
     guard.sweeper = Sweeper(config, guard, settings.faults)

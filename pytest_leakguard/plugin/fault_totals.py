@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_leakguard.faults.model import SweepResult
+from pytest_leakguard.faults.model import SweepResult, site_of
 
 
 @dataclass(slots=True)
@@ -16,6 +16,7 @@ class SweepTotals:
 
     Attributes:
         points: found, by family; skipped: trials left out, by reason; stopped: why a test's sweep ended early.
+        sites: the places that were tried.
     """
 
     seed: int
@@ -25,6 +26,7 @@ class SweepTotals:
     skipped: Counter[str] = field(default_factory=Counter)
     stopped: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    sites: set[str] = field(default_factory=set)
 
     def add(self, test: str, result: SweepResult) -> None:
         """Count one sweep."""
@@ -32,6 +34,7 @@ class SweepTotals:
         self.points.update(point.family for point in result.points)
         self.trials += len(result.trials)
         self.skipped.update(dict(result.skipped))
+        self.sites.update(site_of(trial.point) for trial in result.trials)
         self.seconds += result.seconds
         if result.stopped:
             self.stopped.append(f"{test}: {result.stopped}")
@@ -46,7 +49,13 @@ class SweepTotals:
             "stopped": list(self.stopped),
             "seconds": round(self.seconds, 6),
             "seeds": [self.seed],
+            "sites": sorted(self.sites),
         }
+
+
+def sites(parts: Sequence[dict[str, Any]]) -> set[str]:
+    """The places that were tried in any of several."""
+    return {site for part in parts for site in part.get("sites", ())}
 
 
 def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

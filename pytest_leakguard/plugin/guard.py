@@ -94,6 +94,8 @@ class Guard:
         self.errors: list[str] = []
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.needs_sweeper: Callable[[], None] = lambda: None
+        """Told that a test asks for faults."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -208,6 +210,8 @@ class Guard:
                     watch_state(self)
                 if own.repeat:
                     repeat[item.nodeid] = own.repeat
+                if own.faults:
+                    self.needs_sweeper()
                 tracking.ask_for_item(self.config, self.watch, item.nodeid, own)
         tracking.make_ready(self, repeat)
 

@@ -16,7 +16,6 @@ from pytest_leakguard.core import grace
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
-from pytest_leakguard.faults.model import Family
 from pytest_leakguard.plugin import fault_options, internals
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
 from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
@@ -67,7 +66,7 @@ class ItemSettings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     own_types: bool = False
-    faults: tuple[Family, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def read(config: pytest.Config) -> Settings:
@@ -211,7 +210,7 @@ def item_settings(
 ) -> ItemSettings:
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
-    faults: tuple[Family, ...] = ()
+    faults: tuple[str, ...] = ()
     rules: list[AllowRule] = []
     track: tuple[Demand, ...] = ()
     repeat, own_types = settings.repeat, names_object(settings.probes)
@@ -267,7 +266,7 @@ def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> N
         faults_of(mark, where)
 
 
-def faults_of(mark: pytest.Mark, where: str) -> tuple[Family, ...]:
+def faults_of(mark: pytest.Mark, where: str) -> tuple[str, ...]:
     """The families that a mark names, none when it names none. Raises pytest.UsageError."""
     named = mark.kwargs.get("faults")
     return () if named is None else families_of(",".join(_strings(named, "faults", where)), where)

@@ -14,7 +14,7 @@ from pytest_leakguard import __version__
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
-from pytest_leakguard.plugin.fault_totals import merged
+from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.report import fault_lines, jsonfile, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
@@ -82,6 +82,7 @@ class Tally:
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
+            "fault_sites": sites([part["faults"] for part in parts]),
         }
 
 
@@ -151,7 +152,12 @@ class Presenter:
         for test, findings in self.guard.finish():
             self.tell_earlier(self.guard.delivery.group(test, findings))
         fails = any(finding.disposition == "fails" for finding in self.findings)
-        blind = self.tally.total()["blind"]
+        total = self.tally.total()
+        blind = total["blind"]
+        if total["fault_sites"]:
+            from pytest_leakguard.plugin.fault_order import remember  # loaded by the sweeps already, if here
+
+            remember(self.config, total["fault_sites"])
         if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._write_files()

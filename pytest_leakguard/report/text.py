@@ -57,6 +57,8 @@ def lines(finding: Finding) -> list[str]:
         ("held", holding.line(finding.held)),
         ("due", finding.due),
         ("fault", finding.fault),
+        *(("then held", line) for line in finding.held_then),
+        *(("cleanup", line) for line in finding.cleanups),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
         *(("note", note) for note in finding.notes),
