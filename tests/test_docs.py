@@ -152,7 +152,7 @@ def test_every_marker_is_documented(shown):
         m[0] for m in markers
     ]
     assert f"`@pytest.mark.no_leaks({dict(markers)['no_leaks']})`" in text_of(REFERENCE / "markers.md")
-    for argument in ("*kinds", "add", "allow", "grace", "track", "repeat", "faults"):
+    for argument in ("*kinds", "add", "allow", "grace", "track", "repeat", "faults", "errors"):
         assert re.search(rf"^\| `{re.escape(argument)}` \|", text_of(REFERENCE / "markers.md"), re.MULTILINE)
 
 

@@ -86,7 +86,7 @@ class Sweeper:
     # -- what they do --------------------------------------------------------
 
     def _families(self, item: pytest.Item) -> tuple[str, ...]:
-        if "leak_faults" in getattr(item, "fixturenames", ()):
+        if not {"leak_faults", "inject_error"}.isdisjoint(getattr(item, "fixturenames", ())):
             return ()  # it injects faults by itself
         if self.settings.only:
             return tuple({FaultPoint.parse(text).family for text in self.settings.only})

@@ -95,13 +95,14 @@ def names(found) -> set[str]:
 
 
 def test_off_it_has_no_hook_that_runs_for_each_test(hooks):
-    """Options, markers and one look at the collected tests: nothing for a test, a fixture or a report."""
+    """Options, markers and a look at what is collected: nothing for a test, a fixture or a report."""
     found = hooks()
     assert names(found) == {
         "pytest_addhooks",
         "pytest_addoption",
         "pytest_configure",
         "pytest_collection_modifyitems",
+        "pytest_generate_tests",
     }
     assert found["loaded"] == []
 
