@@ -105,8 +105,8 @@ def add_markers(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None, errors=None): check this "
-        "test for leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults names "
-        "what is injected, errors what inject_error raises",
+        "test for leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults "
+        "names what is injected, errors what inject_error raises",
     )
     config.addinivalue_line(
         "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"
