@@ -28,7 +28,7 @@ from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
 
 if TYPE_CHECKING:
-    from pytest_leakguard.faults.cancel_each import Backend
+    from pytest_leakguard.faults.managers import Backend
     from pytest_leakguard.faults.suspensions import AwaitFamily
     from pytest_leakguard.plugin.guard import Guard
 
