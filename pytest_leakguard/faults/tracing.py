@@ -110,7 +110,8 @@ def _of_frame(frame: FrameType) -> callees.Callee | None:
     made = frame.f_locals.get(code.co_varnames[0])
     if isinstance(made, BaseException):
         return None
-    return callees.Callee(type(made).__name__, known.module, known.is_own)
+    kind = type(made)
+    return callees.Callee(kind.__name__, known.module, known.is_own, kind.__module__, kind.__qualname__)
 
 
 def _raise(error: BaseException) -> None:

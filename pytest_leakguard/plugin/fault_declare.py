@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-FAMILIES_IN_WORDS = "acquire, call, body, release, interrupt, cancel, timeout"
+FAMILIES_IN_WORDS = "acquire, call, body, release, interrupt, cancel, timeout, custom"
 INI_NAMES = (
     "leakguard_faults",
     "leakguard_fault_families",

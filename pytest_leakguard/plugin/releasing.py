@@ -18,6 +18,7 @@ from pytest_leakguard.faults.model import FaultFinding, SweepResult
 from pytest_leakguard.faults.sweep import SHORTEST_LIMIT_SECONDS, Budget, Sweep
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.plugin.fault_fixture import CallableSubject
+from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
@@ -164,7 +165,7 @@ class Releasing:
         targets = Targets(root=str(item.config.rootpath), given=settings.places, also=self._files)
         result = Sweep(
             CallableSubject(self._check, lambda: self._pass(None), targets),
-            injectors_for(self._families, targets),
+            injectors_for(self._families, targets, operations_of(self._check._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
             strict=settings.strict,

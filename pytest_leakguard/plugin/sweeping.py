@@ -22,6 +22,7 @@ from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets, is_test_name
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import FaultSettings
 from pytest_leakguard.plugin.fault_totals import SweepTotals
 from pytest_leakguard.plugin.fault_words import told
@@ -106,7 +107,7 @@ class Sweeper:
         settings = self.settings
         sweep = Sweep(
             subject,
-            injectors_for(self._families(item), self._targets),
+            injectors_for(self._families(item), self._targets, operations_of(self._guard)),
             only=frozenset(settings.only),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=self.totals.seed,
