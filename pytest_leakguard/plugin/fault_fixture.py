@@ -19,9 +19,7 @@ from pytest_leakguard.faults import errors
 from pytest_leakguard.faults.custom import listening
 from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import FaultFinding, SweepResult
-from pytest_leakguard.faults.observe import observed
 from pytest_leakguard.faults.operations import MakeError, error_of
-from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.origins import audit, frames
@@ -29,6 +27,7 @@ from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
+from pytest_leakguard.subject import CallableSubject
 
 if TYPE_CHECKING:
     from pytest_leakguard.faults.managers import Backend
@@ -86,7 +85,7 @@ class LeakFaults:
         chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
         targets = Targets(root=str(item.config.rootpath), given=settings.places)
         result = Sweep(
-            CallableSubject(LeakCheck(self._guard, item), subject, targets),
+            CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, targets),
             injectors_for(chosen, targets, operations_of(self._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
@@ -199,24 +198,3 @@ class Fault:
 
         with listening(reached):
             yield
-
-
-class CallableSubject:
-    """Something that is called, as the `Subject` of a sweep."""
-
-    def __init__(self, check: LeakCheck, subject: Callable[[], object], targets: Targets) -> None:
-        self._check = check
-        self._subject = subject
-        self._targets = targets
-
-    def run(self, limit_seconds: float) -> Run:
-        """See `Subject`."""
-        block = block_of(self._check)
-        block.enter()
-        with observed(self._targets.is_target, limit_seconds) as seen:
-            try:
-                self._subject()
-            except BaseException as error:
-                seen.note(error)
-        leaks: tuple[Finding, ...] = tuple(leave(block))
-        return seen.run(leaks)

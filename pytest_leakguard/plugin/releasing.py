@@ -17,11 +17,11 @@ from pytest_leakguard.faults.managers import Backend, files_of, is_async_manager
 from pytest_leakguard.faults.model import FaultFinding, SweepResult
 from pytest_leakguard.faults.sweep import SHORTEST_LIMIT_SECONDS, Budget, Sweep
 from pytest_leakguard.faults.targets import Targets
-from pytest_leakguard.plugin.fault_fixture import CallableSubject
 from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
+from pytest_leakguard.subject import CallableSubject
 
 Manager = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
@@ -164,7 +164,7 @@ class Releasing:
         item, settings = self._check._item, self._check._guard.settings.faults
         targets = Targets(root=str(item.config.rootpath), given=settings.places, also=self._files)
         result = Sweep(
-            CallableSubject(self._check, lambda: self._pass(None), targets),
+            CallableSubject(lambda: block_of(self._check), lambda: self._pass(None), targets),
             injectors_for(self._families, targets, operations_of(self._check._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
