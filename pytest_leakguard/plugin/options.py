@@ -113,7 +113,7 @@ def read(config: pytest.Config) -> Settings:
     if json_file:
         asked.append(("json", str(json_file)))
     return Settings(
-        every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test,
+        every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test or faults.cleanup_report,
         probes=str(probes or "default"),
         probes_source=probes_source,
         action=_action(action or "fail", action_source),
