@@ -22,7 +22,7 @@ from pytest_leakguard.faults.model import FaultFinding, SweepResult
 from pytest_leakguard.faults.operations import MakeError, error_of
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets
-from pytest_leakguard.origins import audit, frames
+from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
@@ -65,7 +65,7 @@ class LeakFaults:
             with fault.at_points(own, nth, error):
                 yield fault
             return
-        with audit.sabotage(fault.plan(what, nth, error), errors.EVENTS):
+        with hook.sabotage(fault.plan(what, nth, error), errors.EVENTS):
             yield fault
 
     def sweep(self, subject: Callable[[], object], families: str | Collection[str] = "all") -> SweepResult:
@@ -164,7 +164,7 @@ class Fault:
     def __init__(self) -> None:
         self.injected = False
 
-    def plan(self, what: str, nth: int, error: BaseException | None) -> audit.Plan:
+    def plan(self, what: str, nth: int, error: BaseException | None) -> hook.Plan:
         """Decides at each event."""
         left = nth
 

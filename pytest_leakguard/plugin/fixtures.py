@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_leakguard.faults.model import SweepResult
     from pytest_leakguard.plugin.guard import Guard
     from pytest_leakguard.plugin.releasing import Manager
-    from pytest_leakguard.watch import Item, Suspect
+    from pytest_leakguard.suspects import Item, Suspect
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from cleanup_source import SOURCE
@@ -286,6 +287,19 @@ def test_next():
     ran = run_tree(tmp_path, files, "--leakguard-cleanup-report")
     ran.result.assert_outcomes(passed=2)
     assert paths(ran)["with", "app/store.py", "save"][1] == (2 if sys.version_info >= (3, 12) else 1)
+
+
+def test_the_example_goes_as_its_page_says(run_tree, tmp_path):
+    """The table of the page, and its last line with a sweep."""
+    docs = Path(__file__).parents[2] / "docs"
+    example = docs / "examples" / "cleanup"
+    files = {str(file.relative_to(example)): file.read_text("utf-8") for file in example.rglob("*.py")}
+    page = (docs / "howto" / "report-cleanup-paths.md").read_text("utf-8")
+    blocks = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    for name, block, options in (("a", blocks[0], ()), ("b", blocks[1], ("--leakguard-faults",))):
+        (tmp_path / name).mkdir()
+        ran = run_tree(tmp_path / name, files, "--leakguard-cleanup-report", *options)
+        assert block in "\n".join(line.rstrip() for line in ran.result.outlines) + "\n"
 
 
 def test_importing_the_package_does_not_load_it():
