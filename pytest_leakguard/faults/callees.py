@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_leakguard.faults.errors import InjectedFault, message, planned
 from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, is_release, words
+from pytest_leakguard.faults.source import qualname_of
 from pytest_leakguard.origins import frames
 
 _PURE_MODULES = words(
@@ -41,11 +42,23 @@ class Callee:
     Attributes:
         module: the top name of its module, empty when that is the project's own business.
         is_own: it is no part of the standard library.
+        full_module: the whole name of its module.
+        code: of a Python function; tells its qualified name when that is not given.
     """
 
     name: str
     module: str
     is_own: bool
+    full_module: str = ""
+    given_qualname: str = ""
+    code: CodeType | None = None
+
+    @property
+    def qualname(self) -> str:
+        """The qualified name."""
+        if self.given_qualname or self.code is None:
+            return self.given_qualname
+        return qualname_of(self.code)
 
     @property
     def is_release(self) -> bool:
@@ -84,8 +97,7 @@ def of_object(callee: Any) -> Callee | None:
     if isinstance(callee, type):
         if issubclass(callee, BaseException):
             return None
-        module = _maker_of(callee)
-        return Callee(callee.__name__, _top(module), _is_own_module(module))
+        return _of_named(callee, _maker_of(callee))
     function = getattr(callee, "__func__", callee) if type(callee).__name__ == "method" else callee
     code = getattr(function, "__code__", None) if type(function).__name__ == "function" else None
     if isinstance(code, CodeType):
@@ -95,10 +107,10 @@ def of_object(callee: Any) -> Callee | None:
         module = callee.__module__
         if not isinstance(module, str):
             module = type(holder).__module__ if not isinstance(holder, type) else holder.__module__
-        return Callee(callee.__name__, _top(module), _is_own_module(module))
+        return _of_named(callee, module)
     if type(callee).__name__ in ("method_descriptor", "wrapper_descriptor", "method-wrapper", "classmethod_descriptor"):
         module = getattr(getattr(callee, "__objclass__", None), "__module__", "builtins")
-        return Callee(callee.__name__, _top(module), _is_own_module(module))
+        return _of_named(callee, module)
     if type(callee).__name__ == "method":
         return of_object(function)
     return None
@@ -116,7 +128,15 @@ def _maker_of(made: type) -> object:
 def of_code(code: CodeType, module: object) -> Callee:
     """What a Python function is."""
     own = frames.region(code.co_filename) != "stdlib"
-    return Callee(code.co_name, _top(module), own)
+    return Callee(code.co_name, _top(module), own, _text(module), code=code)
+
+
+def _of_named(callee: Any, module: object) -> Callee:
+    return Callee(callee.__name__, _top(module), _is_own_module(module), _text(module), _text(callee.__qualname__))
+
+
+def _text(name: object) -> str:
+    return name if isinstance(name, str) else ""
 
 
 def _top(module: object) -> str:

@@ -45,6 +45,7 @@ BOOKKEEPING = words(
     addCleanup enterContext addHandler notify notify_all set set_result set_exception exception call_soon
     call_later call_at done cancelled fileno settimeout setblocking gettimeout getsockname getpeername fspath
     fsencode fsdecode getpid get_ident locked is_alive is_set is_closed closed setsockopt setFormatter setLevel
+    fault_point
     """
 )
 """Names of what only moves things about in memory: no error of theirs has to be borne."""

@@ -28,11 +28,13 @@ class Targets:
         root: points tell paths relative to it.
         given: absolute folders and files; nothing means all below `root` that is no test.
         is_test_file: which files hold tests; those are targets only when named.
+        also: absolute files that are targets besides, whatever else they are.
     """
 
     root: str
     given: tuple[str, ...] = ()
     is_test_file: Callable[[str], bool] = field(default=lambda name: is_test_name(name))
+    also: frozenset[str] = frozenset()
     _known: dict[str, bool] = field(default_factory=dict, compare=False)
 
     def is_target(self, filename: str) -> bool:
@@ -47,6 +49,8 @@ class Targets:
         return frames.shorten(filename, self.root)
 
     def _decide(self, filename: str) -> bool:
+        if filename in self.also:
+            return True
         where = frames.region(filename)
         if where == "runner" or not os.path.isabs(filename):
             return False

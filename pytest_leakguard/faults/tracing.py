@@ -41,7 +41,7 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
         yield
         return
     installed = getattr(sys, f"get{kind}")()
-    if installed is not None:
+    if not getattr(getattr(installed, "__self__", None), "steps_aside", installed is None):
         raise Refused(
             f"a {kind} function is installed ({type(installed).__name__}: a debugger, coverage, a profiler or "
             "--leakguard-trace) and Python before 3.12 has room for one; run without it, or on 3.12"
@@ -53,8 +53,8 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
         yield
     finally:
         driver.over = True
-        if getattr(sys, f"get{kind}")() == function:
-            getattr(sys, f"set{kind}")(None)
+        if getattr(sys, f"get{kind}")() in (function, None):  # it is taken off where it has raised
+            getattr(sys, f"set{kind}")(installed)
         getattr(threading, f"set{kind}")(in_threads)
 
 
@@ -155,7 +155,8 @@ def _of_frame(frame: FrameType) -> callees.Callee | None:
     made = frame.f_locals.get(code.co_varnames[0])
     if isinstance(made, BaseException):
         return None
-    return callees.Callee(type(made).__name__, known.module, known.is_own)
+    kind = type(made)
+    return callees.Callee(kind.__name__, known.module, known.is_own, kind.__module__, kind.__qualname__)
 
 
 def _raise(error: BaseException) -> None:

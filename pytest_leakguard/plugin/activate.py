@@ -12,7 +12,7 @@ from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.plugin.summary import Presenter, Tally
+from pytest_leakguard.plugin.summary import CLEANUP_NAME, Presenter, Tally
 from pytest_leakguard.plugin.xdist import Worker, is_worker
 from pytest_leakguard.watch import Watch
 
@@ -57,6 +57,8 @@ def activate(
     guard.needs_sweeper = lambda: _add_sweeper(config, guard, settings)
     if settings.faults.every_test:
         guard.needs_sweeper()
+    if settings.faults.cleanup_report and (is_worker(config) or getattr(config.option, "dist", "no") == "no"):
+        _add_cleanup_report(config, settings)
     tally = Tally(guard)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
@@ -83,6 +85,12 @@ def _add_sweeper(config: pytest.Config, guard: Guard, settings: options.Settings
 
     guard.sweeper = Sweeper(config, guard, settings.faults)
     config.pluginmanager.register(guard.sweeper, "leakguard-sweeper")
+
+
+def _add_cleanup_report(config: pytest.Config, settings: options.Settings) -> None:
+    from pytest_leakguard.plugin.cleanup import CleanupReport
+
+    config.pluginmanager.register(CleanupReport(config, settings.faults), CLEANUP_NAME)
 
 
 def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:

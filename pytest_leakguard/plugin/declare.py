@@ -26,6 +26,7 @@ INI_NAMES = (
     "leakguard_state_modules",
     "leakguard_track",
     "leakguard_repeat",
+    "leakguard_inject_errors",
     *fault_declare.INI_NAMES,
 )
 
@@ -95,6 +96,7 @@ def add_options(parser: pytest.Parser) -> None:
         "leakguard_track", "MODULE.CLASS or MODULE.CLASS: METHOD|METHOD, one a line", type="linelist", default=[]
     )
     parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
+    parser.addini("leakguard_inject_errors", "the errors that inject_error raises, a list of names", default="")
     fault_declare.add_options(group, parser)
 
 
@@ -102,9 +104,9 @@ def add_markers(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line(
         "markers",
-        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None): check this test for "
-        "leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults names "
-        "what is injected",
+        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None, errors=None): check this "
+        "test for leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults "
+        "names what is injected, errors what inject_error raises",
     )
     config.addinivalue_line(
         "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"

@@ -23,6 +23,7 @@ class FaultSettings:
         trials, seconds: the budget of each test.
         seed: None is a random one.
         places: absolute paths of the code under test; the default when empty.
+        cleanup_report: count which cleanup paths run.
     """
 
     every_test: bool = False
@@ -33,6 +34,7 @@ class FaultSettings:
     seed: int | None = None
     places: tuple[str, ...] = ()
     strict: bool = False
+    cleanup_report: bool = False
 
 
 def read(config: pytest.Config) -> FaultSettings:
@@ -58,6 +60,7 @@ def read(config: pytest.Config) -> FaultSettings:
         raise pytest.UsageError(f"{targets_source}: {error}") from None
     return FaultSettings(
         every_test=bool(_pick(config, "faults")[0] or only),
+        cleanup_report=bool(_pick(config, "cleanup_report")[0]),
         families=families_of(str(words or "all"), families_source),
         only=tuple(text.strip() for text in only or ()),
         trials=trials,

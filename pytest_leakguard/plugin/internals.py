@@ -28,6 +28,16 @@ def cached_value(fixturedef: Any) -> Any:
     return cached[0] if cached else None
 
 
+def fixture_definitions(session: Any) -> list[Any]:
+    """All fixtures that were collected."""
+    manager = getattr(session, "_fixturemanager", None)
+    every = getattr(manager, "_get_all_fixture_defs", None)
+    if every is not None:  # pytest 9.1 and later
+        return list(every())
+    known = getattr(manager, "_arg2fixturedefs", None)
+    return [one for definitions in known.values() for one in definitions] if isinstance(known, dict) else []
+
+
 def is_set_up(session: Any, node: Any) -> bool:
     """Whether a node is set up and not torn down."""
     stack = getattr(getattr(session, "_setupstate", None), "stack", None)

@@ -16,12 +16,13 @@ from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.report import fault_lines, jsonfile, text
+from pytest_leakguard.report import cleanup_lines, fault_lines, jsonfile, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+CLEANUP_NAME = "leakguard-cleanup"
 STATUS = "leakguard_status"
 _TESTS_NAMED = 5
 
@@ -37,6 +38,7 @@ class Tally:
         """This process's numbers."""
         guard, statistics = self._guard, self._guard.statistics
         used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
+        ledger = guard.config.pluginmanager.get_plugin(CLEANUP_NAME)
         return {
             "tests": statistics.tests,
             "peak": statistics.peak,
@@ -55,6 +57,7 @@ class Tally:
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
+            "cleanup": ledger.data() if ledger is not None else [],
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -83,6 +86,7 @@ class Tally:
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
             "fault_sites": sites([part["faults"] for part in parts]),
+            "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
         }
 
 
@@ -241,6 +245,10 @@ class Presenter:
             if told:
                 terminal.write_sep("=", "faults: told, no failure")
                 terminal.write_line(fault_lines.told(told))
+        if total["cleanup"]:
+            terminal.write_sep("=", "cleanup paths")
+            for line in (*cleanup_lines.table(total["cleanup"]), f"leakguard: {cleanup_lines.total(total['cleanup'])}"):
+                terminal.write_line(line)
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
         for rule, source in total["unused"]:
@@ -304,6 +312,7 @@ class Presenter:
             "findings": [to_dict(finding) for finding in self.findings],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
             "faults": total["faults"],
+            "cleanup": total["cleanup"],
             "blind": total["blind"],
             "errors": total["errors"],
         }

@@ -23,6 +23,7 @@ from pytest_leakguard.faults.targets import Targets, is_test_name
 from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import FaultSettings
 from pytest_leakguard.plugin.fault_order import order_of
 from pytest_leakguard.plugin.fault_progress import ProgressLine
@@ -89,7 +90,7 @@ class Sweeper:
     # -- what they do --------------------------------------------------------
 
     def _families(self, item: pytest.Item) -> tuple[str, ...]:
-        if "leak_faults" in getattr(item, "fixturenames", ()):
+        if not {"leak_faults", "inject_error"}.isdisjoint(getattr(item, "fixturenames", ())):
             return ()  # it injects faults by itself
         if self.settings.only:
             points = [FaultPoint.parse(text) for text in self.settings.only]
@@ -111,7 +112,7 @@ class Sweeper:
         settings = self.settings
         sweep = Sweep(
             subject,
-            injectors_for(self._families(item), self._targets),
+            injectors_for(self._families(item), self._targets, operations_of(self._guard)),
             only=frozenset(settings.only),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=self.totals.seed,

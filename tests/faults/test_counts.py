@@ -109,6 +109,14 @@ def test_calls_with_a_star(generated):
     assert raised == points
 
 
+def test_calls_with_a_star_after_one_without(generated):
+    """Python 3.12 tells them in different ways."""
+    module, targets = generated("def g(x): return x\ndef f():\n    g(1)\n    g(*(2,))\n")
+    points, raised = sweep(call_injector(targets), module.f)
+    assert points == ["call:generated.py:f:g#1", "call:generated.py:f:g#2"]
+    assert raised == points
+
+
 def test_calls_of_functions_in_c(generated):
     """Those of the system are points, with the error the system gives."""
     module, targets = generated("import os\ndef f():\n    os.stat('.')\n    return os.getpid()\n")
