@@ -8,6 +8,7 @@ import pytest
 
 from pytest_leakguard.block import grounds
 from pytest_leakguard.plugin import internals, options, tracking
+from pytest_leakguard.plugin.adoption import parts_of
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
@@ -57,10 +58,12 @@ def activate(
     if settings.faults.every_test or _asks_for_faults(items):
         _add_sweeper(config, guard, settings)
     tally = Tally(guard)
+    parts = parts_of(config, settings, kinds & watch.roster.kinds)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
     else:
         presenter = Presenter(config, guard, tally)
+        presenter.parts += parts
         config.pluginmanager.register(presenter, PRESENTER_NAME)
         guard.wake = presenter.wake
     tracking.ask_for_run(config, watch, settings, kinds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.plugin import fault_declare
+from pytest_leakguard.plugin import adoption_declare, fault_declare
 
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
@@ -26,6 +26,7 @@ INI_NAMES = (
     "leakguard_state_modules",
     "leakguard_track",
     "leakguard_repeat",
+    *adoption_declare.INI_NAMES,
     *fault_declare.INI_NAMES,
 )
 
@@ -95,6 +96,7 @@ def add_options(parser: pytest.Parser) -> None:
         "leakguard_track", "MODULE.CLASS or MODULE.CLASS: METHOD|METHOD, one a line", type="linelist", default=[]
     )
     parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
+    adoption_declare.add_options(group, parser)
     fault_declare.add_options(group, parser)
 
 

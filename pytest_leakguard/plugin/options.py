@@ -17,7 +17,8 @@ from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, pa
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
 from pytest_leakguard.faults.model import Family
-from pytest_leakguard.plugin import fault_options, internals
+from pytest_leakguard.plugin import adoption_options, fault_options, internals
+from pytest_leakguard.plugin.adoption_options import AdoptionSettings
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
 from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
 
@@ -51,6 +52,7 @@ class Settings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     faults: FaultSettings = field(default_factory=FaultSettings)
+    adoption: AdoptionSettings = field(default_factory=AdoptionSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ def read(config: pytest.Config) -> Settings:
         track=demands(setting("leakguard_track"), f"leakguard_track ({ini})"),
         repeat=repetitions(*pick("repeat")),
         faults=faults,
+        adoption=adoption_options.read(config),
     )
 
 

@@ -15,6 +15,7 @@ from pytest_leakguard.core.model import Finding
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.report import fault_lines, jsonfile, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 
@@ -118,6 +119,7 @@ class Presenter:
         self.settings = guard.settings
         self.findings: list[Finding] = []
         self.apart: list[Finding] = []
+        self.parts: list[Part] = []
         self._awake = False
 
     def wake(self) -> None:
@@ -140,7 +142,7 @@ class Presenter:
             for state in guard.watch.roster.states()
             if not state.active and state.kind in guard.kinds
         ]
-        return lines
+        return lines + [line for part in self.parts for line in part.header()]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -151,7 +153,9 @@ class Presenter:
             self.tell_earlier(self.guard.delivery.group(test, findings))
         fails = any(finding.disposition == "fails" for finding in self.findings)
         blind = self.tally.total()["blind"]
-        if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):
+        too_bad = [part.close(session, self.findings) for part in self.parts]
+        failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
+        if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._write_files()
         return result
@@ -196,6 +200,10 @@ class Presenter:
 
     def show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Turn the findings into the outcome of a report."""
+        if self.parts:
+            worker = worker_of(report)
+            for part in self.parts:
+                findings = [shown for finding in findings for shown in part.sift(finding, worker)]
         self.findings += findings
         if self.settings.action == "report":
             return
@@ -236,6 +244,9 @@ class Presenter:
                 terminal.write_line(fault_lines.told(told))
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
+        for part in self.parts:
+            for line, colour in part.lines():
+                terminal.write_line(f"leakguard: {text.printable(line)}", **({colour: True} if colour else {}))
         for rule, source in total["unused"]:
             terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)
         for error in total["errors"]:
@@ -264,6 +275,9 @@ class Presenter:
                 except OSError as error:
                     self.guard.errors.append(f"report {file!r} not written: {error}")
 
+    def _of_part(self, name: str) -> dict[str, Any]:
+        return next((part.data() for part in self.parts if part.name == name), {})
+
     def report(self) -> dict[str, Any]:
         """The whole report as plain data."""
         total, counted = self.tally.total(), _counts(self.findings)
@@ -287,6 +301,7 @@ class Presenter:
                 "leaks": counted["leaks"],
                 "findings": len(self.findings),
                 "allowed": counted["allowed"],
+                "known": counted["known"],
                 "notes": counted["note"],
                 "late": counted["late"],
                 "peak_descriptors": total["peak"],
@@ -297,16 +312,22 @@ class Presenter:
             "findings": [to_dict(finding) for finding in self.findings],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
             "faults": total["faults"],
+            **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
         }
 
 
-_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
+_EXTRA = (("known", "known"), ("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
+
+
+def worker_of(report: pytest.TestReport) -> str:
+    """The worker of pytest-xdist that a report comes from, or nothing."""
+    return str(getattr(getattr(getattr(report, "node", None), "gateway", None), "id", ""))
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:
-    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
+    counts = {"leaks": 0, "known": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
     for finding in findings:
         name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
         counts[name] += finding.count

@@ -1,0 +1,37 @@
+"""The options and ini settings for suites that leak already. Loaded in every run: keep it light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+INI_NAMES = (
+    "leakguard_baseline",
+    "leakguard_baseline_update",
+    "leakguard_baseline_strict",
+)
+
+
+def add_options(group: Any, parser: pytest.Parser) -> None:
+    """Declare the options and their ini twins."""
+    group.addoption(
+        "--leakguard-baseline",
+        metavar="FILE",
+        help="the leaks that are known: they pass, new ones fail, gone ones are listed",
+    )
+    group.addoption(
+        "--leakguard-baseline-update",
+        action="store_true",
+        default=None,
+        help="write what leaks now into the baseline; reasons, dates and comments are kept",
+    )
+    group.addoption(
+        "--leakguard-baseline-strict",
+        action="store_true",
+        default=None,
+        help="a known leak that is gone fails the run, until it is taken out of the baseline",
+    )
+    parser.addini("leakguard_baseline", "file with the leaks that are known", default="")
+    parser.addini("leakguard_baseline_update", "as --leakguard-baseline-update", type="bool", default=False)
+    parser.addini("leakguard_baseline_strict", "as --leakguard-baseline-strict", type="bool", default=False)
