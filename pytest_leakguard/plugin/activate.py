@@ -13,6 +13,7 @@ from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.shared_rules import shared_rules
 from pytest_leakguard.plugin.summary import Presenter, Tally
 from pytest_leakguard.plugin.xdist import Worker, is_worker
 from pytest_leakguard.watch import Watch
@@ -45,11 +46,7 @@ def activate(
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds, rules = options.check_kinds(settings, known)
-    for name, lines in call_each(config.hook, "pytest_leakguard_allow", errors, config=config):
-        if isinstance(lines, (list, tuple)) and all(isinstance(line, str) for line in lines):
-            rules += options.rules_of(lines, known, "hook pytest_leakguard_allow")
-        else:
-            errors.append(f"hook pytest_leakguard_allow of {name} gave {lines!r}, not a list of strings")
+    rules += shared_rules(config, known, errors)
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
     guard.errors += errors
     if "state" in kinds:
