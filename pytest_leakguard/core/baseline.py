@@ -92,14 +92,16 @@ class Sieve:
         Args:
             worker: of pytest-xdist; a wider fixture is set up in several, and its leak is one.
         """
-        if finding.disposition not in ("fails", "warned", "note"):
-            return [finding]
         name = self._name(finding)
+        if finding.disposition not in ("fails", "warned", "note") and not (
+            finding.disposition == "once" and name in self.entries  # not gone: another run may not repeat it
+        ):
+            return [finding]
         entry = self.entries.get(name)
         seen = self._seen.setdefault(name, _Seen(needs=_needs(finding)))
         seen.places.add(place_of(finding))
         known = sum(self._is_known(seen, entry, finding, worker) for _ in range(finding.count))
-        if finding.disposition == "note":
+        if finding.disposition in ("note", "once"):
             return [finding]
         parts = []
         if known:

@@ -56,6 +56,8 @@ def activate(
         _add_sweeper(config, guard, settings)
     tally = Tally(guard)
     parts = parts_of(config, settings, kinds & watch.roster.kinds)
+    if settings.adoption.confirm:
+        _add_confirmer(config, guard)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
     else:
@@ -84,7 +86,15 @@ def _add_sweeper(config: pytest.Config, guard: Guard, settings: options.Settings
     from pytest_leakguard.plugin.sweeping import Sweeper
 
     guard.sweeper = Sweeper(config, guard, settings.faults)
+    guard.is_followed = True
     config.pluginmanager.register(guard.sweeper, "leakguard-sweeper")
+
+
+def _add_confirmer(config: pytest.Config, guard: Guard) -> None:
+    from pytest_leakguard.plugin.confirm import Confirmer
+
+    guard.is_followed = True
+    config.pluginmanager.register(Confirmer(guard), "leakguard-confirmer")
 
 
 def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:

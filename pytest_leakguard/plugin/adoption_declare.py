@@ -10,6 +10,7 @@ INI_NAMES = (
     "leakguard_baseline",
     "leakguard_baseline_update",
     "leakguard_baseline_strict",
+    "leakguard_confirm",
 )
 
 
@@ -32,6 +33,13 @@ def add_options(group: Any, parser: pytest.Parser) -> None:
         default=None,
         help="a known leak that is gone fails the run, until it is taken out of the baseline",
     )
+    group.addoption(
+        "--leakguard-confirm",
+        action="store_true",
+        default=None,
+        help="repeat each test that leaked once, and only tell, not fail, what does not leak again",
+    )
     parser.addini("leakguard_baseline", "file with the leaks that are known", default="")
     parser.addini("leakguard_baseline_update", "as --leakguard-baseline-update", type="bool", default=False)
     parser.addini("leakguard_baseline_strict", "as --leakguard-baseline-strict", type="bool", default=False)
+    parser.addini("leakguard_confirm", "as --leakguard-confirm", type="bool", default=False)

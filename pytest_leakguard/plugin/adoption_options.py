@@ -20,12 +20,14 @@ class AdoptionSettings:
         named: the file as it was given, for messages.
         update: write what leaks now.
         strict: what is gone fails the run.
+        confirm: repeat each test that leaked.
     """
 
     baseline: Path | None = None
     named: str = ""
     update: bool = False
     strict: bool = False
+    confirm: bool = False
 
 
 def read(config: pytest.Config) -> AdoptionSettings:
@@ -46,7 +48,13 @@ def read(config: pytest.Config) -> AdoptionSettings:
         ini_folder = config.inipath.parent if config.inipath else config.rootpath
         file = (config.invocation_params.dir if is_given else ini_folder) / str(named)
         _check_place(file, str(named), source, bool(update))
-    return AdoptionSettings(baseline=file, named=str(named or ""), update=bool(update), strict=bool(strict))
+    return AdoptionSettings(
+        baseline=file,
+        named=str(named or ""),
+        update=bool(update),
+        strict=bool(strict),
+        confirm=bool(pick(config, "confirm")[0]),
+    )
 
 
 def _check_place(file: Path, named: str, source: str, update: bool) -> None:

@@ -94,6 +94,8 @@ class Guard:
         self.errors: list[str] = []
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.is_followed = False
+        """Whether other hooks on pytest's reports come after ours, as they must: ours stays where it is."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -313,7 +315,7 @@ class Guard:
         ) and self._look(item, marks)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
-        elif self._reports.on and self.sweeper is None:  # which comes after it
+        elif self._reports.on and not self.is_followed:
             self._reports.quiet()
 
     def _look(self, item: pytest.Item, marks: tuple[Any, ...]) -> bool:

@@ -194,3 +194,18 @@ class WiderFixturesHeld:
         """The teardown that was put off. Raises whatever the fixtures raise."""
         if self.let_go() and self._state is not None:
             self._state.teardown_exact(self._asked[0])  # the later ones were asked by trials
+
+
+def end_wider_fixtures(item: pytest.Item, report: pytest.TestReport, held: WiderFixturesHeld) -> None:
+    """The teardown that was put off; an error of theirs is the report's, as without us."""
+    call = pytest.CallInfo.from_call(held.end, "teardown")
+    if call.excinfo is not None and report.outcome == "passed":
+        ended = pytest.TestReport.from_item_and_call(item, call)
+        report.outcome, report.longrepr = ended.outcome, ended.longrepr
+
+
+def cancel_timeout(item: pytest.Item) -> None:
+    """The timer of pytest-timeout is for the test, which is over."""
+    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
+    if cancel is not None:
+        cancel(item=item)

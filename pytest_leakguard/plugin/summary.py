@@ -239,6 +239,10 @@ class Presenter:
             if late:
                 terminal.write_sep("=", "late: gone, but only within the grace")
                 terminal.write_line(_message_by_fingerprint(late))
+            once = [finding for finding in self.findings if finding.disposition == "once"]
+            if once:
+                terminal.write_sep("=", "leaked once, and not when repeated")
+                terminal.write_line(_message_by_fingerprint(once))
             told = [finding for finding in self.findings if finding.disposition == "told"]
             if told:
                 terminal.write_sep("=", "faults: told, no failure")
@@ -305,6 +309,7 @@ class Presenter:
                 "known": counted["known"],
                 "notes": counted["note"],
                 "late": counted["late"],
+                "once": counted["once"],
                 "peak_descriptors": total["peak"],
                 "descriptor_limit": self.guard.watch.table.limit,
                 "peak_test": total["peak_test"],
@@ -319,7 +324,14 @@ class Presenter:
         }
 
 
-_EXTRA = (("known", "known"), ("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
+_EXTRA = (
+    ("known", "known"),
+    ("note", "in failed tests"),
+    ("allowed", "allowed"),
+    ("late", "late"),
+    ("once", "not confirmed"),
+    ("told", "told"),
+)
 
 
 def worker_of(report: pytest.TestReport) -> str:
@@ -328,7 +340,7 @@ def worker_of(report: pytest.TestReport) -> str:
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:
-    counts = {"leaks": 0, "known": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
+    counts = {"leaks": 0, "known": 0, "note": 0, "allowed": 0, "late": 0, "once": 0, "told": 0}
     for finding in findings:
         name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
         counts[name] += finding.count
