@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.block import grounds
-from pytest_leakguard.plugin import internals, options, tracking
-from pytest_leakguard.plugin.adoption import parts_of
+from pytest_leakguard.plugin import adoption, internals, options, tracking
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
@@ -55,9 +54,7 @@ def activate(
     if settings.faults.every_test or _asks_for_faults(items):
         _add_sweeper(config, guard, settings)
     tally = Tally(guard)
-    parts = parts_of(config, settings, kinds & watch.roster.kinds)
-    if settings.adoption.confirm:
-        _add_confirmer(config, guard)
+    parts = adoption.add_parts(config, guard, tally)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
     else:
@@ -88,13 +85,6 @@ def _add_sweeper(config: pytest.Config, guard: Guard, settings: options.Settings
     guard.sweeper = Sweeper(config, guard, settings.faults)
     guard.is_followed = True
     config.pluginmanager.register(guard.sweeper, "leakguard-sweeper")
-
-
-def _add_confirmer(config: pytest.Config, guard: Guard) -> None:
-    from pytest_leakguard.plugin.confirm import Confirmer
-
-    guard.is_followed = True
-    config.pluginmanager.register(Confirmer(guard), "leakguard-confirmer")
 
 
 def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.plugin.options import Settings
+from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.parts import Part
+from pytest_leakguard.plugin.summary import Tally
 from pytest_leakguard.plugin.xdist import is_worker
 
 
-def parts_of(config: pytest.Config, settings: Settings, kinds: frozenset[str]) -> list[Part]:
-    """The parts that are on; in a worker of pytest-xdist only what they need to be told by it.
+def add_parts(config: pytest.Config, guard: Guard, tally: Tally) -> list[Part]:
+    """Register what notes and repeats tests, and give the parts of the summary; none in a worker of pytest-xdist.
 
-    Args:
-        kinds: those that this run watches.
     Raises: pytest.UsageError.
     """
+    asked = guard.settings.adoption
     parts: list[Part] = []
-    asked = settings.adoption
-    if asked.baseline is not None and not config.option.collectonly:
+    if config.option.collectonly:
+        return parts
+    if asked.confirm:
+        from pytest_leakguard.plugin.confirm import Confirmer
+
+        guard.is_followed = True
+        config.pluginmanager.register(Confirmer(guard), "leakguard-confirmer")
+    if asked.baseline is not None:
         from pytest_leakguard.plugin.ran import RunRecord
 
         record = RunRecord(config)
@@ -26,5 +32,14 @@ def parts_of(config: pytest.Config, settings: Settings, kinds: frozenset[str]) -
         if not is_worker(config):
             from pytest_leakguard.plugin.baseline import Baseline
 
-            parts.append(Baseline(settings, record, kinds))
+            parts.append(Baseline(guard.settings, record, guard.kinds & guard.watch.roster.kinds))
+    if asked.explain:
+        from pytest_leakguard.plugin.explain import Explainer, Explanation
+
+        explainer = Explainer(config, guard, asked.explain)
+        guard.explained = explainer.explained
+        guard.judge.explain = explainer.note
+        config.pluginmanager.register(explainer, "leakguard-explainer")
+        # the last one sees what the others made of a finding
+        parts.append(Explanation(asked.explain, lambda: tally.total()["explained"]))
     return parts

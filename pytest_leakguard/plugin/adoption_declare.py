@@ -11,6 +11,7 @@ INI_NAMES = (
     "leakguard_baseline_update",
     "leakguard_baseline_strict",
     "leakguard_confirm",
+    "leakguard_explain",
 )
 
 
@@ -39,7 +40,13 @@ def add_options(group: Any, parser: pytest.Parser) -> None:
         default=None,
         help="repeat each test that leaked once, and only tell, not fail, what does not leak again",
     )
+    group.addoption(
+        "--leakguard-explain",
+        metavar="NODEID|all",
+        help="tell for a test how its verdict came about: settings, suspects, rules; a glob names several",
+    )
     parser.addini("leakguard_baseline", "file with the leaks that are known", default="")
     parser.addini("leakguard_baseline_update", "as --leakguard-baseline-update", type="bool", default=False)
     parser.addini("leakguard_baseline_strict", "as --leakguard-baseline-strict", type="bool", default=False)
+    parser.addini("leakguard_explain", "as --leakguard-explain", default="")
     parser.addini("leakguard_confirm", "as --leakguard-confirm", type="bool", default=False)

@@ -21,6 +21,7 @@ class AdoptionSettings:
         update: write what leaks now.
         strict: what is gone fails the run.
         confirm: repeat each test that leaked.
+        explain: the id of the test whose verdict is to be explained, a glob, or ``all``.
     """
 
     baseline: Path | None = None
@@ -28,6 +29,7 @@ class AdoptionSettings:
     update: bool = False
     strict: bool = False
     confirm: bool = False
+    explain: str = ""
 
 
 def read(config: pytest.Config) -> AdoptionSettings:
@@ -54,6 +56,7 @@ def read(config: pytest.Config) -> AdoptionSettings:
         update=bool(update),
         strict=bool(strict),
         confirm=bool(pick(config, "confirm")[0]),
+        explain=str(pick(config, "explain")[0] or ""),
     )
 
 

@@ -92,6 +92,8 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.explained: dict[str, Any] = {}
+        """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
         self.is_followed = False

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_leakguard.core.model import Finding
 
-PARTS = ("baseline",)
+PARTS = ("baseline", "explained")
 """The names of all parts, as the JSON report has them; one that is not on is empty there."""
 
 
@@ -37,6 +37,9 @@ class Part(Protocol):
     def lines(self) -> list[tuple[str, str]]:
         """Lines for the summary, each with its colour: ``red``, ``yellow``, or nothing."""
 
+    def sections(self) -> list[tuple[str, str]]:
+        """Title and text of sections of its own, above those lines."""
+
     def data(self) -> dict[str, Any]:
         """The same for the JSON report."""
 
@@ -59,6 +62,10 @@ class Plain:
         return False
 
     def lines(self) -> list[tuple[str, str]]:
+        """See `Part`."""
+        return []
+
+    def sections(self) -> list[tuple[str, str]]:
         """See `Part`."""
         return []
 

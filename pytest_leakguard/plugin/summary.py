@@ -56,6 +56,7 @@ class Tally:
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
+            "explained": guard.explained,
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -83,6 +84,7 @@ class Tally:
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
+            "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
         }
 
 
@@ -247,6 +249,10 @@ class Presenter:
             if told:
                 terminal.write_sep("=", "faults: told, no failure")
                 terminal.write_line(fault_lines.told(told))
+        for part in self.parts:
+            for title, words in part.sections():
+                terminal.write_sep("=", title)
+                terminal.write_line(words)
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
         for part in self.parts:
