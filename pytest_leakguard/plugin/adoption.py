@@ -33,6 +33,12 @@ def add_parts(config: pytest.Config, guard: Guard, tally: Tally) -> list[Part]:
             from pytest_leakguard.plugin.baseline import Baseline
 
             parts.append(Baseline(guard.settings, record, guard.kinds & guard.watch.roster.kinds))
+    if asked.isolate and not is_worker(config):
+        from pytest_leakguard.plugin.isolate import Isolation
+
+        isolation = Isolation(config)
+        config.pluginmanager.register(isolation, "leakguard-isolation")
+        parts.append(isolation)
     if asked.explain:
         from pytest_leakguard.plugin.explain import Explainer, Explanation
 

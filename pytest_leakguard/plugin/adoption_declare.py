@@ -12,6 +12,7 @@ INI_NAMES = (
     "leakguard_baseline_strict",
     "leakguard_confirm",
     "leakguard_explain",
+    "leakguard_isolate",
 )
 
 
@@ -45,8 +46,15 @@ def add_options(group: Any, parser: pytest.Parser) -> None:
         metavar="NODEID|all",
         help="tell for a test how its verdict came about: settings, suspects, rules; a glob names several",
     )
+    group.addoption(
+        "--leakguard-isolate",
+        action="store_true",
+        default=None,
+        help="run each leaking test again in fresh processes and tell whether it leaks alone, or only after which test",
+    )
     parser.addini("leakguard_baseline", "file with the leaks that are known", default="")
     parser.addini("leakguard_baseline_update", "as --leakguard-baseline-update", type="bool", default=False)
     parser.addini("leakguard_baseline_strict", "as --leakguard-baseline-strict", type="bool", default=False)
     parser.addini("leakguard_explain", "as --leakguard-explain", default="")
+    parser.addini("leakguard_isolate", "as --leakguard-isolate", type="bool", default=False)
     parser.addini("leakguard_confirm", "as --leakguard-confirm", type="bool", default=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class AdoptionSettings:
         update: write what leaks now.
         strict: what is gone fails the run.
         confirm: repeat each test that leaked.
+        isolate: run each leaking test again in fresh processes.
+        only_report: this is such a process: the one file it writes.
         explain: the id of the test whose verdict is to be explained, a glob, or ``all``.
     """
 
@@ -30,10 +33,15 @@ class AdoptionSettings:
     strict: bool = False
     confirm: bool = False
     explain: str = ""
+    isolate: bool = False
+    only_report: str = ""
 
 
 def read(config: pytest.Config) -> AdoptionSettings:
     """Check and freeze what was asked for. Raises pytest.UsageError."""
+    only_report = os.environ.get("PYTEST_LEAKGUARD_ISOLATED", "")
+    if only_report:
+        return AdoptionSettings(only_report=only_report)
     named, source = pick(config, "baseline")
     update, update_source = pick(config, "baseline_update")
     strict, strict_source = pick(config, "baseline_strict")
@@ -57,6 +65,7 @@ def read(config: pytest.Config) -> AdoptionSettings:
         strict=bool(strict),
         confirm=bool(pick(config, "confirm")[0]),
         explain=str(pick(config, "explain")[0] or ""),
+        isolate=bool(pick(config, "isolate")[0]),
     )
 
 

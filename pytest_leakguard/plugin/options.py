@@ -113,6 +113,9 @@ def read(config: pytest.Config) -> Settings:
     asked = [_report(text, reports_source) for text in reports]
     if json_file:
         asked.append(("json", str(json_file)))
+    adoption = adoption_options.read(config)
+    if adoption.only_report:
+        asked = [("json", adoption.only_report)]
     return Settings(
         every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test,
         probes=str(probes or "default"),
@@ -130,7 +133,7 @@ def read(config: pytest.Config) -> Settings:
         track=demands(setting("leakguard_track"), f"leakguard_track ({ini})"),
         repeat=repetitions(*pick("repeat")),
         faults=faults,
-        adoption=adoption_options.read(config),
+        adoption=adoption,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_leakguard.core.model import Finding
 
-PARTS = ("baseline", "explained")
+PARTS = ("baseline", "isolated", "explained")
 """The names of all parts, as the JSON report has them; one that is not on is empty there."""
 
 
