@@ -6,6 +6,7 @@ import pytest
 
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.parts import Part
+from pytest_leakguard.plugin.remains import Ending
 from pytest_leakguard.plugin.summary import Tally
 from pytest_leakguard.plugin.xdist import is_worker
 
@@ -19,6 +20,8 @@ def add_parts(config: pytest.Config, guard: Guard, tally: Tally) -> list[Part]:
     parts: list[Part] = []
     if config.option.collectonly:
         return parts
+    if not is_worker(config):
+        parts.append(Ending(guard, lambda: tally.total()["left"]))
     if asked.confirm:
         from pytest_leakguard.plugin.confirm import Confirmer
 

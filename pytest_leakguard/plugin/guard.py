@@ -28,6 +28,7 @@ from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
+from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
@@ -92,6 +93,7 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.remains = Remains(self)
         self.explained: dict[str, Any] = {}
         """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None

@@ -71,6 +71,7 @@ class Judge:
         deferred: suspects that a wider scope may still release.
         late: whether what goes only within the grace is told.
         explain: told of each step: the judged test, the suspect, what was decided.
+        left: all that leaked so far, with where and by whom it was acquired.
         blamed: what the last judgement found leaked, for the search of its holder.
     """
 
@@ -82,6 +83,7 @@ class Judge:
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
     blamed: dict[Item, Suspect] = field(default_factory=dict)
+    left: dict[Item, Acquisition] = field(default_factory=dict)
     _heirs: Heirs = field(default_factory=Heirs)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
@@ -321,6 +323,7 @@ class Judge:
                 verdict = "leaked"
                 self._know(*item)  # blamed once: it is known from now on
                 self.blamed[item] = suspect
+                self.left[item] = suspect.acquisition
                 watch.keep_sight(suspect)
                 if item[0] == "thread":
                     self._told_threads.add(item)

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_leakguard.core.model import Finding
 
-PARTS = ("baseline", "isolated", "explained")
+PARTS = ("baseline", "isolated", "explained", "still_there")
 """The names of all parts, as the JSON report has them; one that is not on is empty there."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ class Tally:
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
             "explained": guard.explained,
+            "left": guard.remains.data(),
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -84,6 +86,10 @@ class Tally:
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
+            "left": {
+                "counts": dict(sum((Counter(part["left"]["counts"]) for part in parts), Counter())),
+                "found": [one for part in parts for one in part["left"]["found"]],
+            },
             "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
         }
 

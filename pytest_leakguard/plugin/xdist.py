@@ -50,6 +50,7 @@ class Worker:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
         groups = [self._guard.delivery.group(test, findings) for test, findings in self._guard.finish()]
+        self._guard.remains.look()
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output[OUTPUT_KEY] = json.dumps({"tally": self._tally.own(), "groups": groups})
         return result
