@@ -80,12 +80,18 @@ class Controller:
         return result
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
         output = getattr(node, "workeroutput", {})
         if ERROR_KEY in output:
             raise pytest.UsageError(output[ERROR_KEY])
         if OUTPUT_KEY not in output:
-            return  # it judged nothing, or crashed: what its reports carried is kept
+            # it judged nothing, or crashed: what its reports carried is kept
+            if error and node.config.pluginmanager.has_plugin("leakguard-presenter"):
+                self._presenter().guard.errors.append(
+                    f"worker {node.gateway.id} crashed: what its tests had left before is told, but not what was to be "
+                    "judged at the end of its wider fixtures"
+                )
+            return
         data = json.loads(output[OUTPUT_KEY])
         presenter = self._presenter()
         presenter.tally.add(data["tally"])
