@@ -19,7 +19,7 @@ Verdict = Literal["leaked", "unclosed", "late", "growth", "fault"]
 """``fault``: what a fault sweep showed that is no leak; the kind says what: hang, swallowed, ..."""
 How = Literal["audit", "wrap", "trace", "track", "warning", "fault", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "block", "nobody"]
-Disposition = Literal["fails", "warned", "note", "late", "allowed", "told"]
+Disposition = Literal["fails", "warned", "note", "late", "allowed", "known", "once", "told"]
 
 KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "task", "lock", "temp", "unclosed", "object", "state")
 """The kinds this version knows by itself, in the order in which a report tells them."""

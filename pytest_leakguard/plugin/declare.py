@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.plugin import fault_declare
+from pytest_leakguard.plugin import adoption_declare, fault_declare
 
 ACTIONS = ("fail", "warn", "report")
 FORMATS = ("json",)
@@ -27,6 +27,7 @@ INI_NAMES = (
     "leakguard_track",
     "leakguard_repeat",
     "leakguard_inject_errors",
+    *adoption_declare.INI_NAMES,
     *fault_declare.INI_NAMES,
 )
 
@@ -97,6 +98,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
     parser.addini("leakguard_inject_errors", "the errors that inject_error raises, a list of names", default="")
+    adoption_declare.add_options(group, parser)
     fault_declare.add_options(group, parser)
 
 

@@ -28,6 +28,7 @@ from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
+from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
@@ -92,10 +93,15 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.remains = Remains(self)
+        self.explained: dict[str, Any] = {}
+        """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
         self.needs_sweeper: Callable[[], None] = lambda: None
         """Told that a test asks for faults."""
+        self.is_followed = False
+        """Whether other hooks on pytest's reports come after ours, as they must: ours stays where it is."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -321,7 +327,7 @@ class Guard:
         ) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
-        elif self._reports.on and self.sweeper is None:  # which comes after it
+        elif self._reports.on and not self.is_followed:
             self._reports.quiet()
 
     def _look(self, item: pytest.Item) -> bool:

@@ -250,3 +250,18 @@ class LineBelow:
             self._file.write("\x1b[1A" + (f"\x1b[{used}C" if used else ""))
             self._file.flush()
             self._is_open = False
+
+
+def end_wider_fixtures(item: pytest.Item, report: pytest.TestReport, held: WiderFixturesHeld) -> None:
+    """The teardown that was put off; an error of theirs is the report's, as without us."""
+    call = pytest.CallInfo.from_call(held.end, "teardown")
+    if call.excinfo is not None and report.outcome == "passed":
+        ended = pytest.TestReport.from_item_and_call(item, call)
+        report.outcome, report.longrepr = ended.outcome, ended.longrepr
+
+
+def cancel_timeout(item: pytest.Item) -> None:
+    """The timer of pytest-timeout is for the test, which is over."""
+    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
+    if cancel is not None:
+        cancel(item=item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.report import cleanup_lines, fault_lines, jsonfile, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 
@@ -58,6 +60,8 @@ class Tally:
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
             "cleanup": ledger.data() if ledger is not None else [],
+            "explained": guard.explained,
+            "left": guard.remains.data(),
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -87,6 +91,11 @@ class Tally:
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
             "fault_sites": sites([part["faults"] for part in parts]),
             "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
+            "left": {
+                "counts": dict(sum((Counter(part["left"]["counts"]) for part in parts), Counter())),
+                "found": [one for part in parts for one in part["left"]["found"]],
+            },
+            "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
         }
 
 
@@ -124,6 +133,7 @@ class Presenter:
         self.settings = guard.settings
         self.findings: list[Finding] = []
         self.apart: list[Finding] = []
+        self.parts: list[Part] = []
         self._awake = False
 
     def wake(self) -> None:
@@ -146,7 +156,7 @@ class Presenter:
             for state in guard.watch.roster.states()
             if not state.active and state.kind in guard.kinds
         ]
-        return lines
+        return lines + [line for part in self.parts for line in part.header()]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -162,7 +172,9 @@ class Presenter:
             from pytest_leakguard.plugin.fault_order import remember  # loaded by the sweeps already, if here
 
             remember(self.config, total["fault_sites"])
-        if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):
+        too_bad = [part.close(session, self.findings) for part in self.parts]
+        failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
+        if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._write_files()
         return result
@@ -207,6 +219,10 @@ class Presenter:
 
     def show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Turn the findings into the outcome of a report."""
+        if self.parts:
+            worker = worker_of(report)
+            for part in self.parts:
+                findings = [shown for finding in findings for shown in part.sift(finding, worker)]
         self.findings += findings
         if self.settings.action == "report":
             return
@@ -241,6 +257,10 @@ class Presenter:
             if late:
                 terminal.write_sep("=", "late: gone, but only within the grace")
                 terminal.write_line(_message_by_fingerprint(late))
+            once = [finding for finding in self.findings if finding.disposition == "once"]
+            if once:
+                terminal.write_sep("=", "leaked once, and not when repeated")
+                terminal.write_line(_message_by_fingerprint(once))
             told = [finding for finding in self.findings if finding.disposition == "told"]
             if told:
                 terminal.write_sep("=", "faults: told, no failure")
@@ -249,8 +269,15 @@ class Presenter:
             terminal.write_sep("=", "cleanup paths")
             for line in (*cleanup_lines.table(total["cleanup"]), f"leakguard: {cleanup_lines.total(total['cleanup'])}"):
                 terminal.write_line(line)
+        for part in self.parts:
+            for title, words in part.sections():
+                terminal.write_sep("=", title)
+                terminal.write_line(words)
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
+        for part in self.parts:
+            for line, colour in part.lines():
+                terminal.write_line(f"leakguard: {text.printable(line)}", **({colour: True} if colour else {}))
         for rule, source in total["unused"]:
             terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)
         for error in total["errors"]:
@@ -279,6 +306,9 @@ class Presenter:
                 except OSError as error:
                     self.guard.errors.append(f"report {file!r} not written: {error}")
 
+    def _of_part(self, name: str) -> dict[str, Any]:
+        return next((part.data() for part in self.parts if part.name == name), {})
+
     def report(self) -> dict[str, Any]:
         """The whole report as plain data."""
         total, counted = self.tally.total(), _counts(self.findings)
@@ -302,8 +332,10 @@ class Presenter:
                 "leaks": counted["leaks"],
                 "findings": len(self.findings),
                 "allowed": counted["allowed"],
+                "known": counted["known"],
                 "notes": counted["note"],
                 "late": counted["late"],
+                "once": counted["once"],
                 "peak_descriptors": total["peak"],
                 "descriptor_limit": self.guard.watch.table.limit,
                 "peak_test": total["peak_test"],
@@ -313,16 +345,29 @@ class Presenter:
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
             "faults": total["faults"],
             "cleanup": total["cleanup"],
+            **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
         }
 
 
-_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
+_EXTRA = (
+    ("known", "known"),
+    ("note", "in failed tests"),
+    ("allowed", "allowed"),
+    ("late", "late"),
+    ("once", "not confirmed"),
+    ("told", "told"),
+)
+
+
+def worker_of(report: pytest.TestReport) -> str:
+    """The worker of pytest-xdist that a report comes from, or nothing."""
+    return str(getattr(getattr(getattr(report, "node", None), "gateway", None), "id", ""))
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:
-    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
+    counts = {"leaks": 0, "known": 0, "note": 0, "allowed": 0, "late": 0, "once": 0, "told": 0}
     for finding in findings:
         name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
         counts[name] += finding.count

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -54,7 +53,7 @@ class Sweeper:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not self._families(item):
+        if not self.sweeps(item):
             return (yield)
         if not self._test_files:
             self._test_files = {str(one.path) for one in item.session.items}
@@ -84,10 +83,14 @@ class Sweeper:
                 if self._passed and self._is_clean(report):
                     self._sweep(item, report, subject)
             finally:
-                self._end(item, report, held)
+                internals.end_wider_fixtures(item, report, held)
         return report
 
     # -- what they do --------------------------------------------------------
+
+    def sweeps(self, item: pytest.Item) -> bool:
+        """Whether it repeats this test."""
+        return bool(self._families(item))
 
     def _families(self, item: pytest.Item) -> tuple[str, ...]:
         if not {"leak_faults", "inject_error"}.isdisjoint(getattr(item, "fixturenames", ())):
@@ -108,7 +111,7 @@ class Sweeper:
         return not isinstance(data, dict) or not any(f["disposition"] == "fails" for f in data["findings"])
 
     def _sweep(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
-        _cancel_timeout(item)
+        internals.cancel_timeout(item)
         settings = self.settings
         sweep = Sweep(
             subject,
@@ -146,17 +149,3 @@ class Sweeper:
 
     def _options(self) -> list[str]:
         return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]
-
-    def _end(self, item: pytest.Item, report: pytest.TestReport, held: internals.WiderFixturesHeld) -> None:
-        """The teardown of wider fixtures that was put off; an error of theirs is this report's, as without us."""
-        call = pytest.CallInfo.from_call(held.end, "teardown")
-        if call.excinfo is not None and report.outcome == "passed":
-            ended = pytest.TestReport.from_item_and_call(item, call)
-            report.outcome, report.longrepr = ended.outcome, ended.longrepr
-
-
-def _cancel_timeout(item: pytest.Item) -> None:
-    """The timer of pytest-timeout is for the test, which is over."""
-    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
-    if cancel is not None:
-        cancel(item=item)

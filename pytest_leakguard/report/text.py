@@ -16,7 +16,9 @@ def printable(text: str) -> str:
 
 def headline(finding: Finding) -> str:
     """``LEAK fd  tests/test_a.py::test_x``, or the fixture that owns it."""
-    word = {"late": "LATE", "allowed": "ALLOWED LEAK"}.get(finding.disposition, "LEAK")
+    word = {"late": "LATE", "allowed": "ALLOWED LEAK", "known": "KNOWN LEAK", "once": "LEAKED ONCE"}.get(
+        finding.disposition, "LEAK"
+    )
     word = "FAULT" if finding.verdict == "fault" else word
     owner = finding.owner
     if owner.kind == "fixture":
