@@ -132,6 +132,7 @@ class Finding:
         held_then: a line for each resource that was held when it was injected.
         cleanups: which `with`, `except` and `finally` of the code under test ran after that, and which did not.
         repeat: the command that repeats that one trial.
+        patch: a unified diff that ends the leak, where the source leaves no doubt about it.
     """
 
     kind: str
@@ -155,3 +156,4 @@ class Finding:
     held_then: tuple[str, ...] = ()
     cleanups: tuple[str, ...] = ()
     repeat: str = ""
+    patch: str = ""

@@ -12,9 +12,10 @@ from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.shared_rules import shared_rules
 from pytest_leakguard.plugin.summary import CLEANUP_NAME, Presenter, Tally
-from pytest_leakguard.plugin.xdist import Worker, is_worker
+from pytest_leakguard.plugin.xdist import Worker, is_worker, worker_of
 from pytest_leakguard.watch import Watch
 
 GUARD_NAME = "leakguard-guard"
@@ -56,6 +57,8 @@ def activate(
         guard.needs_sweeper()
     if settings.faults.cleanup_report and (is_worker(config) or getattr(config.option, "dist", "no") == "no"):
         _add_cleanup_report(config, settings)
+    if settings.reports:
+        guard.sampler = Sampler(watch, guard.errors, worker_of(config))
     tally = Tally(guard)
     parts = adoption.add_parts(config, guard, tally)
     if is_worker(config):

@@ -7,7 +7,7 @@ import pytest
 from pytest_leakguard.plugin import adoption_declare, fault_declare
 
 ACTIONS = ("fail", "warn", "report")
-FORMATS = ("json",)
+FORMATS = ("json", "html", "sarif", "markdown", "github", "gitlab")
 DEFAULT_GRACE_SECONDS = 1.0
 KINDS_IN_WORDS = "fd, socket, mmap, sqlite, thread, process, task, lock, temp, unclosed, object, state"
 
@@ -62,7 +62,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--leakguard-report",
         metavar="FORMAT:FILE",
         action="append",
-        help=f"write a report; repeatable; formats: {', '.join(FORMATS)}",
+        help=f"write a report, to the output when FILE is -; repeatable; formats: {', '.join(FORMATS)}",
     )
     group.addoption("--leakguard-json", metavar="FILE", help="short for --leakguard-report json:FILE")
     group.addoption(

@@ -265,3 +265,15 @@ def cancel_timeout(item: pytest.Item) -> None:
     cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
     if cancel is not None:
         cancel(item=item)
+
+
+def add_suite_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
+    """Put properties on the suite in JUnit XML, if it is written; pytest offers that to fixtures only."""
+    try:
+        from _pytest.junitxml import xml_key
+    except ImportError:
+        return
+    add = getattr(config.stash.get(xml_key, None), "add_global_property", None)
+    if add is not None:
+        for name, value in properties:
+            add(name, value)
