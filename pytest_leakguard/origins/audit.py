@@ -163,11 +163,11 @@ class Recorder:
         of a session fixture accepts connections for that fixture, whatever test
         is running. A thread nobody recorded was there before: nobody's.
         """
-        now = self.ledger.now
         ident = _real.get_ident()
-        if ident == self.home:
-            return now
-        started = self.started_by(ident)
+        return self._context_of(ident, None if ident == self.home else self.started_by(ident))
+
+    def _context_of(self, ident: int, started: Record | None) -> Context:
+        now = self.ledger.now
         if started is None:
             return now
         owner = started.context.owner
@@ -175,12 +175,6 @@ class Recorder:
             # a pool's worker that an earlier test left alive works for this one now
             return now if now is not OUTSIDE and is_pool_worker(ident) else started.context
         return Context(owner, started.context.test, now.phase)
-
-    def _block_of_thread(self) -> int:
-        """A thread works for the block that it was started in."""
-        ident = _real.get_ident()
-        started = None if ident == self.home else self.started_by(ident)
-        return 0 if started is None else started.block
 
     def clear(self) -> None:
         """Forget all that was recorded."""
@@ -251,7 +245,11 @@ class Recorder:
         """Drop the records that can't become the origin of a leak any more."""
         if not self.records:
             return
-        kept = [record for record in self.records if self._may_explain(record)]
+        kept = [
+            record
+            for record in self.records
+            if (record.context.owner.kind != "test" or record.pinned or record.blamed) and self._may_explain(record)
+        ]
         if len(kept) > KEPT_FOR_FIXTURES:
             kept = kept[-KEPT_FOR_FIXTURES:]
         self.records.clear()
@@ -315,10 +313,13 @@ class Recorder:
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
         if self._unresolved or self._closing or self.waiting:
             self.resolve()
-        record = Record(event, detail, frames.walk(frame), self.context())
+        ident = _real.get_ident()
+        started = None if ident == self.home else self.started_by(ident)
+        record = Record(event, detail, frames.walk(frame), self._context_of(ident, started))
         self.count += 1
         record.number = self.count
-        record.block = BLOCK.get() or self._block_of_thread()
+        # a thread works for the block that it was started in
+        record.block = BLOCK.get() or (0 if started is None else started.block)
         self.records.append(record)
         return record
 

@@ -112,6 +112,9 @@ class Guard:
         self._to_judge = False
         self._brought = False  # our own collection made something raise that nothing can catch
         self._looked_after = ""  # the last test after which everything was looked at
+        self._since_collection = 0
+        self._collected_after = ""  # the last test after which its garbage was collected
+        self._uncollected = ""  # the same, where garbage may be older than the judged test
         self._since = ""  # the same, where what no event tells of may be older than the judged test
         self._reports = Reports(config.pluginmanager, self._end)
         self._reports.switch_on()
@@ -150,8 +153,9 @@ class Guard:
         recorder = self.watch.recorder
         try:
             if recorder.moves != self._moves:
-                # with the fixtures still up: the most that a test has open
-                self._note_peak(item, self.watch.table.count())
+                if self.judge.descriptors + recorder.moves - self._moves >= self.statistics.peak:
+                    # with the fixtures still up: the most that a test has open
+                    self._note_peak(item, self.watch.table.count())
                 if recorder.has_questions:
                     recorder.resolve()
         except Exception as error:  # as above
@@ -303,27 +307,29 @@ class Guard:
         watch = self.watch
         self.statistics.tests += 1
         self._since_full_look += 1
-        marks = watch.roster.marks()
+        self._since_collection += 1
         self._to_judge = (
-            marks != self._marks
-            or watch.recorder.moves != self._moves
+            watch.recorder.moves != self._moves
+            or watch.roster.marks() != self._marks
             or watch.ledger.has_ended
             or self.delivery.has_unsent
             or self._since_full_look >= FULL_LOOK_EVERY
-        ) and self._look(item, marks)
+        ) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
         elif self._reports.on and self.sweeper is None:  # which comes after it
             self._reports.quiet()
 
-    def _look(self, item: pytest.Item, marks: tuple[Any, ...]) -> bool:
+    def _look(self, item: pytest.Item) -> bool:
         """Whether there is something to judge, once the garbage of the test is collected."""
         if not self.watch.is_own_process():
             return False
         start = _real.perf_counter()
-        # with the same numbers as at the last look, what no event told of may be any earlier test's
-        self._since = self._looked_after if self._since_full_look > 1 and marks == self._marks else ""
+        self._since = ""
         try:
+            if self._since_full_look > 1 and self.watch.roster.marks() == self._marks:
+                # with the same numbers as at the last look, what no event told of may be any earlier test's
+                self._since = self._looked_after
             return self._needs_to_judge(item)
         except Exception as error:  # as above
             self._failed_to_judge(item, error)
@@ -334,19 +340,23 @@ class Guard:
     def _needs_to_judge(self, item: pytest.Item) -> bool:
         watch, judge = self.watch, self.judge
         self._brought = False
-        if watch.recorder.moves == self._moves and not watch.ledger.has_ended and judge.is_still(thorough=True):
+        moved = watch.recorder.moves != self._moves
+        if not moved and not watch.ledger.has_ended and judge.is_still(thorough=True):
             self._settle_marks()
             self._looked_at(item)
             return self.delivery.has_unsent
         self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
-        watch.tasks.may_find_older = self._since_full_look > 1
+        self._uncollected = self._collected_after if self._since_collection > 1 else ""
+        watch.tasks.may_find_older = self._since_collection > 1
         with watch.collecting(_context_of(item), self._bring):
             watch.young.collect()
-        if judge.needs_to_judge() or self._brought or self.delivery.has_unsent:
+        self._since_collection, self._collected_after = 0, item.nodeid
+        marks = watch.roster.marks()
+        if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.has_unsent:
             return True
         judge.tidy()
-        self._settle_marks()
+        self._settle(marks)
         self._looked_at(item)
         return False
 
@@ -382,7 +392,10 @@ class Guard:
         self.watch.tasks.may_find_older = False
 
     def _settle_marks(self) -> None:
-        self._marks = self.watch.roster.marks()
+        self._settle(self.watch.roster.marks())
+
+    def _settle(self, marks: tuple[Any, ...]) -> None:
+        self._marks = marks
         self._moves = self.watch.recorder.moves
 
     def _judge(self, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -409,6 +422,7 @@ class Guard:
             requested=frozenset(getattr(item, "fixturenames", ())),
             failed=self._reports.outcome.failed,
             since=self._since,
+            uncollected=self._uncollected,
         )
 
     def _tell_unraisable(self, item: pytest.Item, report: pytest.TestReport) -> None:

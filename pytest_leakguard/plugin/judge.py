@@ -27,6 +27,7 @@ class Test:
         failed: it failed by itself; its leaks become a note.
         since: the test after which was looked last, when nothing shows that what no record
             tells of came during this one.
+        uncollected: the test after which was collected last, when that is not the one before this.
     """
 
     __test__ = False
@@ -38,6 +39,7 @@ class Test:
     requested: frozenset[str] = frozenset()
     failed: bool = False
     since: str = ""
+    uncollected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +129,33 @@ class Judge:
         """Whether certainly nothing has changed since the last look."""
         return self.watch.is_still(self._census, thorough=thorough)
 
-    def needs_to_judge(self) -> bool:
+    @property
+    def descriptors(self) -> int:
+        """How many were open at the last look."""
+        return len(self._census.get("fd", ())) + len(self._census.get("socket", ()))
+
+    def needs_to_judge(self, descriptors: int) -> bool:
         """After a test in which something moved: whether there is anything to judge.
 
         Lets go of what is gone, and remembers that the rest is known.
+
+        Args:
+            descriptors: how many are open now.
         """
         watch = self.watch
         if watch.ledger.has_ended or watch.unclosed.has_caught:
             return True
-        return not self.is_still() and bool(self._new())
+        return not self.watch.is_still(self._census, descriptors=descriptors) and bool(self._new())
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
+        # asked first: a thread that ends after the collection may have let go what is garbage since
+        others = self.watch.may_still_change(self._told_threads)
         ended = self.watch.ledger.take_ended()
         suspects = self._suspects(test, bool(ended and self.deferred))
         now = self._classify(test, suspects)
         now += self._due(test, ended)
-        cases = self._settled(now, test.grace_seconds) + self._unclosed(test)
+        cases = self._settled(now, test.grace_seconds, others) + self._unclosed(test)
         self._remember(now)
         return cases
 
@@ -155,7 +167,8 @@ class Judge:
         _real.gc_collect()
         self._new()
         due = self._due(test, self.watch.ledger.take_ended() | {0})
-        cases = self._settled(due, test.grace_seconds) + self._unclosed(test)
+        others = self.watch.may_still_change(self._told_threads)
+        cases = self._settled(due, test.grace_seconds, others) + self._unclosed(test)
         self._remember(due)
         return cases
 
@@ -287,8 +300,12 @@ class Judge:
 
     # -- is it over ----------------------------------------------------------
 
-    def _settled(self, due: list[Deferred], grace_seconds: float) -> list[Judged]:
-        """Look again with growing waits; what is still there is leaked, what went after a wait is late."""
+    def _settled(self, due: list[Deferred], grace_seconds: float, others: bool) -> list[Judged]:
+        """Look again with growing waits; what is still there is leaked, what went after a wait is late.
+
+        Args:
+            others: another thread may still release something.
+        """
         self.blamed = {}
         if not due:
             return []
@@ -300,7 +317,7 @@ class Judge:
             return set(wanted) - watch.gone(wanted)
 
         # what nothing but this thread could release needs no patience, nor does state: it is read no more
-        patient = any(map(watch.may_end, wanted)) and watch.may_still_change(self._told_threads)
+        patient = others and any(map(watch.may_end, wanted))
         grace = grace_seconds if patient else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
         judged = []
@@ -334,17 +351,19 @@ class Judge:
         for key in sorted(probe.keys(), key=repr):
             with watch.recorder.silence():
                 suspect = watch.examine_unclosed(key, matcher)
+            may_be_older = bool(test.uncollected) and probe.caught(key).by_collector
             probe.forget(key)
-            if suspect.acquisition.owner.kind == "nobody":
+            acquisition = suspect.acquisition
+            if acquisition.owner.kind == "nobody":
                 continue
             if suspect.record is not None:
                 suspect.record.spent = True
                 if suspect.record.blamed:
                     continue
                 suspect.record.blamed = True
-            case = Case(
-                resource=suspect.resource, acquisition=suspect.acquisition, verdict="unclosed", mark=suspect.mark
-            )  # fmt: skip
+            elif may_be_older and acquisition.owner.kind == "test":
+                acquisition = replace(acquisition, owner=between(test.uncollected, test.name), phase=None)
+            case = Case(resource=suspect.resource, acquisition=acquisition, verdict="unclosed", mark=suspect.mark)
             judged.append(Judged(case, test))
         return judged
 
