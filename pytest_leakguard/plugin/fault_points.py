@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,7 @@ class SweepRecord:
         return {"sweeps": self.sweeps, "points_left_out": self.left_out}
 
 
-def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The sweeps of several processes, one after the other."""
     return {
         "sweeps": [sweep for part in parts for sweep in part["sweeps"]],

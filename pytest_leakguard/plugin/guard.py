@@ -28,6 +28,7 @@ from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
+from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.wider import WiderScopes
@@ -93,8 +94,15 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.remains = Remains(self)
+        self.explained: dict[str, Any] = {}
+        """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.needs_sweeper: Callable[[], None] = lambda: None
+        """Told that a test asks for faults."""
+        self.is_followed = False
+        """Whether other hooks on pytest's reports come after ours, as they must: ours stays where it is."""
         self.sampler: Sampler | None = None
         """Keeps the timeline, when a report is asked for."""
         self.blind: dict[str, str] = {}
@@ -156,9 +164,8 @@ class Guard:
         recorder = self.watch.recorder
         try:
             if recorder.moves != self._moves:
-                if self.judge.descriptors + recorder.moves - self._moves >= self.statistics.peak:
-                    # with the fixtures still up: the most that a test has open
-                    self._note_peak(item, self.watch.table.count())
+                # with the fixtures still up: the most that a test has open
+                self._note_peak(item, self.watch.table.count())
                 if recorder.has_questions:
                     recorder.resolve()
         except Exception as error:  # as above
@@ -211,6 +218,8 @@ class Guard:
                     watch_state(self)
                 if own.repeat:
                     repeat[item.nodeid] = own.repeat
+                if own.faults:
+                    self.needs_sweeper()
                 tracking.ask_for_item(self.config, self.watch, item.nodeid, own)
         tracking.make_ready(self, repeat)
 
@@ -332,7 +341,7 @@ class Guard:
         ) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
-        elif self._reports.on and self.sweeper is None:  # which comes after it
+        elif self._reports.on and not self.is_followed:
             self._reports.quiet()
 
     def _look(self, item: pytest.Item) -> bool:

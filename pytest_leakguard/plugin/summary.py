@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -16,10 +17,11 @@ from pytest_leakguard.core.model import Finding
 from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin import internals, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
-from pytest_leakguard.plugin.fault_totals import merged
+from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.remedy.patch import with_patch
-from pytest_leakguard.report import fault_lines, junit, text
+from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 from pytest_leakguard.report.excerpts import excerpts
 from pytest_leakguard.report.plain import clipped
@@ -27,6 +29,7 @@ from pytest_leakguard.report.plain import clipped
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+CLEANUP_NAME = "leakguard-cleanup"
 STATUS = "leakguard_status"
 _TESTS_NAMED = 5
 
@@ -42,6 +45,7 @@ class Tally:
         """This process's numbers."""
         guard, statistics = self._guard, self._guard.statistics
         used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
+        ledger = guard.config.pluginmanager.get_plugin(CLEANUP_NAME)
         return {
             "tests": statistics.tests,
             "peak": statistics.peak,
@@ -60,6 +64,9 @@ class Tally:
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
+            "cleanup": ledger.data() if ledger is not None else [],
+            "explained": guard.explained,
+            "left": guard.remains.data(),
             "timelines": guard.sampler.data() if guard.sampler is not None else [],
         }
 
@@ -88,6 +95,13 @@ class Tally:
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
+            "fault_sites": sites([part["faults"] for part in parts]),
+            "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
+            "left": {
+                "counts": dict(sum((Counter(part["left"]["counts"]) for part in parts), Counter())),
+                "found": [one for part in parts for one in part["left"]["found"]],
+            },
+            "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
             "timelines": [timeline for part in parts for timeline in part["timelines"]],
         }
 
@@ -126,6 +140,7 @@ class Presenter:
         self.settings = guard.settings
         self.findings: list[Finding] = []
         self.apart: list[Finding] = []
+        self.parts: list[Part] = []
         self._awake = False
         self._started = _real.clock()
         self._printed: list[str] = []
@@ -150,7 +165,7 @@ class Presenter:
             for state in guard.watch.roster.states()
             if not state.active and state.kind in guard.kinds
         ]
-        return lines
+        return lines + [line for part in self.parts for line in part.header()]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -162,8 +177,15 @@ class Presenter:
         for test, findings in self.guard.finish():
             self.tell_earlier(self.guard.delivery.group(test, findings))
         fails = any(finding.disposition == "fails" for finding in self.findings)
-        blind = self.tally.total()["blind"]
-        if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):
+        total = self.tally.total()
+        blind = total["blind"]
+        if total["fault_sites"]:
+            from pytest_leakguard.plugin.fault_order import remember  # loaded by the sweeps already, if here
+
+            remember(self.config, total["fault_sites"])
+        too_bad = [part.close(session, self.findings) for part in self.parts]
+        failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
+        if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._write_files()
         return result
@@ -213,6 +235,10 @@ class Presenter:
 
     def show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Turn the findings into the outcome of a report."""
+        if self.parts:
+            worker = worker_of(report)
+            for part in self.parts:
+                findings = [shown for finding in findings for shown in part.sift(finding, worker)]
         self.findings += findings
         if self.settings.action == "report":
             return
@@ -247,12 +273,27 @@ class Presenter:
             if late:
                 terminal.write_sep("=", "late: gone, but only within the grace")
                 terminal.write_line(_message_by_fingerprint(late))
+            once = [finding for finding in self.findings if finding.disposition == "once"]
+            if once:
+                terminal.write_sep("=", "leaked once, and not when repeated")
+                terminal.write_line(_message_by_fingerprint(once))
             told = [finding for finding in self.findings if finding.disposition == "told"]
             if told:
                 terminal.write_sep("=", "faults: told, no failure")
                 terminal.write_line(fault_lines.told(told))
+        if total["cleanup"]:
+            terminal.write_sep("=", "cleanup paths")
+            for line in (*cleanup_lines.table(total["cleanup"]), f"leakguard: {cleanup_lines.total(total['cleanup'])}"):
+                terminal.write_line(line)
+        for part in self.parts:
+            for title, words in part.sections():
+                terminal.write_sep("=", title)
+                terminal.write_line(words)
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
+        for part in self.parts:
+            for line, colour in part.lines():
+                terminal.write_line(f"leakguard: {text.printable(line)}", **({colour: True} if colour else {}))
         for rule, source in total["unused"]:
             terminal.write_line(
                 f"leakguard: allow rule {clipped(rule)!r} hides nothing any more: {clipped(source)}", yellow=True
@@ -281,6 +322,9 @@ class Presenter:
     def _write_files(self) -> None:
         folder = str(self.config.invocation_params.dir)
         self._printed = writing.write_all(self.settings.reports, self.report, folder, self.guard.errors)
+
+    def _of_part(self, name: str) -> dict[str, Any]:
+        return next((part.data() for part in self.parts if part.name == name), {})
 
     def report(self) -> dict[str, Any]:
         """The whole report as plain data."""
@@ -311,8 +355,10 @@ class Presenter:
                 "leaks": counted["leaks"],
                 "findings": len(self.findings),
                 "allowed": counted["allowed"],
+                "known": counted["known"],
                 "notes": counted["note"],
                 "late": counted["late"],
+                "once": counted["once"],
                 "peak_descriptors": total["peak"],
                 "descriptor_limit": self.guard.watch.table.limit,
                 "peak_test": total["peak_test"],
@@ -323,16 +369,30 @@ class Presenter:
             "timelines": total["timelines"],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
             "faults": total["faults"],
+            "cleanup": total["cleanup"],
+            **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
         }
 
 
-_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
+_EXTRA = (
+    ("known", "known"),
+    ("note", "in failed tests"),
+    ("allowed", "allowed"),
+    ("late", "late"),
+    ("once", "not confirmed"),
+    ("told", "told"),
+)
+
+
+def worker_of(report: pytest.TestReport) -> str:
+    """The worker of pytest-xdist that a report comes from, or nothing."""
+    return str(getattr(getattr(getattr(report, "node", None), "gateway", None), "id", ""))
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:
-    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
+    counts = {"leaks": 0, "known": 0, "note": 0, "allowed": 0, "late": 0, "once": 0, "told": 0}
     for finding in findings:
         name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
         counts[name] += finding.count

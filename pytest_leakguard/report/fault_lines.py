@@ -30,5 +30,6 @@ def told(findings: Iterable[Finding]) -> str:
     lines = []
     for finding in findings:
         times = f"  x{finding.count}" if finding.count > 1 else ""
-        lines.append(printable(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}"))
+        why = "".join(f" ({note})" for note in finding.notes if note.startswith("told only: "))
+        lines.append(printable(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}{why}"))
     return "\n".join(lines)

@@ -13,7 +13,9 @@ _PATCH_LINES_TOLD = 40
 
 def headline(finding: Finding) -> str:
     """``LEAK fd  tests/test_a.py::test_x``, or the fixture that owns it."""
-    word = {"late": "LATE", "allowed": "ALLOWED LEAK"}.get(finding.disposition, "LEAK")
+    word = {"late": "LATE", "allowed": "ALLOWED LEAK", "known": "KNOWN LEAK", "once": "LEAKED ONCE"}.get(
+        finding.disposition, "LEAK"
+    )
     word = "FAULT" if finding.verdict == "fault" else word
     owner = finding.owner
     if owner.kind == "fixture":
@@ -54,6 +56,8 @@ def lines(finding: Finding) -> list[str]:
         ("held", holding.line(finding.held)),
         ("due", finding.due),
         ("fault", finding.fault),
+        *(("then held", line) for line in finding.held_then),
+        *(("cleanup", line) for line in finding.cleanups),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
         *(("note", note) for note in finding.notes),
