@@ -128,6 +128,8 @@ def _facts(group: Group) -> str:
             ("fault", shown(first.fault)),
             ("fix", shown(first.fix)),
             ("allow", code(first.allow)),
+            *(("held then", shown(line)) for line in first.held_then[:12]),
+            *(("cleanup", shown(line)) for line in first.cleanups[:12]),
             ("repeat", code(first.repeat)),
             *(("note", shown(note)) for note in first.notes[:12]),
             ("id", code(group.fingerprint)),
