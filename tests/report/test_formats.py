@@ -84,10 +84,9 @@ def test_what_is_no_report_is_refused_in_words(text, words):
 
 @pytest.mark.parametrize("name", hostile.NAMES.values(), ids=hostile.NAMES)
 def test_the_terminal_gets_harmless_text(name):
-    """As many lines as labels, no control character, and no line that fills the screen."""
+    """As many lines as labels, and no control character; nothing is cut, so that allow rules stay whole."""
     text = message([hostile.named(name)])
     assert CONTROL.findall(text.replace("\n", "")) == []
-    assert max(map(len, text.splitlines())) < 2500
     usual, unusual = (message([replace(hostile.named(one), patch="")]) for one in ("name", name))
     assert len(unusual.splitlines()) == len(usual.splitlines())
 
