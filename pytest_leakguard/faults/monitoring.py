@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,6 +118,9 @@ class _Driver:
                 self._add(inner, self._events.PY_RETURN)
 
     def _on_c_return(self, code: CodeType, offset: int, callee: Any, first: Any) -> None:
+        inner = getattr(getattr(callee, "__func__", callee), "__code__", None)
+        if isinstance(inner, CodeType) and inner.co_flags & inspect.CO_COROUTINE:
+            return  # its coroutine was made, as at the end of an `async with`; it has not run yet
         known = callees.of_object(callee) if self._listener.returned is not None else None
         if known is not None and self._listener.returned is not None:
             error = self._listener.returned(_real.getframe(1), known)
