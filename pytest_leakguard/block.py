@@ -172,9 +172,10 @@ class Block:
             new = self._new()
             if not new:
                 return []
+            if patient is None:
+                # before the collection: a thread that ends after it may have let go what is garbage since
+                patient = any(map(watch.may_end, new)) and watch.may_still_change()
             _real.gc_collect()
-        if patient is None:
-            patient = any(map(watch.may_end, new)) and watch.may_still_change()
 
         def look() -> set[Item]:
             with ground.looking, watch.collecting(self._context(), lambda: None):

@@ -11,13 +11,14 @@ from types import CodeType
 from typing import Any
 
 from pytest_leakguard.faults.errors import InjectedFault, message, planned
-from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, RELEASES, words
+from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, is_release, words
 from pytest_leakguard.faults.source import qualname_of
 from pytest_leakguard.origins import frames
 
 _PURE_MODULES = words(
     """
     _abc _asyncio _collections _collections_abc _contextvars _functools _heapq _operator _random _thread _weakref
+    _weakrefset
     abc asyncio bisect collections contextlib contextvars copy dataclasses datetime enum functools gc genericpath
     heapq inspect itertools logging math ntpath operator posixpath random re string textwrap threading time
     traceback types typing warnings weakref string codecs keyword linecache numbers fnmatch
@@ -62,13 +63,13 @@ class Callee:
     @property
     def is_release(self) -> bool:
         """Whether it gives something back, other than a lock or an element of a container."""
-        return self.name in RELEASES and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
+        return is_release(self.name) and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
 
     @property
     def can_fail(self) -> bool:
         """Whether the code that calls it has to bear an error of it."""
         name = self.name
-        if name in RELEASES or name in BOOKKEEPING or name in _COMPREHENSIONS:
+        if is_release(name) or name in BOOKKEEPING or name in _COMPREHENSIONS:
             return False
         if name.startswith("__") and name not in _DUNDERS_CALLED:
             return False
@@ -96,7 +97,7 @@ def of_object(callee: Any) -> Callee | None:
     if isinstance(callee, type):
         if issubclass(callee, BaseException):
             return None
-        return _of_named(callee, callee.__module__)
+        return _of_named(callee, _maker_of(callee))
     function = getattr(callee, "__func__", callee) if type(callee).__name__ == "method" else callee
     code = getattr(function, "__code__", None) if type(function).__name__ == "function" else None
     if isinstance(code, CodeType):
@@ -113,6 +114,15 @@ def of_object(callee: Any) -> Callee | None:
     if type(callee).__name__ == "method":
         return of_object(function)
     return None
+
+
+def _maker_of(made: type) -> object:
+    """The module of what makes an instance: of the class that has `__init__`, as its frame tells before 3.12 too."""
+    for one in type.__dict__["__mro__"].__get__(made):
+        names = type.__dict__["__dict__"].__get__(one)
+        if one is not object and ("__init__" in names or "__new__" in names):
+            return one.__module__
+    return made.__module__
 
 
 def of_code(code: CodeType, module: object) -> Callee:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.plugin import fault_declare
+from pytest_leakguard.plugin import adoption_declare, fault_declare
 
 ACTIONS = ("fail", "warn", "report")
-FORMATS = ("json",)
+FORMATS = ("json", "html", "sarif", "markdown", "github", "gitlab")
 DEFAULT_GRACE_SECONDS = 1.0
 KINDS_IN_WORDS = "fd, socket, mmap, sqlite, thread, process, task, lock, temp, unclosed, object, state"
 
@@ -27,6 +27,7 @@ INI_NAMES = (
     "leakguard_track",
     "leakguard_repeat",
     "leakguard_inject_errors",
+    *adoption_declare.INI_NAMES,
     *fault_declare.INI_NAMES,
 )
 
@@ -61,7 +62,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--leakguard-report",
         metavar="FORMAT:FILE",
         action="append",
-        help=f"write a report; repeatable; formats: {', '.join(FORMATS)}",
+        help=f"write a report, to the output when FILE is -; repeatable; formats: {', '.join(FORMATS)}",
     )
     group.addoption("--leakguard-json", metavar="FILE", help="short for --leakguard-report json:FILE")
     group.addoption(
@@ -97,6 +98,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
     parser.addini("leakguard_inject_errors", "the errors that inject_error raises, a list of names", default="")
+    adoption_declare.add_options(group, parser)
     fault_declare.add_options(group, parser)
 
 

@@ -21,7 +21,7 @@ from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import FaultFinding, SweepResult
 from pytest_leakguard.faults.operations import MakeError, error_of
 from pytest_leakguard.faults.sweep import Budget, Sweep
-from pytest_leakguard.faults.targets import Targets
+from pytest_leakguard.faults.targets import Targets, places_of
 from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
@@ -68,25 +68,34 @@ class LeakFaults:
         with hook.sabotage(fault.plan(what, nth, error), errors.EVENTS):
             yield fault
 
-    def sweep(self, subject: Callable[[], object], families: str | Collection[str] = "all") -> SweepResult:
+    def sweep(
+        self,
+        subject: Callable[[], object],
+        families: str | Collection[str] = "all",
+        *,
+        targets: Collection[str] = (),
+    ) -> SweepResult:
         """Call `subject` once for each fault point it goes through, with that point failing.
 
         Args:
             subject: called without arguments; what it leaves behind must be gone when it returns or raises.
             families: names of fault families.
+            targets: paths and packages, the code that is made to fail; default is that of `--leakguard-fault-target`.
         Raises:
             LeakError: something was left behind, or another oracle found something.
             AssertionError: it does not pass, or leaks, without a fault.
             pytest.UsageError: an unknown family.
+            ValueError: a target that is neither a path nor a package.
         """
         __tracebackhide__ = True
         item, settings = self._item, self._guard.settings.faults
         words = families if isinstance(families, str) else ",".join(families)
         chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
-        targets = Targets(root=str(item.config.rootpath), given=settings.places)
+        root = str(item.config.rootpath)
+        code = Targets(root=root, given=places_of(targets, folder=root) or settings.places)
         result = Sweep(
-            CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, targets),
-            injectors_for(chosen, targets, operations_of(self._guard)),
+            CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, code),
+            injectors_for(chosen, code, operations_of(self._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
             strict=settings.strict,

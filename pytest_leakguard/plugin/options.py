@@ -16,8 +16,8 @@ from pytest_leakguard.core import grace
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
-from pytest_leakguard.faults.model import Family
-from pytest_leakguard.plugin import fault_options, inject_types, internals
+from pytest_leakguard.plugin import adoption_options, fault_options, inject_types, internals
+from pytest_leakguard.plugin.adoption_options import AdoptionSettings
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
 from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
 
@@ -51,6 +51,7 @@ class Settings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     faults: FaultSettings = field(default_factory=FaultSettings)
+    adoption: AdoptionSettings = field(default_factory=AdoptionSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class ItemSettings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     own_types: bool = False
-    faults: tuple[Family, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def read(config: pytest.Config) -> Settings:
@@ -112,6 +113,9 @@ def read(config: pytest.Config) -> Settings:
     asked = [_report(text, reports_source) for text in reports]
     if json_file:
         asked.append(("json", str(json_file)))
+    adoption = adoption_options.read(config)
+    if adoption.only_report:
+        asked = [("json", adoption.only_report)]
     return Settings(
         every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test or faults.cleanup_report,
         probes=str(probes or "default"),
@@ -129,6 +133,7 @@ def read(config: pytest.Config) -> Settings:
         track=demands(setting("leakguard_track"), f"leakguard_track ({ini})"),
         repeat=repetitions(*pick("repeat")),
         faults=faults,
+        adoption=adoption,
     )
 
 
@@ -213,7 +218,7 @@ def item_settings(
 ) -> ItemSettings:
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
-    faults: tuple[Family, ...] = ()
+    faults: tuple[str, ...] = ()
     rules: list[AllowRule] = []
     track: tuple[Demand, ...] = ()
     repeat, own_types = settings.repeat, names_object(settings.probes)
@@ -271,7 +276,7 @@ def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> N
         faults_of(mark, where)
 
 
-def faults_of(mark: pytest.Mark, where: str) -> tuple[Family, ...]:
+def faults_of(mark: pytest.Mark, where: str) -> tuple[str, ...]:
     """The families that a mark names, none when it names none. Raises pytest.UsageError."""
     named = mark.kwargs.get("faults")
     return () if named is None else families_of(",".join(_strings(named, "faults", where)), where)
