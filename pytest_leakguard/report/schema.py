@@ -87,6 +87,11 @@ def schema() -> dict[str, Any]:
         timelines=_list(_timeline()),
         unused_allows=_list(_object(rule=TEXT, source=TEXT)),
         faults=_faults(),
+        cleanup=_list(
+            _object(
+                kind=TEXT, path=TEXT, line=COUNT, qualname=TEXT, what=TEXT, entered=COUNT, normal=COUNT, error=COUNT
+            )
+        ),
         blind=_map(TEXT),
         errors=TEXTS,
     )  # fmt: skip

@@ -142,6 +142,7 @@ def document(*findings: Finding, **changed: Any) -> dict[str, Any]:
         "timelines": [TIMELINE],
         "unused_allows": [],
         "faults": {},
+        "cleanup": [],
         "blind": {},
         "errors": [],
     }
