@@ -133,6 +133,21 @@ def test_bodies(generated, count):
     assert raised == points
 
 
+@pytest.mark.parametrize("head", ["try:", "pass\n        try:", "try:\n          try:"])
+def test_a_body_that_begins_with_try_fails_inside_it(generated, head):
+    """On the line of the `try` itself the error would go past the `with`, which no code could bear."""
+    inner = "try:" in head.splitlines()[-1] and head.count("try:") == 2
+    end = "          finally:\n            pass\n" if inner else ""
+    module, targets = generated(
+        "class A:\n    left = 0\n    def __enter__(self): return self\n    def __exit__(self, *args): A.left += 1\n"
+        "def g(): pass\n"
+        f"def f():\n    with A():\n        {head}\n            g()\n{end}        finally:\n            pass\n"
+    )
+    points, raised = sweep(body_injector(targets), module.f)
+    assert points == raised == ["body:generated.py:f:with#1"]
+    assert module.A.left == 2
+
+
 def test_releases_fail_after_their_effect(generated):
     """The thing is closed, and the error comes nevertheless."""
     module, targets = generated(
