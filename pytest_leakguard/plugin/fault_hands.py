@@ -28,7 +28,10 @@ def is_in_hands(acquired: frames.Stack, now: Sequence[FrameType], is_target: Cal
     if test is None:
         return False
     first = next((frames.line_of(code, lasti) for code, lasti in acquired if code is test.f_code), None)
-    if first is None or first == test.f_lineno:
+    if first is None:
+        # other code of the tests, such as a `setUp`, whose `tearDown` unittest leaves out after an interrupt
+        return not any(is_target(code.co_filename) for code, _ in acquired)
+    if first == test.f_lineno:
         return False
     function = node_of(test.f_code)
     return function is not None and not _is_guarded(function, first, test.f_lineno)

@@ -51,6 +51,7 @@ def give_up(two):
 """
 TESTS = """
 import os
+import unittest
 import pytest
 from app import code
 
@@ -91,6 +92,18 @@ def test_another_block_is_no_guard(tmp_path):
     os.close(fd)
 
 
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        self.fd = os.open(HERE, os.O_RDONLY)
+
+    def tearDown(self):
+        os.close(self.fd)
+
+    @pytest.mark.no_leaks(faults="interrupt")
+    def test_set_up_by_the_test(self):
+        code.use(HERE)
+
+
 def test_lost_by_the_code():
     os.close(code.lost(HERE))
 
@@ -122,12 +135,21 @@ def swept(run_tree, tmp_path_factory):
     return run_tree(tmp_path_factory.mktemp("hands"), files)
 
 
-@pytest.mark.parametrize("name", ["in_hands", "in_hands_of_a_fixture", "another_block_is_no_guard"])
-def test_what_a_test_would_release_below_the_failing_line_is_told(swept, name):
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("in_hands", "opened"),
+        ("in_hands_of_a_fixture", "opened"),
+        ("another_block_is_no_guard", "opened"),
+        ("set_up_by_the_test", "TestCase.setUp"),
+    ],
+)
+def test_what_a_test_would_release_below_the_failing_line_is_told(swept, name, function):
     """It fails nothing, and says why."""
     assert swept.of(f"::test_{name}") == []
     told = [one for one in swept.report["findings"] if one["test"].endswith(f"::test_{name}")]
-    assert [(one["disposition"], one["origin"]["function"]) for one in told] == [("told", "opened")]
+    assert [one["disposition"] for one in told] == ["told"]
+    assert told[0]["origin"]["function"].rpartition(".")[2] == function.rpartition(".")[2]
     assert "told only: the test had it in its hands by then" in swept.text
 
 
