@@ -17,6 +17,7 @@ from pytest_leakguard.origins import frames
 _PURE_MODULES = words(
     """
     _abc _asyncio _collections _collections_abc _contextvars _functools _heapq _operator _random _thread _weakref
+    _weakrefset
     abc asyncio bisect collections contextlib contextvars copy dataclasses datetime enum functools gc genericpath
     heapq inspect itertools logging math ntpath operator posixpath random re string textwrap threading time
     traceback types typing warnings weakref string codecs keyword linecache numbers fnmatch
@@ -29,6 +30,9 @@ _SYSTEM = words(
     shutil signal socket socketserver ssl subprocess tempfile termios
     """
 )
+_SELF = "pytest_leakguard"
+_RUNNERS = frozenset({_SELF, "_pytest", "pytest", "pluggy"})
+"""What the code under test calls there is no operation of its own: a tracked object's callback, a `fault_point`."""
 _DUNDERS_CALLED = frozenset({"__init__", "__call__"})
 _COMPREHENSIONS = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
 
@@ -49,7 +53,9 @@ class Callee:
     @property
     def is_release(self) -> bool:
         """Whether it gives something back, other than a lock or an element of a container."""
-        return self.name in RELEASES and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
+        if self.name not in RELEASES or self.module == "builtins" or self.module in _RUNNERS:
+            return False
+        return self.is_own or self.module not in _PURE_MODULES
 
     @property
     def can_fail(self) -> bool:
@@ -58,6 +64,8 @@ class Callee:
         if name in RELEASES or name in BOOKKEEPING or name in _COMPREHENSIONS:
             return False
         if name.startswith("__") and name not in _DUNDERS_CALLED:
+            return False
+        if self.module in _RUNNERS:
             return False
         if self.module == "builtins":
             return name in _BUILTINS
@@ -104,12 +112,21 @@ def of_object(callee: Any) -> Callee | None:
 
 def of_code(code: CodeType, module: object) -> Callee:
     """What a Python function is."""
-    own = frames.region(code.co_filename) != "stdlib"
-    return Callee(code.co_name, _top(module), own)
+    where = frames.region(code.co_filename)
+    if where == "self" and not _is_bundled(module):
+        module = _SELF  # also a function of ours that stands for one of the project
+    return Callee(code.co_name, _top(module), where != "stdlib")
 
 
 def _top(module: object) -> str:
-    return module.partition(".")[0] if isinstance(module, str) else ""
+    if not isinstance(module, str):
+        return ""
+    return module if _is_bundled(module) else module.partition(".")[0]
+
+
+def _is_bundled(module: object) -> bool:
+    """Whether it is one of the bundled managers, which are code like any that is installed."""
+    return isinstance(module, str) and module.startswith(f"{_SELF}.reference")
 
 
 def _is_own_module(module: object) -> bool:

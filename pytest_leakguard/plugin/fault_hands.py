@@ -24,9 +24,10 @@ def is_in_hands(acquired: frames.Stack, now: Sequence[FrameType], is_target: Cal
         acquired: the stack of the acquisition, innermost first.
         now: the frames at the moment of the fault, innermost first.
     """
-    test = next((frame for frame in now if _is_test(frame.f_code, is_target)), None)
-    if test is None:
-        return False
+    at = next((index for index, frame in enumerate(now) if _is_test(frame.f_code, is_target)), None)
+    if at is None or (at and now[at - 1].f_code.co_name in RELEASES):
+        return False  # nobody's test, or one that is just having it released
+    test = now[at]
     first = next((frames.line_of(code, lasti) for code, lasti in acquired if code is test.f_code), None)
     if first is None:
         # other code of the tests, such as a `setUp`, whose `tearDown` unittest leaves out after an interrupt
@@ -42,11 +43,9 @@ def _is_test(code: CodeType, is_target: Callable[[str], bool]) -> bool:
 
 
 def _is_guarded(function: ast.AST, first: int, now: int) -> bool:
-    """Whether the function releases, at the line where it is now or around it, what it got at the first one."""
-    got, running = _statement_at(function, first), _statement_at(function, now)
-    if got is None or running is None:
-        return True
-    if isinstance(got, (ast.With, ast.AsyncWith)) or any(name in RELEASES for name in _calls(running)):
+    """Whether the function releases, around the line where it is now, what it got at the first one."""
+    got = _statement_at(function, first)
+    if got is None or isinstance(got, (ast.With, ast.AsyncWith)):
         return True
     names = _assigned(got) or _names(got)
     return any(names & _names(part) for part in _guards(function, now))
@@ -84,10 +83,3 @@ def _assigned(statement: ast.stmt) -> set[str]:
 
 def _names(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-
-
-def _calls(statement: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Call):
-            called = node.func
-            yield called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")

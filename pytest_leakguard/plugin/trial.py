@@ -13,7 +13,7 @@ import pytest
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
-from pytest_leakguard.faults.observe import Observation, observed
+from pytest_leakguard.faults.observe import Observation, listening, observed
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.faults.witness import HeldThen
 from pytest_leakguard.plugin import internals
@@ -94,7 +94,10 @@ class ItemSubject:
                 with observed(self._is_target, limit_seconds) as seen:
                     self._phases(seen)
                 abandoned, self._abandoned = self._abandoned, []
-                return seen.run((*self._told(abandoned), *self._told(self._judge())))
+                # what the error held dies only now, and may have something to say
+                with listening(seen):
+                    left = self._judge()
+                return seen.run((*self._told(abandoned), *self._told(left)))
         finally:
             del sections[kept[0] :], item.user_properties[kept[1] :]
             internals.end_request(item)

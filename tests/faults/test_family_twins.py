@@ -68,7 +68,8 @@ def look(path):
 def interrupt_clean(path):
     with open(path) as file:
         look(path)
-        return file.read()
+        text = file.read()
+    return text
 """
 TESTS = """
 import asyncio

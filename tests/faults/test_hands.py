@@ -23,11 +23,15 @@ def lost(path):
 
 
 class Two:
-    def __init__(self, path):
+    def __init__(self, path, ends=False):
         self.path = path
+        self.ends = ends
         self.fds = []
-        for _ in range(2):
+        for _ in range(0 if ends else 2):
             self.fds.append(opened(path))
+
+    def more(self):
+        self.fds += [opened(self.path), opened(self.path)]
 
     def close(self):
         os.close(self.fds[0])
@@ -38,6 +42,9 @@ class Two:
         return self
 
     def __exit__(self, kind, error, traceback):
+        if self.ends:
+            self.close()
+            return
         for fd in self.fds if error is None else ():
             os.close(fd)
 
@@ -118,6 +125,11 @@ def test_lost_at_the_end_of_its_block():
         code.use(HERE)
 
 
+def test_lost_when_its_manager_ends():
+    with code.Two(HERE, ends=True) as two:
+        two.more()
+
+
 def test_lost_though_the_test_guards_it():
     two = code.Two(HERE)
     try:
@@ -159,7 +171,14 @@ def test_a_test_that_guards_what_it_has_is_clean(swept):
 
 
 @pytest.mark.parametrize(
-    "name", ["lost_by_the_code", "lost_when_released", "lost_at_the_end_of_its_block", "lost_though_the_test_guards_it"]
+    "name",
+    [
+        "lost_by_the_code",
+        "lost_when_released",
+        "lost_at_the_end_of_its_block",
+        "lost_when_its_manager_ends",
+        "lost_though_the_test_guards_it",
+    ],
 )
 def test_what_the_code_under_test_loses_is_a_failure(swept, name):
     """It had it still, or was to release it, or the test does all that it can."""
