@@ -10,7 +10,7 @@ from types import CodeType
 
 from pytest_leakguard.faults.cleanups import blocks_of, is_try
 from pytest_leakguard.faults.model import STRICT
-from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES
+from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES, is_release
 from pytest_leakguard.faults.source import node_of, own_nodes
 
 
@@ -44,11 +44,13 @@ def lines_of(code: CodeType) -> Lines:
     for _, end, line in code.co_lines():
         if line is not None:
             found.ends.setdefault(line, end)
-    if node.name not in RELEASES:
+    # a private `_close_listener` is a step of a release; a public `close_account` may be anything
+    releases = node.name in RELEASES or (node.name.startswith("_") and is_release(node.name))
+    if not releases:
         # an error in a release, before it has released: the release did not happen
         found.body.update(_bodies(node))
     if isinstance(node, ast.FunctionDef):
-        for line, name, can_be_borne in _interruptible(node.body, node.name not in (*RELEASES, "__enter__")):
+        for line, name, can_be_borne in _interruptible(node.body, not releases and node.name != "__enter__"):
             if can_be_borne:
                 found.interrupt[line] = name
             else:
@@ -141,6 +143,6 @@ def _called(parts: Iterable[ast.AST]) -> tuple[str, bool]:
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "call")
             if isinstance(called, ast.Name) and name in PURE_BUILTINS:
                 continue
-            is_plain = is_plain and name not in RELEASES and name not in BOOKKEEPING
+            is_plain = is_plain and not is_release(name) and name not in BOOKKEEPING
             found = found or name
     return found, is_plain

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, cast, get_args
 
 from pytest_leakguard.core.model import Finding
 
-Family = Literal["acquire", "call", "body", "release", "interrupt", "cancel", "timeout"]
+Family = Literal["acquire", "call", "body", "release", "interrupt", "cancel", "timeout", "custom"]
 Mode = Literal["transient", "persistent"]
 Outcome = Literal["passed", "raised", "hung", "not reached"]
 Fault = Literal["leak", "hang", "unrelated", "unraisable", "swallowed", "polluted"]

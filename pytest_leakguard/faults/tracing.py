@@ -41,7 +41,7 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
         yield
         return
     installed = getattr(sys, f"get{kind}")()
-    if installed is not None:
+    if not getattr(getattr(installed, "__self__", None), "steps_aside", installed is None):
         raise Refused(
             f"a {kind} function is installed ({type(installed).__name__}: a debugger, coverage, a profiler or "
             "--leakguard-trace) and Python before 3.12 has room for one; run without it, or on 3.12"
@@ -53,8 +53,8 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
         yield
     finally:
         driver.over = True
-        if getattr(sys, f"get{kind}")() == function:
-            getattr(sys, f"set{kind}")(None)
+        if getattr(sys, f"get{kind}")() in (function, None):  # it is taken off where it has raised
+            getattr(sys, f"set{kind}")(installed)
         getattr(threading, f"set{kind}")(in_threads)
 
 
@@ -117,8 +117,8 @@ class _Driver:
         if event in ("c_call", "c_return"):
             caller, known = frame, callees.of_object(arg) if self._is_caller(frame) else None
         elif event in ("call", "return") and frame.f_back is not None and self._is_caller(frame.f_back):
-            if event == "call" and frame.f_code.co_flags & _RESUMABLE and frame.f_lasti > 2 * _HEAD:
-                return  # resumed, not called
+            if frame.f_code.co_flags & _RESUMABLE and not _is_first_or_last(event, frame):
+                return
             if event == "call" and not _is_calling(frame.f_back):
                 return  # run by the interpreter: a destructor, the callback of a weak reference, a property
             caller, known = frame.f_back, _of_frame(frame)
@@ -155,6 +155,13 @@ _HEAD = 6
 """Instructions before the first line of a generator or coroutine, at most."""
 
 
+def _is_first_or_last(event: str, frame: FrameType) -> bool:
+    """Whether a generator or coroutine is called or has returned: it was neither resumed nor suspended."""
+    if event == "call":
+        return frame.f_lasti <= 2 * _HEAD
+    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == dis.opmap["RETURN_VALUE"]
+
+
 def _of_frame(frame: FrameType) -> callees.Callee | None:
     """What the function of a frame is; a constructor has the name of its class."""
     code = frame.f_code
@@ -164,7 +171,8 @@ def _of_frame(frame: FrameType) -> callees.Callee | None:
     made = frame.f_locals.get(code.co_varnames[0])
     if isinstance(made, BaseException):
         return None
-    return callees.Callee(type(made).__name__, known.module, known.is_own)
+    kind = type(made)
+    return callees.Callee(kind.__name__, known.module, known.is_own, kind.__module__, kind.__qualname__)
 
 
 def _raise(error: BaseException) -> None:

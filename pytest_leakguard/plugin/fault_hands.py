@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
 
 from pytest_leakguard.faults.cleanups import blocks_of, is_try
-from pytest_leakguard.faults.names import RELEASES
+from pytest_leakguard.faults.names import is_release
 from pytest_leakguard.faults.source import node_of, own_nodes
 from pytest_leakguard.origins import frames
 
@@ -25,7 +25,7 @@ def is_in_hands(acquired: frames.Stack, now: Sequence[FrameType], is_target: Cal
         now: the frames at the moment of the fault, innermost first.
     """
     at = next((index for index, frame in enumerate(now) if _is_test(frame.f_code, is_target)), None)
-    if at is None or (at and now[at - 1].f_code.co_name in RELEASES):
+    if at is None or (at and is_release(now[at - 1].f_code.co_name)):
         return False  # nobody's test, or one that is just having it released
     test = now[at]
     first = next((frames.line_of(code, lasti) for code, lasti in acquired if code is test.f_code), None)

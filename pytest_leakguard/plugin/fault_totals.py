@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_leakguard.faults.model import SweepResult, site_of
+from pytest_leakguard.plugin import fault_points
+from pytest_leakguard.plugin.fault_points import SweepRecord
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class SweepTotals:
     stopped: list[str] = field(default_factory=list)
     seconds: float = 0.0
     sites: set[str] = field(default_factory=set)
+    record: SweepRecord = field(default_factory=SweepRecord)
 
     def add(self, test: str, result: SweepResult) -> None:
         """Count one sweep."""
@@ -36,6 +39,7 @@ class SweepTotals:
         self.skipped.update(dict(result.skipped))
         self.sites.update(site_of(trial.point) for trial in result.trials)
         self.seconds += result.seconds
+        self.record.add(test, result)
         if result.stopped:
             self.stopped.append(f"{test}: {result.stopped}")
 
@@ -50,6 +54,7 @@ class SweepTotals:
             "seconds": round(self.seconds, 6),
             "seeds": [self.seed],
             "sites": sorted(self.sites),
+            **self.record.data(),
         }
 
 
@@ -75,4 +80,5 @@ def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "stopped": [line for part in parts for line in part["stopped"]],
         "seconds": sum(part["seconds"] for part in parts),
         "seeds": sorted({seed for part in parts for seed in part["seeds"]}),
+        **fault_points.merged(parts),
     }

@@ -28,6 +28,16 @@ def cached_value(fixturedef: Any) -> Any:
     return cached[0] if cached else None
 
 
+def fixture_definitions(session: Any) -> list[Any]:
+    """All fixtures that were collected."""
+    manager = getattr(session, "_fixturemanager", None)
+    every = getattr(manager, "_get_all_fixture_defs", None)
+    if every is not None:  # pytest 9.1 and later
+        return list(every())
+    known = getattr(manager, "_arg2fixturedefs", None)
+    return [one for definitions in known.values() for one in definitions] if isinstance(known, dict) else []
+
+
 def is_set_up(session: Any, node: Any) -> bool:
     """Whether a node is set up and not torn down."""
     stack = getattr(getattr(session, "_setupstate", None), "stack", None)
@@ -240,3 +250,30 @@ class LineBelow:
             self._file.write("\x1b[1A" + (f"\x1b[{used}C" if used else ""))
             self._file.flush()
             self._is_open = False
+
+
+def end_wider_fixtures(item: pytest.Item, report: pytest.TestReport, held: WiderFixturesHeld) -> None:
+    """The teardown that was put off; an error of theirs is the report's, as without us."""
+    call = pytest.CallInfo.from_call(held.end, "teardown")
+    if call.excinfo is not None and report.outcome == "passed":
+        ended = pytest.TestReport.from_item_and_call(item, call)
+        report.outcome, report.longrepr = ended.outcome, ended.longrepr
+
+
+def cancel_timeout(item: pytest.Item) -> None:
+    """The timer of pytest-timeout is for the test, which is over."""
+    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
+    if cancel is not None:
+        cancel(item=item)
+
+
+def add_suite_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
+    """Put properties on the suite in JUnit XML, if it is written; pytest offers that to fixtures only."""
+    try:
+        from _pytest.junitxml import xml_key
+    except ImportError:
+        return
+    add = getattr(config.stash.get(xml_key, None), "add_global_property", None)
+    if add is not None:
+        for name, value in properties:
+            add(name, value)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from pytest_leakguard.faults.targets import Targets, is_test_name
 from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import FaultSettings
 from pytest_leakguard.plugin.fault_order import order_of
 from pytest_leakguard.plugin.fault_progress import ProgressLine
@@ -54,7 +54,7 @@ class Sweeper:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not self._families(item):
+        if not self.sweeps(item):
             return (yield)
         if not self._test_files:
             self._test_files = {str(one.path) for one in item.session.items}
@@ -85,13 +85,17 @@ class Sweeper:
                 if self._passed and self._is_clean(report):
                     self._sweep(item, report, subject)
             finally:
-                self._end(item, report, held)
+                internals.end_wider_fixtures(item, report, held)
         return report
 
     # -- what they do --------------------------------------------------------
 
+    def sweeps(self, item: pytest.Item) -> bool:
+        """Whether it repeats this test."""
+        return bool(self._families(item))
+
     def _families(self, item: pytest.Item) -> tuple[str, ...]:
-        if "leak_faults" in getattr(item, "fixturenames", ()):
+        if not {"leak_faults", "inject_error"}.isdisjoint(getattr(item, "fixturenames", ())):
             return ()  # it injects faults by itself
         if self.settings.only:
             points = [FaultPoint.parse(text) for text in self.settings.only]
@@ -109,11 +113,11 @@ class Sweeper:
         return not isinstance(data, dict) or not any(f["disposition"] == "fails" for f in data["findings"])
 
     def _sweep(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
-        _cancel_timeout(item)
+        internals.cancel_timeout(item)
         settings = self.settings
         sweep = Sweep(
             subject,
-            injectors_for(self._families(item), self._targets),
+            injectors_for(self._families(item), self._targets, operations_of(self._guard)),
             only=frozenset(settings.only),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=self.totals.seed,
@@ -148,17 +152,3 @@ class Sweeper:
 
     def _options(self) -> list[str]:
         return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]
-
-    def _end(self, item: pytest.Item, report: pytest.TestReport, held: internals.WiderFixturesHeld) -> None:
-        """The teardown of wider fixtures that was put off; an error of theirs is this report's, as without us."""
-        call = pytest.CallInfo.from_call(held.end, "teardown")
-        if call.excinfo is not None and report.outcome == "passed":
-            ended = pytest.TestReport.from_item_and_call(item, call)
-            report.outcome, report.longrepr = ended.outcome, ended.longrepr
-
-
-def _cancel_timeout(item: pytest.Item) -> None:
-    """The timer of pytest-timeout is for the test, which is over."""
-    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
-    if cancel is not None:
-        cancel(item=item)

@@ -154,7 +154,7 @@ class ItemSubject:
         internals.drop_references(item)
         with watch.collecting(Context(owner, item.nodeid, None), lambda: None):
             watch.young.collect()
-            if guard.judge.needs_to_judge():
+            if guard.judge.needs_to_judge(watch.table.count()):
                 judged = guard.judge.judge(test)
             else:
                 judged = []

@@ -54,6 +54,7 @@ def to_dict(finding: Finding) -> dict[str, Any]:
         "held_then": list(finding.held_then),
         "cleanups": list(finding.cleanups),
         "repeat": finding.repeat,
+        "patch": finding.patch,
     }
 
 
@@ -92,4 +93,5 @@ def from_dict(data: dict[str, Any]) -> Finding:
         held_then=tuple(data["held_then"]),
         cleanups=tuple(data["cleanups"]),
         repeat=data["repeat"],
+        patch=data["patch"],
     )

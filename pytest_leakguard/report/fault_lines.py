@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pytest_leakguard.core.model import Finding
-from pytest_leakguard.report.text import printable
+from pytest_leakguard.report.plain import printable
 
 
 def totals(data: dict[str, Any]) -> list[str]:

@@ -109,6 +109,14 @@ def test_calls_with_a_star(generated):
     assert raised == points
 
 
+def test_calls_with_a_star_after_one_without(generated):
+    """Python 3.12 tells them in different ways."""
+    module, targets = generated("def g(x): return x\ndef f():\n    g(1)\n    g(*(2,))\n")
+    points, raised = sweep(call_injector(targets), module.f)
+    assert points == ["call:generated.py:f:g#1", "call:generated.py:f:g#2"]
+    assert raised == points
+
+
 def test_calls_of_functions_in_c(generated):
     """Those of the system are points, with the error the system gives."""
     module, targets = generated("import os\ndef f():\n    os.stat('.')\n    return os.getpid()\n")
@@ -235,6 +243,7 @@ LINES = {
     "interrupt": "step()",
     "cancel": "await asyncio.sleep(0)",
     "timeout": "await asyncio.sleep(0)",
+    "custom": "fault_point('step')",
 }
 
 
@@ -263,7 +272,7 @@ def test_a_sweep_has_as_many_trials_as_the_function_has_points(generated, family
     word = "async def" if "await" in line else "def"
     lines = "".join(f"    {line}\n" for _ in range(count))
     module, targets = generated(
-        "import asyncio\nimport contextlib\n"
+        "import asyncio\nimport contextlib\nfrom pytest_leakguard import fault_point\n"
         "class Thing:\n    def close(self): pass\n"
         f"def step(): pass\n{word} work():\n{lines}"
     )
