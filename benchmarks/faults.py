@@ -46,7 +46,6 @@ LINES = {
     "interrupt": "step()",
     "cancel": "await asyncio.sleep(0)",
     "timeout": "await asyncio.sleep(0)",
-    "custom": "fault_point('step')",
 }
 REPORT = "sweep.json"
 ORDERS: tuple[tuple[Side, Side], ...] = (("without", "with"), ("with", "without"))
@@ -75,7 +74,6 @@ def write_suite(folder: Path, family: str, *, plain: bool) -> Task:
     is_async = "await" in LINES[family]
     (folder / "app.py").write_text(
         "import asyncio\nimport contextlib\n\n"
-        f"{'from pytest_leakguard import fault_point' if family == 'custom' else ''}\n"
         "class Thing:\n    def close(self): pass\n\n"
         "def step(): pass\n\n"
         f"{'async ' if is_async else ''}def work():\n{body}",
