@@ -205,6 +205,14 @@ class Block:
         might = block in self._beside or block > self.serial
         return might and not self._ground.is_within(block, self.serial)
 
+    def held(self) -> list[Suspect]:
+        """What was acquired since it was entered and is there now, by the record alone: a look from inside it."""
+        ground, place = self._ground, self._place()
+        otherwise = Acquisition(owner=place.owner, test=place.test, phase=place.phase, origin=Origin())
+        with ground.looking, ground.watch.recorder.silence():
+            ground.watch.recorder.resolve()
+            return ground.watch.sketch({item for item in self._new() if item[0] != "unclosed"}, otherwise)
+
     def _context(self) -> Context:
         return self._place() if self._ground.own else self._ground.watch.recorder.context()
 
