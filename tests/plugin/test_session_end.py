@@ -148,7 +148,7 @@ def exiting(pytester, monkeypatch):
             cwd=pytester.path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         # what is never told must not stop this suite
-        guard = threading.Timer(30, child.kill)
+        guard = threading.Timer(60, child.kill)
         guard.start()
         lines = []
         try:
