@@ -12,9 +12,10 @@ from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.shared_rules import shared_rules
-from pytest_leakguard.plugin.summary import Presenter, Tally
-from pytest_leakguard.plugin.xdist import Worker, is_worker
+from pytest_leakguard.plugin.summary import CLEANUP_NAME, Presenter, Tally
+from pytest_leakguard.plugin.xdist import Worker, is_worker, worker_of
 from pytest_leakguard.watch import Watch
 
 GUARD_NAME = "leakguard-guard"
@@ -51,8 +52,13 @@ def activate(
     if "state" in kinds:
         watch_state(guard)
     config.pluginmanager.register(guard, GUARD_NAME)
-    if settings.faults.every_test or _asks_for_faults(items):
-        _add_sweeper(config, guard, settings)
+    guard.needs_sweeper = lambda: _add_sweeper(config, guard, settings)
+    if settings.faults.every_test:
+        guard.needs_sweeper()
+    if settings.faults.cleanup_report and (is_worker(config) or getattr(config.option, "dist", "no") == "no"):
+        _add_cleanup_report(config, settings)
+    if settings.reports:
+        guard.sampler = Sampler(watch, guard.errors, worker_of(config))
     tally = Tally(guard)
     parts = adoption.add_parts(config, guard, tally)
     if is_worker(config):
@@ -74,17 +80,20 @@ def activate(
     return guard
 
 
-def _asks_for_faults(items: list[pytest.Item] | None) -> bool:
-    marks = (mark for item in items or () for mark in item.iter_markers("no_leaks"))
-    return any(mark.kwargs.get("faults") is not None for mark in marks)
-
-
 def _add_sweeper(config: pytest.Config, guard: Guard, settings: options.Settings) -> None:
+    if guard.sweeper is not None:
+        return
     from pytest_leakguard.plugin.sweeping import Sweeper
 
     guard.sweeper = Sweeper(config, guard, settings.faults)
     guard.is_followed = True
     config.pluginmanager.register(guard.sweeper, "leakguard-sweeper")
+
+
+def _add_cleanup_report(config: pytest.Config, settings: options.Settings) -> None:
+    from pytest_leakguard.plugin.cleanup import CleanupReport
+
+    config.pluginmanager.register(CleanupReport(config, settings.faults), CLEANUP_NAME)
 
 
 def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.core.allow import near
-from pytest_leakguard.faults.model import FAMILIES, BadPoint, Family, FaultPoint
+from pytest_leakguard.faults.model import FAMILIES, STRICT_INTERRUPT, BadPoint, FaultPoint
 from pytest_leakguard.faults.targets import BadTarget, places_of
 
 
@@ -23,16 +23,18 @@ class FaultSettings:
         trials, seconds: the budget of each test.
         seed: None is a random one.
         places: absolute paths of the code under test; the default when empty.
+        cleanup_report: count which cleanup paths run.
     """
 
     every_test: bool = False
-    families: tuple[Family, ...] = FAMILIES
+    families: tuple[str, ...] = FAMILIES
     only: tuple[str, ...] = ()
     trials: int | None = None
     seconds: float | None = None
     seed: int | None = None
     places: tuple[str, ...] = ()
     strict: bool = False
+    cleanup_report: bool = False
 
 
 def read(config: pytest.Config) -> FaultSettings:
@@ -58,6 +60,7 @@ def read(config: pytest.Config) -> FaultSettings:
         raise pytest.UsageError(f"{targets_source}: {error}") from None
     return FaultSettings(
         every_test=bool(pick(config, "faults")[0] or only),
+        cleanup_report=bool(pick(config, "cleanup_report")[0]),
         families=families_of(str(words or "all"), families_source),
         only=tuple(text.strip() for text in only or ()),
         trials=trials,
@@ -68,17 +71,19 @@ def read(config: pytest.Config) -> FaultSettings:
     )
 
 
-def families_of(text: str, source: str) -> tuple[Family, ...]:
-    """The families that a list names. Raises pytest.UsageError."""
+def families_of(text: str, source: str) -> tuple[str, ...]:
+    """The families that a list names, with `STRICT_INTERRUPT` where that is asked for. Raises pytest.UsageError."""
     words = [word for word in re.split(r"[,\s]+", text) if word]
+    known = f"Known: {', '.join((*FAMILIES, STRICT_INTERRUPT))}, all."
     for word in words:
-        if word not in (*FAMILIES, "all"):
-            raise pytest.UsageError(
-                f"{source}: unknown family {word!r}{near(word, FAMILIES)}\nKnown: {', '.join(FAMILIES)}, all."
-            )
+        if word not in (*FAMILIES, STRICT_INTERRUPT, "all"):
+            raise pytest.UsageError(f"{source}: unknown family {word!r}{near(word, FAMILIES)}\n{known}")
     if not words:
-        raise pytest.UsageError(f"{source}: no family given.\nKnown: {', '.join(FAMILIES)}, all.")
-    return FAMILIES if "all" in words else tuple(family for family in FAMILIES if family in words)
+        raise pytest.UsageError(f"{source}: no family given.\n{known}")
+    if STRICT_INTERRUPT in words:
+        words.append("interrupt")
+    chosen = FAMILIES if "all" in words else tuple(family for family in FAMILIES if family in words)
+    return (*chosen, STRICT_INTERRUPT) if STRICT_INTERRUPT in words else chosen
 
 
 def pick(config: pytest.Config, name: str) -> tuple[Any, str]:

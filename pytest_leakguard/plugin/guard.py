@@ -30,6 +30,7 @@ from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
 from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.watch import Watch
@@ -98,8 +99,12 @@ class Guard:
         """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.needs_sweeper: Callable[[], None] = lambda: None
+        """Told that a test asks for faults."""
         self.is_followed = False
         """Whether other hooks on pytest's reports come after ours, as they must: ours stays where it is."""
+        self.sampler: Sampler | None = None
+        """Keeps the timeline, when a report is asked for."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -214,6 +219,8 @@ class Guard:
                     watch_state(self)
                 if own.repeat:
                     repeat[item.nodeid] = own.repeat
+                if own.faults:
+                    self.needs_sweeper()
                 tracking.ask_for_item(self.config, self.watch, item.nodeid, own)
         tracking.make_ready(self, repeat)
 
@@ -279,11 +286,16 @@ class Guard:
             return []
         told = dict(self.delivery.take_unsent())
         try:
+            if self.sampler is not None and self.statistics.tests:
+                self.sampler.sample(self.statistics.tests, at_any_rate=True)
             if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
                 test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
                 with self.watch.collecting(None, lambda: None):
                     judged = self.judge.end(test)
-                for name, findings in by_test(self.delivery.findings(judged)).items():
+                last = self.delivery.findings(judged)
+                if self.sampler is not None:
+                    self.sampler.mark(last)
+                for name, findings in by_test(last).items():
                     told.setdefault(name, []).extend(findings)
             self.holding.draw()
         except Exception as error:  # as above
@@ -301,6 +313,8 @@ class Guard:
             self._looked_at(item)
             if not self.statistics.peak:
                 self._note_peak(item, watch.table.count())
+                if self.sampler is not None:
+                    self.sampler.sample(0)
         if self._sees_unclosed:
             watch.unclosed.watch(fresh=self._has_fresh_filters)
         watch.ledger.begin_test(item.nodeid)
@@ -341,6 +355,8 @@ class Guard:
             self._failed_to_judge(item, error)
             return False
         finally:
+            if self.sampler is not None:
+                self.sampler.sample(self.statistics.tests)
             self.statistics.seconds += _real.perf_counter() - start
 
     def _needs_to_judge(self, item: pytest.Item) -> bool:
@@ -412,6 +428,8 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
+        if self.sampler is not None:
+            self.sampler.mark(findings)
         if self.settings.restore_state:
             put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:

@@ -22,6 +22,11 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def worker_of(config: pytest.Config) -> str:
+    """The id of the worker that this process is; empty when it is none."""
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
+
+
 @contextmanager
 def usage_errors_of_a_worker(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """A worker that raises ends in xdist's own error: let it run nothing, and have the controller raise."""
