@@ -180,10 +180,10 @@ def test_the_same_findings_with_and_without_workers(pytester, alone, clean_up):
     everything = "--leakguard-probes=all"
     single = alone(QUICK, everything, "-p", "xdist", "-n", "0", "--junit-xml=junit.xml")
     expected = found(single.report)
-    assert sum(expected.values()) == 2 * 19 + 1
+    assert sum(expected.values()) == 2 * 20 + 1  # the atexit callback of the process is state
     assert {kind for _, kind, _ in expected} == set(KINDS)
     assert set(expected.values()) == {1}
-    assert Counter(f["disposition"] for f in single.report["findings"]) == {"fails": 35, "note": 2, "allowed": 2}
+    assert Counter(f["disposition"] for f in single.report["findings"]) == {"fails": 37, "note": 2, "allowed": 2}
     assert quiet(single.result)
     for distribution in ("load", "loadscope"):
         clean_up()
