@@ -183,7 +183,7 @@ class Presenter:
             from pytest_leakguard.plugin.fault_order import remember  # loaded by the sweeps already, if here
 
             remember(self.config, total["fault_sites"])
-        too_bad = [part.close(session, self.findings) for part in self.parts]
+        too_bad = [self._close(part, session) for part in self.parts]
         failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
         if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -196,6 +196,13 @@ class Presenter:
         if self.guard.watch.is_own_process() and not self.config.option.collectonly:
             self._summarize(terminalreporter)
         return result
+
+    def _close(self, part: Part, session: pytest.Session) -> bool:
+        try:
+            return part.close(session, self.findings)
+        except Exception as error:  # an error of ours is told, and the run ends as it would
+            self.guard.errors.append(f"{part.name} could not be ended: {type(error).__name__}: {error}")
+            return False
 
     # -- outcomes ------------------------------------------------------------
 

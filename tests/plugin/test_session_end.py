@@ -93,8 +93,9 @@ def release():
     assert left(ran) == {"fd": 2, "process": 2}  # the child's pipe among them
     ran.result.stdout.fnmatch_lines(
         [
-            "leakguard: still there after the last teardown: 2 fd, 2 process",
-            "leakguard: may hold the exit: child process *, running: *; "
+            "*= still there after the last teardown =*",
+            "2 fd, 2 process",
+            "may hold the exit: child process *, running: *; "
             "started test_it.py:* in test_child, by test_it.py::test_child",
         ]
     )
