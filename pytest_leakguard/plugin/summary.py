@@ -19,6 +19,7 @@ from pytest_leakguard.plugin import internals, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.remedy.patch import with_patch
 from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
@@ -157,9 +158,8 @@ class Presenter:
         guard, settings = self.guard, self.settings
         watched = [kind for kind in sorted(guard.kinds) if kind in guard.watch.roster.kinds]
         scope = "every test" if settings.every_test else "marked tests"
-        lines = [
-            f"leakguard: {', '.join(watched)}; {scope}; action {settings.action}, grace {settings.grace_seconds:g} s"
-        ]
+        mode = ", ".join([f"action {settings.action}", f"grace {settings.grace_seconds:g} s", *_modes(settings)])
+        lines = [f"leakguard: {', '.join(watched)}; {scope}; {mode}"]
         lines += [
             f"leakguard: {state.kind} is not watched: {state.note}"
             for state in guard.watch.roster.states()
@@ -381,6 +381,18 @@ class Presenter:
             "blind": total["blind"],
             "errors": total["errors"],
         }
+
+
+def _modes(settings: Settings) -> list[str]:
+    """What this run does beside looking after each test, in words for the header."""
+    adoption = settings.adoption
+    return [
+        *(["trace"] if settings.trace else []),
+        *([f"repeat {settings.repeat}"] if settings.repeat else []),
+        *(["faults"] if settings.faults.every_test else []),
+        *(["confirm"] if adoption.confirm else []),
+        *(["isolate"] if adoption.isolate else []),
+    ]
 
 
 _EXTRA = (
