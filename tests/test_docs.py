@@ -24,7 +24,8 @@ from pytest_leakguard.plugin.fixtures import LeakCheck
 from pytest_leakguard.probes.protocol import Probe
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+AROUND = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"]
+PAGES = [*(ROOT / name for name in AROUND), *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
 
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -56,7 +57,7 @@ def named(page: Path) -> set[str]:
 @pages
 def test_code_from_a_file_is_as_it_stands_there(page):
     """A block that is marked as taken from a file is found in it, to the character."""
-    for name, block in re.findall(r"<!-- from: (\S+) -->\n```python\n(.*?)```", text_of(page), re.DOTALL):
+    for name, block in re.findall(r"<!-- from: (\S+) -->\n```\w+\n(.*?)```", text_of(page), re.DOTALL):
         source = (ROOT / name).read_text("utf-8")
         assert block in source, f"not in {name}:\n{block}"
 
@@ -64,9 +65,11 @@ def test_code_from_a_file_is_as_it_stands_there(page):
 @pages
 def test_every_mark_is_followed_by_its_block(page):
     """A comment that promises a block has one: code of a file, a report, a line for .ci/run."""
+    languages = {".py": "python", ".ini": "ini", ".yml": "yaml", ".toml": "toml", "": "dockerfile"}
     for mark, language in re.findall(r"<!-- ([^>]*?) -->\n+(?:```(\w+))?", text_of(page)):
-        word = mark.partition(":")[0]
-        assert language == {"from": "python", "report": "text", "ci": "sh"}[word], f"<!-- {mark} -->"
+        word, _, what = mark.partition(":")
+        wanted = languages[Path(what).suffix] if word == "from" else {"report": "text", "ci": "sh"}[word]
+        assert language == wanted, f"<!-- {mark} -->"
 
 
 @pages
@@ -372,6 +375,50 @@ def test_the_tutorial_goes_as_it_says(project, alone, pytester, monkeypatch):
     fixed.result.stdout.fnmatch_lines(["leakguard: 2 tests, 0 leaks, *"])
 
 
+RUNS = re.compile(r"<!-- report: (docs/examples/\w+)((?: \S+)*) -->\n```text\n(.*?)```", re.DOTALL)
+printed_on = sorted({(folder, arguments) for page in PAGES for folder, arguments, _ in RUNS.findall(text_of(page))})
+
+
+@pytest.mark.parametrize(("folder", "arguments"), printed_on)
+def test_what_a_page_shows_of_a_run_is_printed(folder, arguments, project, alone):
+    """`<!-- report: FOLDER ARGUMENTS -->`: each line of the block stands in the output of that run, but for numbers."""
+    project(folder)
+    ran = alone(*arguments.split())
+    assert ran.result.ret in (0, 1)
+    printed = [steady(line.rstrip()) for line in ran.result.outlines]
+    blocks = [found[2] for page in PAGES for found in RUNS.findall(text_of(page)) if found[:2] == (folder, arguments)]
+    for line in "".join(blocks).splitlines():
+        assert not line or steady(line.rstrip()) in printed, line
+
+
+def test_the_leaky_tests_of_the_pages_leak_and_the_others_do_not(project, alone):
+    """In the projects of the pages the tests that are called leaky are LEAKED, and no others."""
+    for folder in ("asyncio", "third_party"):
+        tests = project(f"docs/examples/{folder}")
+        names = set(re.findall(r"^def (test_\w+)", "".join(map(text_of, tests.glob("test_*.py"))), re.MULTILINE))
+        leaky = {name for name in names if name.startswith("test_leaky")}
+        assert leaky
+        assert leaky < names
+        ran = alone()
+        assert leaked(ran) == leaky
+        assert ran.report["unused_allows"] == []
+        for file in tests.glob("*.*"):
+            if file.is_file():
+                file.unlink()
+
+
+def test_the_repeat_of_the_howto_goes_as_it_says(project, alone):
+    """The command of "reproduce a fault" leaks again, at that point; of one that is not there nothing is tried."""
+    project("docs/examples/faults")
+    page = text_of(ROOT / "docs" / "howto" / "reproduce-a-fault.md")
+    (command,) = set(re.findall(r"^pytest (\S+) '(--leakguard-fault=\S+)'", page, re.MULTILINE))
+    ran = alone(*command, flag=())
+    assert [finding["point"] for finding in ran.findings] == [command[1].partition("=")[2]]
+    none = alone(command[0], command[1].replace("#2", "#9"), flag=())
+    assert none.result.ret == 0
+    none.result.stdout.fnmatch_lines(["leakguard: faults: *, 0 trials, *"])
+
+
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory, run_tree):
     """One run of the README's line over a copy of examples/."""
@@ -433,6 +480,25 @@ def test_the_report_of_the_guarded_job_is_as_it_prints(tmp_path):
         return [steady(re.sub(r"<basetemp>/\S*?(?=night.log)", "", line)) for line in text.strip().splitlines()]
 
     assert plain(block) == plain(ended.stdout)
+
+
+def test_every_message_leads_on():
+    """Each message on its page links to the page that tells what to do, or why."""
+    parts = re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", text_of(REFERENCE / "messages.md"), re.MULTILINE | re.DOTALL)
+    assert len(parts) >= 17
+    assert [slug for slug, text in parts if not re.search(r"\]\((?!#)[^)]+\.md", text)] == []
+
+
+def test_the_budgets_on_the_page_are_those_that_are_measured():
+    """The table of "what it costs" is that of the benchmarks, row by row."""
+
+    def rows(text: str) -> list[list[str]]:
+        found = re.findall(r"^\| `?(\w+)`? +\| (.*?) *\| (.*?) *\|$", text, re.MULTILINE)
+        return [list(row) for row in found if "<=" in row[2]]
+
+    measured = rows(text_of(ROOT / "benchmarks" / "run.py"))
+    assert measured
+    assert rows(text_of(ROOT / "docs" / "explanation" / "cost.md")) == measured
 
 
 def test_every_subject_of_state_is_documented():
