@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -247,8 +249,6 @@ def test_every_value_of_a_closed_set_is_documented():
 
 def test_the_example_of_the_json_report_has_real_fields(alone, pytester):
     """The finding that is shown is one, but for the fields that the page says are left out."""
-    import json
-
     (block,) = re.findall(r"```json\n(.*?)```", text_of(REFERENCE / "json.md"), re.DOTALL)
     shown = json.loads(block)
     pytester.makepyfile(JSON_RUN)
@@ -417,6 +417,77 @@ def test_the_repeat_of_the_howto_goes_as_it_says(project, alone):
     none = alone(command[0], command[1].replace("#2", "#9"), flag=())
     assert none.result.ret == 0
     none.result.stdout.fnmatch_lines(["leakguard: faults: *, 0 trials, *"])
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The pytest lines of a page's sh blocks, as the words after `pytest`."""
+    blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
+    return [shlex.split(line.partition("pytest")[2]) for line in "".join(blocks).splitlines() if "pytest" in line]
+
+
+def test_the_second_part_of_the_tutorial_goes_as_it_says(project, alone):
+    """Its commands, in order: green with what is known, red with a new leak, one less after a repair."""
+    folder = project("examples")
+    page = ROOT / "docs" / "tutorial" / "green-ci.md"
+    text = text_of(page)
+    write, run, update = commands_of(page)
+    messages = [
+        steady(line) for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
+    ]
+
+    written = alone(*write, flag=())
+    assert written.result.ret == 0
+    assert messages[0] in written.result.outlines
+    assert messages[1] in [steady(line) for line in written.result.outlines]
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert block in (folder / "leaks.toml").read_text("utf-8")
+    blocks = (folder / "leaks.toml").read_text("utf-8").count("[[leak]]")
+
+    (ini,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    (folder / "pytest.ini").write_text(ini, "utf-8")
+    known = alone(*run, flag=())
+    assert (known.result.ret, known.findings) == (0, [])
+    assert known.report["summary"]["known"] > 0
+
+    tests = (folder / "test_fd.py").read_text("utf-8")
+    (new,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (folder / "test_fd.py").write_text(tests + "\n\n" + new, "utf-8")
+    red = alone(*run, flag=())
+    assert red.result.ret == 1
+    assert leaked(red) == {"test_new_leak"}
+
+    (fix,) = re.findall(r"```python\n(    with journal.*?)```", text_of(page.parent / "first-leak.md"), re.DOTALL)
+    body = tests.partition("journal.open_journal(")[2].partition("\n\n")[0]
+    (folder / "test_fd.py").write_text(tests.replace(f"    journal.open_journal({body}\n", fix, 1), "utf-8")
+    gone = alone(*run, flag=())
+    assert gone.result.ret == 0
+    assert set(messages[2:]) <= set(gone.result.outlines)
+    assert alone(*run, "--leakguard-baseline-strict", flag=()).result.ret == 1
+    assert alone(*update, flag=()).result.ret == 0
+    assert (folder / "leaks.toml").read_text("utf-8").count("[[leak]]") == blocks - 1
+    assert alone(*run, "--leakguard-baseline-strict", flag=()).result.ret == 0
+
+
+def test_the_recipes_for_ci_run(alone, pytester):
+    """Each pytest line of the recipes runs, passes with the known leak, fails with a new one, and writes its files."""
+    recipes = {file.name: text_of(file) for file in (ROOT / "docs" / "examples" / "ci").iterdir()}
+    found = {name: re.search(r"pytest((?:\s+--[\w-]+(?:\s+[^-\s]\S*)?)+)", text) for name, text in recipes.items()}
+    lines = {name: line[1].split() for name, line in found.items() if line is not None}
+    (docker,) = re.findall(r"^CMD (.*)$", recipes["Dockerfile"], re.MULTILINE)
+    lines["Dockerfile"] = json.loads(docker)[1:]
+    assert set(lines) == set(recipes) == {"github.yml", "gitlab.yml", "nightly.yml", "Dockerfile"}
+    pytester.makepyfile(test_old="KEPT = []\ndef test_old(): KEPT.append(open(__file__))\n")
+    assert alone("--leakguard-baseline=leaks.toml", "--leakguard-baseline-update").result.ret == 0
+    for name, line in lines.items():
+        ran = alone(*line, *(["--leakguard-baseline=leaks.toml"] if name == "nightly.yml" else []), flag=())
+        assert ran.result.ret == 0, ran.text
+        for word in line:
+            file = word.partition(":")[2] or (word if word.endswith(".xml") else "")
+            assert file in ("", "-") or (pytester.path / file).stat().st_size > 0, word
+    pytester.makepyfile(test_new="KEPT = []\ndef test_new(): KEPT.append(open(__file__))\n")
+    for name, line in lines.items():
+        if name != "nightly.yml":
+            assert leaked(alone(*line, flag=())) == {"test_new"}, name
 
 
 @pytest.fixture(scope="module")
