@@ -15,6 +15,7 @@ tests, of which the middle one leaks, or, in the last cases, does not. A cell sa
     warning      nothing failed; a warning that names the middle test
     warning?     nothing failed; a warning that names another test, or none
     -            nothing was told
+    n/a          the tool checks calls of plain functions, and this test is a coroutine
 
 For a case that does not leak `-` is right, and all else a false alarm.
 """
@@ -34,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # this plugin need not be installed
+sys.path.insert(0, str(ROOT))  # the plugin need not be installed
 REQUIREMENTS = (
     "pytest-asyncio",
     "pytest-openfiles",
@@ -66,13 +67,18 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A column: the modules it needs, what goes to the command line and into conftest.py."""
+    """A column: the modules it needs, what goes to the command line, into conftest.py and the environment.
+
+    Attributes:
+        calls_only: it checks calls of plain functions, not coroutines.
+    """
 
     name: str
     needs: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     conftest: str = ""
-    tracemalloc: bool = False
+    environ: tuple[tuple[str, str], ...] = ()
+    calls_only: bool = False
 
 
 CASES = (
@@ -188,11 +194,11 @@ CASES = (
         """,
     ),
     Case(
-        name="memory: 20 MB in a list",
+        name="memory: 2 MB in a list",
         kind="",
         leak="""
         def leak(folder):
-            kept.append([str(number) for number in range(300_000)])  # here
+            kept.append([str(number) for number in range(30_000)])  # here
         """,
     ),
     Case(
@@ -287,12 +293,14 @@ def wrapped(call):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    if pyfuncitem.name != "test_middle" or "asyncio" in pyfuncitem.keywords:
+    if pyfuncitem.name != "test_middle":
         return None
     names = pyfuncitem._fixtureinfo.argnames
     wrapped(lambda: pyfuncitem.obj(**{{name: pyfuncitem.funcargs[name] for name in names}}))
     return True
 """
+
+TRACED = (("PYTHONTRACEMALLOC", "10"),)  # so that warnings tell the line that acquired
 
 TOOLS = (
     Tool(
@@ -300,11 +308,11 @@ TOOLS = (
         needs=("pytest_leakguard",),
         arguments=("-p", "pytest_leakguard.plugin.entry", "--leakguard"),
     ),
-    Tool(name="pytest", tracemalloc=True),
+    Tool(name="pytest", environ=TRACED),
     Tool(
         name="pytest, warnings are errors",
         arguments=("-W", "error::ResourceWarning", "-W", "error::pytest.PytestUnraisableExceptionWarning"),
-        tracemalloc=True,
+        environ=TRACED,
     ),
     Tool(
         name="pytest-openfiles",
@@ -330,16 +338,19 @@ TOOLS = (
     Tool(
         name="psleak",
         needs=("psleak",),
+        calls_only=True,
+        environ=(("PYTHONMALLOC", "malloc"),),  # else it skips the test
         conftest=WRAP.format(
             wrap="import psleak\n"
             "    memory = sys.modules['test_case'].memory\n"
             "    checkers = psleak.Checkers() if memory else psleak.Checkers.exclude('memory')\n"
-            "    psleak.MemoryLeakTestCase('execute').execute(call, checkers=checkers)"
+            "    psleak.MemoryLeakTestCase('execute').execute(call, times=5, retries=3, checkers=checkers)"
         ),
     ),
     Tool(
         name="test.support",
         needs=("test.support",),
+        calls_only=True,
         conftest=WRAP.format(
             wrap="from test.support import os_helper, threading_helper\n"
             "    count = os_helper.fd_count()\n"
@@ -372,6 +383,8 @@ def is_there(name: str) -> bool:
 
 def run(tool: Tool, case: Case, folder: Path) -> tuple[str, str]:
     """The cell of the table, and what was printed."""
+    if tool.calls_only and "asyncio" in case.leak:
+        return "n/a", ""
     (folder / "tmp").mkdir(parents=True)
     source = source_of(case)
     (folder / "test_case.py").write_text(source, "utf-8")
@@ -379,9 +392,12 @@ def run(tool: Tool, case: Case, folder: Path) -> tuple[str, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin"]
     command += ["--junit-xml=result.xml", "--rootdir=.", *tool.arguments]
     environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "200"}
-    environ |= {"TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT), "PYTEST_DEBUG_TEMPROOT": str(folder)}
-    if tool.tracemalloc:
-        environ["PYTHONTRACEMALLOC"] = "10"
+    environ |= {
+        **dict(tool.environ),
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DEBUG_TEMPROOT": str(folder),
+    }
     ran = subprocess.run(
         command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, timeout=SECONDS_AT_MOST, check=False,
@@ -389,6 +405,8 @@ def run(tool: Tool, case: Case, folder: Path) -> tuple[str, str]:
     if ran.returncode not in (0, 1):
         raise SystemExit(f"{tool.name}, {case.name}: pytest ended with {ran.returncode}\n{ran.stdout}")
     failed = failures(folder / "result.xml")
+    if "3 passed" not in ran.stdout and not failed:
+        raise SystemExit(f"{tool.name}, {case.name}: not all tests ran\n{ran.stdout}")
     return cell(case, failed, ran.stdout, line_of(source)), ran.stdout
 
 
