@@ -585,6 +585,26 @@ def test_every_subject_of_state_is_documented():
             assert any(name.startswith(subject) for name in known), subject
 
 
+def test_every_command_is_documented():
+    """Each command of `python -m pytest_leakguard` stands in the reference, and so does each of its options."""
+
+    def help_of(*words: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest_leakguard", *words, "--help"],
+            capture_output=True, text=True, timeout=60, check=True,
+            env={**os.environ, "COLUMNS": "200", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        )  # fmt: skip
+        return ran.stdout
+
+    text = "".join(map(text_of, REFERENCE.glob("*.md")))
+    (commands,) = re.findall(r"^  \{(\S+)\}", help_of(), re.MULTILINE)
+    assert "doctor" in commands
+    for command in commands.split(","):
+        assert f"python -m pytest_leakguard {command}" in text, command
+        for option in set(re.findall(r"^  (--[\w-]+)", help_of(command), re.MULTILINE)):
+            assert re.search(rf"{option}\b", text), f"{command} {option}"
+
+
 def test_the_doctor_is_documented():
     """The command stands in the README and in the reference."""
     for page in (ROOT / "README.md", REFERENCE / "options.md"):
