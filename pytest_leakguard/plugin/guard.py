@@ -164,9 +164,8 @@ class Guard:
         recorder = self.watch.recorder
         try:
             if recorder.moves != self._moves:
-                if self.judge.descriptors + recorder.moves - self._moves >= self.statistics.peak:
-                    # with the fixtures still up: the most that a test has open
-                    self._note_peak(item, self.watch.table.count())
+                # with the fixtures still up: the most that a test has open
+                self._note_peak(item, self.watch.table.count())
                 if recorder.has_questions:
                     recorder.resolve()
         except Exception as error:  # as above

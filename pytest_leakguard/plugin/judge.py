@@ -133,11 +133,6 @@ class Judge:
         """Whether certainly nothing has changed since the last look."""
         return self.watch.is_still(self._census, thorough=thorough)
 
-    @property
-    def descriptors(self) -> int:
-        """How many were open at the last look."""
-        return len(self._census.get("fd", ())) + len(self._census.get("socket", ()))
-
     def needs_to_judge(self, descriptors: int) -> bool:
         """After a test in which something moved: whether there is anything to judge.
 
