@@ -315,9 +315,11 @@ BAD = [
     (
         [], "leakguard_prbes = fd",
         "ini file tox.ini: unknown setting 'leakguard_prbes'; did you mean 'leakguard_probes'?\n"
-        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_fault, leakguard_fault_budget, "
+        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_baseline, leakguard_baseline_strict, "
+        "leakguard_baseline_update, leakguard_confirm, leakguard_explain, leakguard_fault, leakguard_fault_budget, "
         "leakguard_fault_families, leakguard_fault_seed, leakguard_fault_strict, leakguard_fault_target, "
-        "leakguard_faults, leakguard_grace, leakguard_graph, leakguard_json, leakguard_late, leakguard_probes, "
+        "leakguard_faults, leakguard_grace, leakguard_graph, leakguard_isolate, leakguard_json, leakguard_late, "
+        "leakguard_probes, "
         "leakguard_repeat, leakguard_report, leakguard_restore_state, leakguard_state_modules, leakguard_trace, "
         "leakguard_track.",
     ),
