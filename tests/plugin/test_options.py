@@ -294,6 +294,10 @@ BAD = [
         "--leakguard-report: bad report 'pdf:a.pdf'.\n" + FORMATS_ALLOWED,
     ),
     (
+        ["--leakguard-report=html:a", "--leakguard-report=sarif:a"], "",
+        "--leakguard-report: 'a' is asked for as html and as sarif.\nAllowed: a file for each format.",
+    ),
+    (
         ["--leakguard-report=jsno:a"], "",
         "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\n" + FORMATS_ALLOWED,
     ),
