@@ -6,20 +6,28 @@ import textwrap
 from fnmatch import fnmatchcase
 
 import pytest
-from state_twins import CHANGES, HEAD, ROWS, tree
+from state_twins import CHANGES, HEAD, ROWS, of_run, tree
 from twins import line_marked
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, run_tree):
-    root = tmp_path_factory.mktemp("state")
+def runs(tmp_path_factory, run_tree):
+    """The report of each run, by its name."""
     # the filters are watched only where pytest does not put them back itself; the streams likewise
-    ran = run_tree(
-        root, tree(), "--leakguard-probes=state", "-p", "no:warnings", "-s", GIVEN="before", TZ="UTC", LC_ALL="C"
-    )
-    return ran
+    args = ("--leakguard-probes=state", "-p", "no:warnings", "-s")
+    return {
+        name: run_tree(tmp_path_factory.mktemp("state"), files, *args, GIVEN="before", TZ="UTC", LC_ALL="C")
+        for name, files in TREES.items()
+    }
 
 
+@pytest.fixture
+def told(runs, row):
+    """The run with the row of a test in it."""
+    return runs[of_run(row)]
+
+
+TREES = {name: tree(row for row in ROWS if of_run(row) == name) for name in {of_run(row): None for row in ROWS}}
 LEAKY = [row for row in ROWS if row.leaky]
 CLEAN = [row for row in ROWS if not row.leaky]
 
@@ -39,7 +47,7 @@ def test_a_leaky_twin_is_told_once_and_rightly(told, row):
     assert finding["phase"] == ("call" if row.phase == "plain" else row.phase)
     if "#" in CHANGES[row.change][1]:
         assert (finding["origin"]["file"], finding["origin"]["line"]) == (
-            row.file, line_marked(tree()[row.file], row.name)
+            row.where, line_marked(TREES[of_run(row)][row.where], row.name)
         )  # fmt: skip
     else:
         assert finding["origin"]["file"] is None
@@ -52,9 +60,12 @@ def test_a_clean_twin_is_never_mentioned(told, row):
     assert of(told, row) == []
 
 
-def test_nothing_else_is_told(told):
+@pytest.mark.parametrize("name", TREES)
+def test_nothing_else_is_told(runs, name):
     """As many findings as leaky twins, all tests pass, and nothing of ours went wrong."""
-    assert len(told.report["findings"]) == len(LEAKY)
+    told = runs[name]
+    leaky = [row for row in LEAKY if of_run(row) == name]
+    assert len(told.report["findings"]) == len(leaky)
     assert " failed" not in told.text
     assert " error" not in told.text
 

@@ -21,7 +21,6 @@ class Kind:
         verdict: of the leak.
         needs: a fixture without which the kind can't be had.
         tells: the kind of the finding, where that is not the name of the entry.
-        scopes: of the owners that are tried; variants of a kind need not try all.
     """
 
     acquire: str
@@ -30,10 +29,7 @@ class Kind:
     verdict: str = "leaked"
     needs: str = ""
     tells: str = ""
-    scopes: tuple[str, ...] = ("function", "class", "module", "package", "session")
 
-
-FEW = ("function", "session")
 
 KINDS = {
     "fd": Kind(acquire="it = open(DATA / 'ROW.txt') #", release="it.close()"),
@@ -57,28 +53,24 @@ KINDS = {
     "mmap": Kind(acquire="it = mmap.mmap(-1, 4096) #", release="it.close()"),
     "mmap_file": Kind(
         acquire="with open(DATA / 'ROW.txt', 'rb+') as file:\n    it = mmap.mmap(file.fileno(), 0) #",
-        release="it.close()", tells="mmap", scopes=FEW,
+        release="it.close()", tells="mmap",
     ),
     "shm": Kind(acquire="it = shared_memory(create=True, size=99) #", release="it.close(), it.unlink()", tells="mmap"),
     "shm_name": Kind(
         acquire="it = shared_memory(create=True, size=99) #\nit.close()", release="it.unlink()", tells="mmap",
-        scopes=FEW,
     ),
     "sqlite": Kind(acquire="it = sqlite3.connect(DATA / 'ROW.txt') #", release="it.close()"),
     "sqlite_memory": Kind(
         acquire="it = sqlite3.connect(':memory:') #\nit.execute('select 1')", release="it.close()", tells="sqlite",
-        scopes=FEW,
     ),
     "executor": Kind(
         acquire="it = ThreadPoolExecutor(2) #\nit.submit(int).result()", release="it.shutdown()", tells="thread"
     ),
     "executor_of_processes": Kind(
         acquire="it = ProcessPoolExecutor(1) #\nit.submit(int).result()", release="it.shutdown()", tells="process",
-        scopes=FEW,
     ),
     "pool": Kind(
         acquire="it = Pool(1) #\nit.apply(int)", release="it.close(), it.join()", tells="process",
-        scopes=FEW,
     ),
     "lock": Kind(
         acquire="it = track_lock(threading.Lock(), wrap=True)\nit.acquire() #", release="it.release()"
@@ -262,7 +254,7 @@ class Row:
 
 def _rows() -> Iterator[Row]:
     for kind in KINDS:
-        for scope in KINDS[kind].scopes:
+        for scope in SCOPES:
             for phase in PHASES:
                 if KINDS[kind].needs and scope != "function" and phase != "call":
                     continue  # a wider fixture can't ask for a fixture of the test
