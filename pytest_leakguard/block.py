@@ -22,7 +22,7 @@ from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Finding, Origin
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.errors import LeakError
-from pytest_leakguard.origins.record import BLOCK
+from pytest_leakguard.origins.record import BLOCK, Record
 from pytest_leakguard.plugin.known import known_by_design
 from pytest_leakguard.watch import Item, Suspect, Watch
 
@@ -225,16 +225,28 @@ def findings_of(
         if block and inside and not ground.is_within(inside, block):
             continue
         told.add(suspect.item)
+        if block and suspect.record is not None and _is_told_before(suspect, suspect.record):
+            continue
         acquisition = suspect.acquisition
         if acquisition.owner.kind == "nobody" or suspect.item in design:
             continue  # an import's, or what a library keeps on purpose
         if ground.own:
             acquisition = replace(acquisition, owner=place.owner, test=place.test, phase=place.phase)
         cases.append(_case(suspect, acquisition, until, looks, seconds))
+        if block and suspect.record is not None:
+            suspect.record.blamed = True  # whoever sees the collector close it later is not to blame
     blamed = {suspect.item: suspect for suspect in suspects if suspect.item[0] != "unclosed"}
     who = holder or ground.holder
     found = judge(fold(cases, is_part), rules, normal="fails", used=ground.used, holder=lambda case: who(case, blamed))
     return told, [finding for finding in found if finding.disposition == "fails"]
+
+
+def _is_told_before(suspect: Suspect, record: Record) -> bool:
+    """Whether what the collector closed now was told as a leak while it was open."""
+    if suspect.item[0] != "unclosed":
+        return False
+    record.spent = True
+    return record.blamed
 
 
 def _case(suspect: Suspect, acquisition: Acquisition, until: str, looks: int, seconds: float) -> Case:

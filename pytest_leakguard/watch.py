@@ -360,6 +360,7 @@ class Watch:
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
             self._join_same(suspects)
             _join_event_loops(suspects)
+            _join_copies(suspects)
             self._join_attached(suspects)
         return suspects
 

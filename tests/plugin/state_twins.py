@@ -290,7 +290,7 @@ class Row:
 
     @property
     def where(self) -> str:
-        """The file with the fixture: pytest takes one of package scope for the session's unless it is the conftest's."""
+        """The file with the fixture: one of package scope is the session's for pytest, unless the conftest has it."""
         return f"{self.folder}/conftest.py" if self.folder else self.file
 
     @property
