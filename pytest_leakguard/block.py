@@ -22,9 +22,10 @@ from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Finding, Origin
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.errors import LeakError
+from pytest_leakguard.known import known_by_design
 from pytest_leakguard.origins.record import BLOCK, Record
-from pytest_leakguard.plugin.known import known_by_design
-from pytest_leakguard.watch import Item, Suspect, Watch
+from pytest_leakguard.suspects import Item, Suspect
+from pytest_leakguard.watch import Watch
 
 Rules = Callable[[], Sequence[AllowRule]]
 Place = Callable[[], Context]

@@ -7,21 +7,23 @@ that the same leak gives the same finding wherever it is asked for.
 from __future__ import annotations
 
 import os
-import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from types import FrameType
 from typing import Any, cast
 
 from pytest_leakguard import _real, tracked
+from pytest_leakguard.collecting import Collecting
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resource
+from pytest_leakguard.joining import join_attached, join_copies, join_event_loops, join_pipes, join_same, mark_of_call
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.executors import Executors
-from pytest_leakguard.origins.match import Match, Matcher, acquisition_of, is_event_loop, is_popen_pipe
+from pytest_leakguard.origins.match import Match, Matcher, acquisition_of
 from pytest_leakguard.origins.phase import current_phase
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
@@ -40,74 +42,12 @@ from pytest_leakguard.probes.recorded import RecordedProbe
 from pytest_leakguard.probes.roster import Census, Roster
 from pytest_leakguard.probes.sockets import SocketProbe
 from pytest_leakguard.probes.state import StateProbe
-from pytest_leakguard.probes.state_digest import BEHIND
 from pytest_leakguard.probes.tasks import TaskProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
 from pytest_leakguard.probes.unclosed import UnclosedProbe
+from pytest_leakguard.suspects import Item, Suspect
 from pytest_leakguard.young import YoungGarbage
-
-Item = tuple[str, Key]
-"""Kind and key: one resource."""
-
-
-@dataclass(slots=True)
-class Suspect:
-    """A resource that is new, with all that is known of it.
-
-    Attributes:
-        live: the Python object behind it, if one was found; never kept beyond a judgement.
-        weak: leads to it later, as long as something else keeps it alive.
-        mark: equal for what one call acquired together.
-        whole: what it is a part of, or itself, where a probe knows that.
-    """
-
-    item: Item
-    resource: Resource
-    acquisition: Acquisition
-    record: Record | None
-    live: Any = None
-    weak: weakref.ref[Any] | None = None
-    mark: Key = None
-    whole: Item | None = None
-
-
-class Collecting:
-    """While it lasts, what a collection brings up is told of one test.
-
-    A ResourceWarning that the user's filters turn into an error comes out of
-    a finalizer as unraisable; the passive filter has noted it already.
-    Anything else goes on to the hook that was there.
-    """
-
-    def __init__(self, unclosed: UnclosedProbe, context: Context | None, forward: Callable[[], object]) -> None:
-        self._unclosed = unclosed
-        self._context = context
-        self._forward = forward
-
-    def __enter__(self) -> None:
-        self._original = sys.unraisablehook
-        self._before, self._unclosed.by_collector = self._unclosed.by_collector, self._context
-        self._hook = sys.unraisablehook = _Forwarding(self._original, self._forward)
-
-    def __exit__(self, *_: object) -> None:
-        if sys.unraisablehook is self._hook:
-            sys.unraisablehook = self._original
-        self._unclosed.by_collector = self._before
-
-
-class _Forwarding:
-    """An unraisable hook that keeps ResourceWarnings back."""
-
-    def __init__(self, original: Callable[[Any], object], forward: Callable[[], object]) -> None:
-        self._original = original
-        self._forward = forward
-        setattr(self, BEHIND, original)
-
-    def __call__(self, unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, ResourceWarning):
-            self._forward()
-            self._original(unraisable)
 
 
 class Watch:
@@ -186,53 +126,31 @@ class Watch:
         self._undo.append(wrap_thread_start(self.recorder))
         self.executors.start()
         self._undo.append(self.executors.stop)
-        tracked.trackers.append(self._track)
-        tracked.lock_probes.append(self.locks)
-        self._undo.append(lambda: tracked.lock_probes.remove(self.locks))
-        _started.append(self)
+        self._enter(tracked.trackers, self._track)
+        self._enter(tracked.lock_probes, self.locks)
+        self._enter(_started, self)
         _stop_in_forks()
+
+    def _enter(self, everyone: list[Any], this: Any) -> None:
+        """Be among those until `stop`."""
+        everyone.append(this)
+        self._undo.append(lambda: everyone.remove(this))
 
     def stop(self) -> None:
         """Leave the process as it was found, but for the audit hook, which does nothing any more."""
-        self.recorder.stop()
-        if self in _started:
-            _started.remove(self)
-        self.unclosed.unwatch()
-        self.tasks.disarm()
-        self.state.unwatch()
-        self.instances.stop()
-        if self._track in tracked.trackers:
-            tracked.trackers.remove(self._track)
-        if self.tracer is not None:
-            self.tracer.stop()
-        while self._undo:
-            self._undo.pop()()
-
-    def _join_same(self, suspects: list[Suspect]) -> None:
-        """An object that is watched by its class may be the resource itself: a connection, a socket."""
-        watched = {self.objects.identity(s.item[1]): s for s in suspects if s.item[0] == "object"}
-        for suspect in suspects if watched else ():
-            kind, key = suspect.item
-            identity = self.connections.identity(key) if kind == "sqlite" else id(suspect.live)
-            whole = watched.get(identity) if kind != "object" else None
-            if whole is not None and suspect.mark is None:
-                suspect.mark = whole.mark
-            elif whole is not None:
-                whole.mark = suspect.mark
-
-    def _join_attached(self, suspects: list[Suspect]) -> None:
-        """ATTACH opens a database inside sqlite and raises no event: it goes with the connection made last."""
-        latest = next((r for r in reversed(self.recorder.records) if r.event == CONNECT), None)
-        key = None if latest is None else self.connections.key_of(latest)
-        for suspect in suspects if latest is not None else ():
-            path = next((str(value) for clue, value in suspect.resource.clues if clue == "path"), "")
-            if suspect.record is None and suspect.item[0] == "fd" and _is_database(path):
-                suspect.record = latest
-                reason = "a database attached to a sqlite connection; ATTACH raises no event, try --leakguard-trace"
-                connection = acquisition_of(Match(latest), root=self.root, otherwise=suspect.acquisition)
-                suspect.acquisition = replace(connection, origin=Origin(reason=reason))
-                if key is not None:
-                    suspect.mark = suspect.whole = ("sqlite", key)
+        undo = [
+            self.recorder.stop,
+            self.unclosed.unwatch,
+            self.tasks.disarm,
+            self.state.unwatch,
+            self.instances.stop,
+            *([self.tracer.stop] if self.tracer is not None else ()),
+            *reversed(self._undo),
+        ]
+        self._undo.clear()
+        with ExitStack() as stack:  # each of them, whatever another one raises
+            for part in reversed(undo):
+                stack.callback(part)
 
     def track(self, obj: object, frame: FrameType) -> None:
         """Watch an object; `frame` is the caller's. Raises TypeError when it can't be weakly referenced."""
@@ -342,14 +260,14 @@ class Watch:
             held = holders.descriptor_holders(numbers)
             matcher = Matcher(self.recorder, tracked=self.objects.records, held=held.__contains__)
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
-            self._join_attached(suspects)
+            join_attached(suspects, self.recorder, self.connections, self.root)
             for suspect in suspects:
                 suspect.live = self._live(suspect, held)
                 suspect.weak = _weak(suspect.live)
-            self._join_same(suspects)
-            _join_event_loops(suspects)
-            _join_pipes(suspects)
-            _join_copies(suspects)
+            join_same(suspects, self.objects, self.connections)
+            join_event_loops(suspects)
+            join_pipes(suspects)
+            join_copies(suspects)
             held.clear()
             return suspects
 
@@ -358,10 +276,10 @@ class Watch:
         with self.recorder.silence():
             matcher = self.matcher()
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
-            self._join_same(suspects)
-            _join_event_loops(suspects)
-            _join_copies(suspects)
-            self._join_attached(suspects)
+            join_same(suspects, self.objects, self.connections)
+            join_event_loops(suspects)
+            join_copies(suspects)
+            join_attached(suspects, self.recorder, self.connections, self.root)
         return suspects
 
     def _suspect(self, item: Item, matcher: Matcher, otherwise: Acquisition) -> Suspect:
@@ -411,7 +329,7 @@ class Watch:
     def _mark_of(self, record: Record | None) -> Key:
         """Equal for what belongs together: made by one call, or by the constructor of a watched object."""
         key = None if record is None else self.objects.made_with(record)
-        return _mark(record) if key is None else ("object", key)
+        return mark_of_call(record) if key is None else ("object", key)
 
     def describe_now(self, suspect: Suspect) -> Resource:
         """The words for a suspect anew: a thread is elsewhere by now, a child may have ended, an object gone."""
@@ -518,68 +436,3 @@ def _stop_in_forks() -> None:
 def _stable(item: Item) -> tuple[str, str]:
     kind, key = item
     return kind, repr(key)
-
-
-def _mark(record: Record | None) -> Key:
-    """Equal for resources that one call acquired together: a child and its pipes, a loop's sockets."""
-    if record is None or not (record.event == "process start" or is_popen_pipe(record) or is_event_loop(record)):
-        return None
-    for index, (code, lasti) in enumerate(record.stack):
-        if frames.region(code.co_filename) != "stdlib":
-            return (code.co_filename, code.co_name, lasti, len(record.stack) - index)
-    return None
-
-
-def _join_pipes(suspects: list[Suspect]) -> None:
-    """The pipes that a child's own object holds are parts of the child."""
-    for child in suspects:
-        if child.item[0] == "process" and child.live is not None and child.whole is None:
-            child.mark = child.item
-            numbers = holders.pipes_of(child.live)
-            for suspect in suspects:
-                if suspect.item[0] == "fd" and isinstance(suspect.item[1], tuple) and suspect.item[1][0] in numbers:
-                    suspect.mark = child.mark
-
-
-def _is_database(path: str) -> bool:
-    """Whether a file is sqlite's, or will be: it is empty until something is written."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(16)
-    except (OSError, ValueError):
-        return False
-    return start.startswith(b"SQLite format 3") or (not start and os.path.splitext(path)[1] in _DATABASE_ENDINGS)
-
-
-_DATABASE_ENDINGS = (".db", ".db3", ".sqlite", ".sqlite3")
-
-
-def _join_copies(suspects: list[Suspect]) -> None:
-    """A second descriptor on the same file (dup, mmap) shares its owner; where it was made stays unknown."""
-    originals = {
-        clue: suspect for suspect in suspects if suspect.record is not None for clue in suspect.resource.clues
-        if clue[0] == "inode"
-    }  # fmt: skip
-    for suspect in suspects:
-        if suspect.record is None and suspect.item[0] == "fd":
-            original = next((originals[clue] for clue in suspect.resource.clues if clue in originals), None)
-            if original is not None:
-                suspect.record = original.record
-                suspect.acquisition = replace(original.acquisition, origin=suspect.acquisition.origin)
-
-
-def _join_event_loops(suspects: list[Suspect]) -> None:
-    """An event loop is a selector and a pair of sockets: its epoll descriptor takes their origin."""
-    loops = [s for s in suspects if s.record is not None and is_event_loop(s.record)]
-    polls = [s for s in suspects if s.resource.subject == "epoll"]
-    for loop, poll in zip(loops[::2], polls, strict=False):
-        poll.mark = loop.mark
-        poll.record = loop.record
-        poll.acquisition = loop.acquisition
-    for loop in loops:
-        loop.resource = replace(
-            loop.resource,
-            what="event loop that was not closed, with its selector and socket pair",
-            subject="event loop",
-            fix="close the loop on every path; asyncio.run and asyncio.Runner do",
-        )

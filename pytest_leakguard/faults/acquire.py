@@ -12,7 +12,7 @@ from pytest_leakguard.faults import errors
 from pytest_leakguard.faults.model import Family, FaultPoint, Injection, Mode
 from pytest_leakguard.faults.points import Aiming, Counting, Shot, Tally, line_now
 from pytest_leakguard.faults.targets import Targets, target_frame
-from pytest_leakguard.origins import audit, frames
+from pytest_leakguard.origins import frames, hook
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class AcquireInjector:
     def count(self) -> Iterator[list[FaultPoint]]:
         """See `Injector`."""
         points: list[FaultPoint] = []
-        with audit.sabotage(self._plan(Counting("acquire", self.targets, points)), errors.EVENTS):
+        with hook.sabotage(self._plan(Counting("acquire", self.targets, points)), errors.EVENTS):
             yield points
 
     @contextmanager
     def inject(self, point: FaultPoint, mode: Mode) -> Iterator[Injection]:
         """See `Injector`."""
         shot = Shot()
-        with audit.sabotage(self._plan(Aiming(point, mode, self.targets, shot)), errors.EVENTS):
+        with hook.sabotage(self._plan(Aiming(point, mode, self.targets, shot)), errors.EVENTS):
             yield shot
 
-    def _plan(self, tally: Tally) -> audit.Plan:
+    def _plan(self, tally: Tally) -> hook.Plan:
         targets = self.targets
 
         def plan(event: str, args: Any, frame: FrameType) -> BaseException | None:

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, Protocol
 
 from pytest_leakguard import _real
-from pytest_leakguard.origins.audit import note_failure
+from pytest_leakguard.origins.hook import note_failure
 
 
 class Listener(Protocol):

@@ -1,8 +1,7 @@
-"""The one audit hook of the process: cheap, switchable, safe at shutdown.
+"""What was acquired, by whom and where: the record that the audit hook fills.
 
-A hook can't be removed, so exactly one is added and it looks its events up in
-a table that is empty while nobody records. It never raises, never holds a user
-object (only weak references, ids and numbers) and never runs user code.
+It never holds a user object (only weak references, ids and numbers) and never
+runs user code.
 
 What raises no event (threads before 3.12, dup, pipe, every close) is reached by
 `wrap` and `trace`, or only seen by the census.
@@ -11,11 +10,10 @@ What raises no event (threads before 3.12, dup, pipe, every close) is reached by
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, MethodType
 from typing import Any
@@ -23,8 +21,9 @@ from typing import Any
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import How
-from pytest_leakguard.origins import frames
+from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.origins.created import CreatedPaths
+from pytest_leakguard.origins.hook import Handlers
 from pytest_leakguard.origins.record import (
     BLOCK,
     Record,
@@ -36,12 +35,7 @@ from pytest_leakguard.origins.record import (
     socket_fileno,
 )
 
-Handlers = dict[str, Callable[[Any], None]]
-
-_handlers: Handlers = {}
 _recorders: list[Recorder] = []
-_added = False
-_silenced = 0
 KEPT_RECORDS = 20_000
 """Records kept at most; the oldest go first. Only a leak older than that loses its origin."""
 LOOKUPS_PER_TEST = 50
@@ -50,73 +44,6 @@ THREADS_KEPT = 200
 """Records of thread starts after which those of dead threads are dropped."""
 KEPT_FOR_FIXTURES = 2_000
 """Records kept from test to test at most, for wider fixtures that are alive."""
-
-
-Plan = Callable[[str, Any, FrameType], "BaseException | None"]
-"""Asked at an event, with its arguments and the frame that calls: the error that the call is to raise."""
-
-_plan: Plan | None = None
-
-
-def _hook(event: str, args: Any) -> None:
-    handler = _handlers.get(event)
-    if handler is not None and _silenced != _real.get_ident():
-        fault = None
-        try:
-            if _plan is not None:
-                fault = _plan(event, args, _real.getframe(1))
-            if fault is None:
-                handler(args)
-        except Exception as error:  # an error of ours must never come out of the user's call
-            note_failure(error)
-        if fault is not None:
-            try:
-                raise fault
-            finally:
-                del fault, args  # the traceback keeps this frame
-
-
-@contextmanager
-def sabotage(plan: Plan, events: Iterable[str]) -> Iterator[None]:
-    """While the block runs, `plan` decides whether a call that raises one of these events fails.
-
-    What fails acquires nothing, so nothing is recorded of it.
-    """
-    global _handlers, _plan
-    before = _handlers, _plan
-    _handlers, _plan = {**dict.fromkeys(events, _ignore), **_handlers}, plan
-    try:
-        yield
-    finally:
-        _handlers, _plan = before
-
-
-def planned_fault(event: str, args: Any, frame: FrameType) -> BaseException | None:
-    """What `_hook` asks, for operations that raise no event in this version of Python."""
-    if _plan is None or _silenced == _real.get_ident():
-        return None
-    return _plan(event, args, frame)
-
-
-def _ignore(args: Any) -> None:
-    """Nothing to record of that event."""
-
-
-_failures: list[str] = []
-
-
-def note_failure(error: Exception) -> None:
-    """Keep an error of ours for the report."""
-    if len(_failures) < 10:
-        _failures.append(f"audit hook: {type(error).__name__}: {error}")
-
-
-def _both(first: Callable[[Any], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
-    def handle(args: Any) -> None:
-        first(args)
-        second(args)
-
-    return handle
 
 
 class Recorder:
@@ -143,7 +70,6 @@ class Recorder:
         self._thread_records: dict[int, Record] = {}
         self.waiting: list[Callable[[], object]] = []
         """Called once by `resolve`, at the latest when the next acquisition starts."""
-        self._listening: list[tuple[str, Callable[[Any], None]]] = []
         self._handlers: Handlers = {
             "open": self._on_open,
             "os.scandir": self._on_path,
@@ -162,6 +88,7 @@ class Recorder:
             "os.link": self.created.on_second_path,
             "os.symlink": self.created.on_second_path,
         }
+        self._listeners = {event: [handler] for event, handler in self._handlers.items()}
 
     def listen(self, handlers: Handlers) -> None:
         """Have more events handled, after whoever handles them already; they must not raise or keep anything.
@@ -169,10 +96,21 @@ class Recorder:
         Saying it twice is harmless: who watches again after a pause does.
         """
         for event, handler in handlers.items():
-            if (event, handler) not in self._listening:
-                self._listening.append((event, handler))
-                earlier = self._handlers.get(event)
-                self._handlers[event] = handler if earlier is None else _both(earlier, handler)
+            listeners = self._listeners.setdefault(event, [])
+            if handler not in listeners:
+                listeners.append(handler)
+                self._handlers[event] = hook.in_turn(listeners)
+
+    def unlisten(self, handlers: Handlers) -> None:
+        """End of `listen`."""
+        for event, handler in handlers.items():
+            listeners = self._listeners.get(event, [])
+            if handler in listeners:
+                listeners.remove(handler)
+                if listeners:
+                    self._handlers[event] = hook.in_turn(listeners)
+                else:
+                    del self._handlers[event]
 
     def note(self, event: str, frame: FrameType | None, detail: object = None) -> Record:
         """Record an acquisition for a handler that stands elsewhere."""
@@ -180,44 +118,21 @@ class Recorder:
         return self._add(event, detail, frame)
 
     def start(self) -> None:
-        """Record from now on; adds the process's hook the first time."""
-        global _handlers, _added
-        if not _added:
-            sys.addaudithook(_hook)
-            _added = True
+        """Record from now on."""
         _recorders.append(self)
-        _handlers = self._handlers
+        hook.feed(self._handlers)
 
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Leave out what this thread acquires inside the block: our own reading of the process."""
-        before = self.hush()
+        before = hook.hush()
         try:
             yield
         finally:
-            self.unhush(before)
+            hook.unhush(before)
 
-    @staticmethod
-    def hush() -> int:
-        """`silence` for where a context manager costs too much: give the result to `unhush`."""
-        global _silenced
-        before, _silenced = _silenced, _real.get_ident()
-        return before
-
-    @staticmethod
-    def unhush(before: int) -> None:
-        """End of `hush`."""
-        global _silenced
-        _silenced = before
-
-    def hear(self, handlers: Handlers) -> None:
-        """Tell these of their events too, while it records."""
-        self._handlers.update(handlers)
-
-    def unhear(self, *events: str) -> None:
-        """End of `hear`."""
-        for event in events:
-            self._handlers.pop(event, None)
+    hush = staticmethod(hook.hush)
+    unhush = staticmethod(hook.unhush)
 
     @property
     def active(self) -> bool:
@@ -226,11 +141,10 @@ class Recorder:
 
     def stop(self) -> None:
         """Stop recording; the hook stays and does nothing."""
-        global _handlers
         if self in _recorders:
             _recorders.remove(self)
         # a session may run inside a test of another: that one records on
-        _handlers = _recorders[-1]._handlers if _recorders else {}
+        hook.feed(_recorders[-1]._handlers if _recorders else {})
 
     @staticmethod
     @contextmanager
@@ -239,12 +153,7 @@ class Recorder:
         try:
             yield
         except Exception as error:
-            note_failure(error)
-
-    @staticmethod
-    def failures() -> list[str]:
-        """Errors of our own handlers, for the report."""
-        return list(_failures)
+            hook.note_failure(error)
 
     def context(self) -> Context:
         """Who owns what this thread acquires now.

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_leakguard import _real
-from pytest_leakguard.origins.audit import Recorder, planned_fault
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.hook import planned_fault
 
 THREAD_START_HAS_EVENT = sys.version_info >= (3, 12)
 
@@ -29,7 +30,8 @@ def wrap_thread_start(recorder: Recorder) -> Callable[[], None]:
             fault = planned_fault("_thread.start_new_thread", (function, args), _real.getframe(1))
             if fault is not None:
                 raise fault
-            recorder.thread_starting(function, "wrap", _real.getframe(1))
+            with recorder.unharmed():
+                recorder.thread_starting(function, "wrap", _real.getframe(1))
         return int(real(function, *args))
 
     threading._start_new_thread = start_new_thread  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from pytest_leakguard.faults.observe import observed
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets
-from pytest_leakguard.origins import audit, frames
+from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
@@ -57,7 +57,7 @@ class LeakFaults:
         if nth < 1:
             raise ValueError(f"nth is {nth}. Allowed: 1 or more.")
         fault = Fault()
-        with audit.sabotage(fault.plan(what, nth, error), errors.EVENTS):
+        with hook.sabotage(fault.plan(what, nth, error), errors.EVENTS):
             yield fault
 
     def sweep(self, subject: Callable[[], object], families: str | Collection[str] = "all") -> SweepResult:
@@ -156,7 +156,7 @@ class Fault:
     def __init__(self) -> None:
         self.injected = False
 
-    def plan(self, what: str, nth: int, error: BaseException | None) -> audit.Plan:
+    def plan(self, what: str, nth: int, error: BaseException | None) -> hook.Plan:
         """Decides at each event."""
         left = nth
 

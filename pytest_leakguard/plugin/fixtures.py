@@ -22,7 +22,7 @@ from pytest_leakguard.plugin import options
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard
-    from pytest_leakguard.watch import Item, Suspect
+    from pytest_leakguard.suspects import Item, Suspect
 
 T = TypeVar("T")
 

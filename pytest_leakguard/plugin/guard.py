@@ -26,16 +26,17 @@ from pytest_leakguard.core.model import Finding, Owner
 from pytest_leakguard.plugin import internals, options, tracking
 from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
-from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
 from pytest_leakguard.plugin.reports import Reports
-from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
+from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
-from pytest_leakguard.watch import Item, Watch
+from pytest_leakguard.watch import Watch
 
 FULL_LOOK_EVERY = 200
 """Tests after which a full look is made although nothing seemed to move."""
+ERRORS_KEPT = 20
+"""Errors of ours that are told at most: what breaks may break in every test."""
 
 
 @dataclass(slots=True)
@@ -98,9 +99,8 @@ class Guard:
         """Told before something is attached to a report."""
         self._guarded = guarded
         self._allowing: dict[str, tuple[AllowRule, ...]] = {}
-        self._node_setups = NodeSetups(self._open_node, self._node_ready)
-        self._before_node: dict[int, set[Item]] = {}
-        self._last_parent: object = None
+        self._wider = WiderScopes(watch, self.judge, self._failed_to_judge)
+        self._parent: object = None  # of the last test
         self._sees_unclosed = bool({"unclosed", "task"} & kinds) and "unclosed" in watch.roster.kinds
         self._has_fresh_filters = config.pluginmanager.has_plugin("warnings")
         self._marks: tuple[Any, ...] = ()
@@ -125,22 +125,23 @@ class Guard:
             return (yield)
         try:
             self._begin(item)
-        except Exception as error:
+        except Exception as error:  # an error of ours is told, and the test runs all the same
             self._failed_to_judge(item, error)
             self._on = False
             return (yield)
-        nodes = ()
-        if item.parent is not self._last_parent:
-            self._last_parent = item.parent
-            nodes = self._node_setups.put_around(item)
+        nodes = () if item.parent is self._parent else self._wider.put_around(item)
+        self._parent = item.parent
         try:
             return (yield)
         finally:
             if nodes:
-                self._node_setups.take_away(nodes)
-            if self.watch.tracer is not None:
-                self.watch.tracer.stop()
-            self.watch.ledger.end_test()
+                self._wider.take_away(item, nodes)
+            try:
+                if self.watch.tracer is not None:
+                    self.watch.tracer.stop()
+                self.watch.ledger.end_test()
+            except Exception as error:  # as above
+                self._failed_to_judge(item, error)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -153,7 +154,7 @@ class Guard:
                 self._note_peak(item, self.watch.table.count())
                 if recorder.has_questions:
                     recorder.resolve()
-        except Exception as error:  # an error of ours is told, and the user's teardown runs all the same
+        except Exception as error:  # as above
             self._failed_to_judge(item, error)
         try:
             return (yield)
@@ -161,7 +162,7 @@ class Guard:
             # outside of all other wrappers, before the report is made
             try:
                 self._over(item)
-            except Exception as error:  # as above: what the teardown raised goes on
+            except Exception as error:  # as above, and what the teardown raised goes on
                 self._failed_to_judge(item, error)
 
     # -- hooks of wider fixtures ---------------------------------------------
@@ -170,20 +171,17 @@ class Guard:
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         if fixturedef.scope == "function" or not self._fresh:
             return (yield)
-        opened = self._open_fixture(fixturedef, request)
+        opened = self._wider.open_fixture(fixturedef, request)
         if opened is None:
             return (yield)
         try:
             return (yield)
         finally:
-            self._fixture_ready(fixturedef, *opened, request)
+            self._wider.fixture_ready(fixturedef, opened, request)
 
-    def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
+    def pytest_fixture_post_finalizer(self, fixturedef: Any, request: Any) -> None:
         if fixturedef.scope != "function":
-            scope = self.judge.scopes.find(fixturedef)
-            if scope is not None:
-                self.watch.ledger.closed(scope.owner)
-                self.judge.scopes.drop(scope.owner.serial)
+            self._wider.fixture_over(fixturedef, request)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -270,13 +268,16 @@ class Guard:
         if not self.watch.is_own_process():
             return []
         told = dict(self.delivery.take_unsent())
-        if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
-            test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
-            with self.watch.collecting(None, lambda: None):
-                judged = self.judge.end(test)
-            for name, findings in by_test(self.delivery.findings(judged)).items():
-                told.setdefault(name, []).extend(findings)
-        self.holding.draw()
+        try:
+            if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
+                test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
+                with self.watch.collecting(None, lambda: None):
+                    judged = self.judge.end(test)
+                for name, findings in by_test(self.delivery.findings(judged)).items():
+                    told.setdefault(name, []).extend(findings)
+            self.holding.draw()
+        except Exception as error:  # as above
+            self._failed_to_judge(None, error)
         return list(told.items())
 
     # -- what the hooks do ---------------------------------------------------
@@ -324,7 +325,7 @@ class Guard:
         self._since = self._looked_after if self._since_full_look > 1 and marks == self._marks else ""
         try:
             return self._needs_to_judge(item)
-        except Exception as error:  # an error of ours is told, and never becomes one of the user's run
+        except Exception as error:  # as above
             self._failed_to_judge(item, error)
             return False
         finally:
@@ -337,7 +338,7 @@ class Guard:
             self._settle_marks()
             self._looked_at(item)
             return self.delivery.has_unsent
-        self._close_nodes(item)
+        self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         watch.tasks.may_find_older = self._since_full_look > 1
         with watch.collecting(_context_of(item), self._bring):
@@ -423,60 +424,13 @@ class Guard:
             report.outcome, report.longrepr = told.outcome, told.longrepr
             self._reports.outcome.failed = True
 
-    def _failed_to_judge(self, item: pytest.Item | pytest.Collector, error: Exception) -> None:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        self.errors.append(
-            f"{item.nodeid} could not be judged: {type(error).__name__}: {error} "
-            f"({os.path.basename(place.filename)}:{place.lineno})"
-        )
+    def _failed_to_judge(self, item: pytest.Item | pytest.Collector | None, error: Exception) -> None:
+        if len(self.errors) < ERRORS_KEPT:
+            what = "The end of the session" if item is None else item.nodeid
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{os.path.basename(place.filename)}:{place.lineno}"
+            self.errors.append(f"{what} could not be judged: {type(error).__name__}: {error} ({where})")
         self._fresh = False
-
-    # -- set-ups of wider fixtures; an error of ours never becomes one of the user's fixture --
-
-    def _open_fixture(self, fixturedef: Any, request: Any) -> tuple[LiveScope, set[Item]] | None:
-        try:
-            name, where, xunit = name_and_place(fixturedef, self.watch.root)
-            before = self.judge.everything()
-            owner = self.watch.ledger.open_scope("fixture", name, fixturedef.scope, where, xunit=xunit)
-            scope = LiveScope(owner, fixturedef, getattr(request, "cls", None))
-            self.judge.scopes.add(scope)
-        except Exception as error:
-            self._failed_to_judge(request.node, error)
-            return None
-        return scope, before
-
-    def _fixture_ready(self, fixturedef: Any, scope: LiveScope, before: set[Item], request: Any) -> None:
-        owner = scope.owner
-        try:
-            self.judge.claim(before, owner)
-            scope.set_up()
-            # the last finalizer to be added is the first to run: its teardown starts
-            fixturedef.addfinalizer(lambda: self.watch.ledger.closing(owner))
-        except Exception as error:
-            self._failed_to_judge(request.node, error)
-        finally:
-            self.watch.ledger.ready(owner)
-
-    # -- set-ups of nodes ----------------------------------------------------
-
-    def _open_node(self, node: Any) -> LiveScope:
-        name = "package" if isinstance(node, pytest.Package) else type(node).__name__.lower()
-        owner = self.watch.ledger.open_scope("node", node.nodeid, name, node.nodeid)
-        scope = LiveScope(owner, None, None, node)
-        self.judge.scopes.add(scope)
-        self._before_node[owner.serial] = self.judge.everything()
-        return scope
-
-    def _node_ready(self, scope: LiveScope) -> None:
-        self.judge.claim(self._before_node.pop(scope.owner.serial, ()), scope.owner)
-        scope.set_up()
-        self.watch.ledger.ready(scope.owner)
-
-    def _close_nodes(self, item: pytest.Item) -> None:
-        for scope in self.judge.scopes.nodes():
-            if not internals.is_set_up(item.session, scope.node):
-                self.watch.ledger.closed(scope.owner)
-                self.judge.scopes.drop(scope.owner.serial)
 
 
 def _context_of(item: pytest.Item) -> Context:

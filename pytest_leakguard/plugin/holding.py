@@ -13,7 +13,8 @@ from pytest_leakguard.origins import holding
 from pytest_leakguard.origins.roots import Roots
 from pytest_leakguard.report.graphs import Graphs
 from pytest_leakguard.report.holding import REASONS, chain
-from pytest_leakguard.watch import Item, Suspect, Watch
+from pytest_leakguard.suspects import Item, Suspect
+from pytest_leakguard.watch import Watch
 
 SECONDS_PER_ORIGIN = 1.0
 """Of one run, for all leaks with one fingerprint: a suite may leak the same thing in each of its tests."""

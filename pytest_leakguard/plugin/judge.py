@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
 from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict, between
 from pytest_leakguard.core.verdict import Case
-from pytest_leakguard.plugin.known import known_by_design
+from pytest_leakguard.known import known_by_design
+from pytest_leakguard.plugin.heirs import Heirs
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
-from pytest_leakguard.probes.descriptors import DescriptorKey
-from pytest_leakguard.probes.fds import descriptor_path
 from pytest_leakguard.probes.roster import Census
-from pytest_leakguard.watch import Item, Suspect, Watch
+from pytest_leakguard.suspects import Item, Suspect
+from pytest_leakguard.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +80,7 @@ class Judge:
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
     blamed: dict[Item, Suspect] = field(default_factory=dict)
-    _paths: dict[Key, str] = field(default_factory=dict)
+    _heirs: Heirs = field(default_factory=Heirs)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
 
@@ -91,7 +89,7 @@ class Judge:
         self.watch.recorder.set_before()
         self._census = self.watch.look_and_mark()
         self.known = dict(self._census)
-        self._paths = {key: descriptor_path(key) for key in self.known.get("fd", ()) if _is_file(key)}
+        self._heirs.reset(self.known.get("fd", ()))
         self.watch.recorder.known = lambda: self.known.get("fd", frozenset())
         self.watch.recorder.has_new = lambda: not self.watch.are_as_many(self._census)
 
@@ -172,7 +170,7 @@ class Judge:
                 continue
             known = known or frozenset()
             if kind == "fd":
-                known |= self._heirs(known, keys)
+                known |= self._heirs.of(known, keys)
             elif kind == "object":
                 known |= self.watch.objects.heirs(known, keys)
             fresh = {key for key in keys - known if (kind, key) not in self.deferred}
@@ -207,26 +205,8 @@ class Judge:
 
     def _know(self, kind: str, key: Key) -> None:
         self.known[kind] = self.known.get(kind, frozenset()) | {key}
-        if kind == "fd" and _is_file(key):
-            self._paths[key] = descriptor_path(key)
-
-    def _heirs(self, known: frozenset[Key], now: frozenset[Key]) -> frozenset[Key]:
-        """Descriptors that take the place of a known one on the same file: they belong to whom that belonged.
-
-        A pool that outlives the tests closes its connection and opens it again, maybe
-        after the file was made anew.
-        """
-        gone = [key for key in known - now if _is_file(key)]
-        heirs: set[Key] = set()
-        for key in sorted(now - known, key=repr) if gone else ():
-            if _is_file(key):
-                path = descriptor_path(key)
-                left = next((old for old in gone if _same_file(old, key) or self._paths.get(old) == path != ""), None)
-                if left is not None:
-                    gone.remove(left)
-                    heirs.add(key)
-                    self._paths[key] = path
-        return frozenset(heirs)
+        if kind == "fd":
+            self._heirs.add(key)
 
     def _release(self, item: Item) -> None:
         """A suspect is gone by itself: never mentioned."""
@@ -390,15 +370,6 @@ class Judge:
             waiting = {key for kind, key in self.deferred if kind == "temp"}
             recorder.created.keep(waiting)
         recorder.forget()
-
-
-def _is_file(key: Key) -> bool:
-    # pipes, devices and the like are no one's heir
-    return isinstance(key, tuple) and len(key) == 4 and stat.S_ISREG(key[3])
-
-
-def _same_file(one: Key, other: Key) -> bool:
-    return cast("DescriptorKey", one)[1:3] == cast("DescriptorKey", other)[1:3]
 
 
 def _is_part_of_blamed(suspect: Suspect) -> bool:

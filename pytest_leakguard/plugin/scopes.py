@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -12,10 +12,11 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.model import Owner
 from pytest_leakguard.origins.reach import reach
 from pytest_leakguard.plugin import internals
-from pytest_leakguard.watch import Suspect
+from pytest_leakguard.suspects import Suspect
 
 WIDTH = {"class": 0, "module": 1, "package": 2, "session": 3}
 _SETUP_CLASS = "_unittest_setUpClass_fixture"
+_State = TypeVar("_State")
 _XUNIT = ("_xunit_setup_", _SETUP_CLASS)
 
 
@@ -200,14 +201,18 @@ def _holds_nothing(fixturedef: Any, holder: Any) -> bool:
     )
 
 
-class NodeSetups:
+class NodeSetups(Generic[_State]):
     """Set-ups of packages and of other plugins' collectors: they are no fixtures, and wider than a test.
 
     For the time of one setup phase the `setup` of each such node that is not set up
     yet is put behind a function that tells when it starts and ends.
+
+    Args:
+        opened: called when the set-up of a node starts; None: it could not be noted.
+        ready: called with the node and that when it is over.
     """
 
-    def __init__(self, opened: Callable[[Any], LiveScope], ready: Callable[[LiveScope], None]) -> None:
+    def __init__(self, opened: Callable[[Any], _State | None], ready: Callable[[Any, _State], None]) -> None:
         self._opened = opened
         self._ready = ready
         self._has_own: dict[type, bool] = {}
@@ -240,10 +245,11 @@ class NodeSetups:
         original = node.setup
 
         def setup() -> None:
-            scope = self._opened(node)
+            state = self._opened(node)
             try:
                 original()
             finally:
-                self._ready(scope)
+                if state is not None:
+                    self._ready(node, state)
 
         node.setup = setup

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_leakguard import __version__
 from pytest_leakguard.core.model import Finding
+from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged
 from pytest_leakguard.plugin.guard import Guard
@@ -43,7 +44,7 @@ class Tally:
             "seconds": statistics.seconds,
             "errors": [
                 *guard.watch.roster.errors,
-                *guard.watch.recorder.failures(),
+                *hook.failures(),
                 *guard.errors,
                 *guard.delivery.errors,
                 *guard.holding.errors,

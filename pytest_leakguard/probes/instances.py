@@ -14,7 +14,7 @@ from typing import Any
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.ledger import OUTSIDE
 from pytest_leakguard.core.model import Key
-from pytest_leakguard.origins import audit, frames
+from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.objects import ObjectProbe, is_weakly_referenceable
@@ -148,7 +148,7 @@ class Instances:
 
     @staticmethod
     def _tell_failure(error: Exception) -> None:
-        audit.note_failure(error)
+        hook.note_failure(error)
 
     # -- instances that nothing tells of -------------------------------------
 

@@ -27,6 +27,7 @@ from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.hook import Handlers
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.state_digest import PYTESTS, UNSET, Digest, keep_originals
 from pytest_leakguard.probes.state_value import Value
@@ -92,6 +93,12 @@ class StateProbe:
         self._lock = threading.RLock()  # blocks in several threads look at the same values
         self.live = True
         self.errors: list[str] = []
+        self._handlers: Handlers = {
+            "os.chdir": lambda args: self._heard("cwd"),
+            "os.putenv": lambda args: self._heard(_variable(args[0])),
+            "os.unsetenv": lambda args: self._heard(_variable(args[0])),
+            "exec": self._heard_exec,
+        }
 
     # -- switched on and off
 
@@ -115,20 +122,13 @@ class StateProbe:
         keep_originals(keep)
         every = (*PROCESS_VALUES, *INTERPRETER_VALUES, *LIBRARY_VALUES, *((MODULES,) if modules else ()))
         self._values = tuple(value for value in every if filters or value.name != "warning filters")
-        self._recorder.hear(
-            {
-                "os.chdir": lambda args: self._heard("cwd"),
-                "os.putenv": lambda args: self._heard(_variable(args[0])),
-                "os.unsetenv": lambda args: self._heard(_variable(args[0])),
-                "exec": self._heard_exec,
-            }
-        )
+        self._recorder.listen(self._handlers)
         with self._recorder.silence():
             self._last = {index: self._read(index) for index in range(len(self._values))}
 
     def unwatch(self) -> None:
         """Forget all of it."""
-        self._recorder.unhear("os.chdir", "os.putenv", "os.unsetenv", "exec")
+        self._recorder.unlisten(self._handlers)
         self._values = ()
         self._last, self._stacks, self._events = {}, {}, {}
         self._keys = _NONE

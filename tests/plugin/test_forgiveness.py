@@ -395,7 +395,7 @@ def test_a_failed_test_has_a_note_and_the_next_one_a_leak(alone, pytester):
 def test_every_rule_of_the_tables_in_the_package_has_its_pair_here():
     """A rule added to the package needs its two tests."""
     from pytest_leakguard.core.litter import CACHE_PARTS
-    from pytest_leakguard.plugin.known import ONCE, SINGLETONS
+    from pytest_leakguard.known import ONCE, SINGLETONS
 
     litter = " ".join(rule.forgives for rule in FILES.values())
     assert [part for part in CACHE_PARTS - {".git"} if f"'{part}'" not in litter] == []

@@ -275,13 +275,29 @@ for make, error, words in (
     else:
         raise AssertionError(words)
 """,
+    "as often as anybody likes": """
+import asyncio
+from pytest_leakguard.origins import hook
+async def step(): await asyncio.sleep(0)
+for number in range(1100):
+    with guard():
+        pass
+with guard():
+    import colorsys
+    asyncio.run(step())
+    # the one handler itself, not a chain that grew with each block
+    assert hook._handlers["import"].__name__ == "_on_import", hook._handlers["import"]
+assert not hook.failures(), hook.failures()
+with leaks("fd"), guard():
+    KEPT.append(open(PATH))
+""",
     "nothing goes on after the last block": """
 import threading, warnings
-from pytest_leakguard.origins import audit
+from pytest_leakguard.origins import hook
 before = list(warnings.filters)
 with guard():
-    assert audit._handlers
-assert not audit._handlers
+    assert hook._handlers
+assert not hook._handlers
 assert warnings.filters == before
 """,
 }

@@ -17,7 +17,7 @@ from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.reach import reach
 from pytest_leakguard.origins.record import Record
-from pytest_leakguard.watch import Suspect
+from pytest_leakguard.suspects import Suspect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

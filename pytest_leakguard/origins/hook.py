@@ -1,0 +1,120 @@
+"""The one audit hook of the process: cheap, switchable, safe at shutdown.
+
+A hook can't be removed, so exactly one is added and it looks its events up in
+a table that is empty while nobody records. An error of ours never comes out of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from pytest_leakguard import _real
+
+Handler = Callable[[Any], None]
+Handlers = dict[str, Handler]
+
+_handlers: Handlers = {}
+_added = False
+_silenced = 0
+
+Plan = Callable[[str, Any, FrameType], "BaseException | None"]
+"""Asked at an event, with its arguments and the frame that calls: the error that the call is to raise."""
+
+_plan: Plan | None = None
+
+
+def _hook(event: str, args: Any) -> None:
+    handler = _handlers.get(event)
+    if handler is not None and _silenced != _real.get_ident():
+        fault = None
+        try:
+            if _plan is not None:
+                fault = _plan(event, args, _real.getframe(1))
+            if fault is None:
+                handler(args)
+        except Exception as error:  # an error of ours must never come out of the user's call
+            note_failure(error)
+        if fault is not None:
+            try:
+                raise fault
+            finally:
+                del fault, args  # the traceback keeps this frame
+
+
+@contextmanager
+def sabotage(plan: Plan, events: Iterable[str]) -> Iterator[None]:
+    """While the block runs, `plan` decides whether a call that raises one of these events fails.
+
+    What fails acquires nothing, so nothing is recorded of it.
+    """
+    global _handlers, _plan
+    before = _handlers, _plan
+    _handlers, _plan = {**dict.fromkeys(events, _ignore), **_handlers}, plan
+    try:
+        yield
+    finally:
+        _handlers, _plan = before
+
+
+def planned_fault(event: str, args: Any, frame: FrameType) -> BaseException | None:
+    """What `_hook` asks, for operations that raise no event in this version of Python."""
+    if _plan is None or _silenced == _real.get_ident():
+        return None
+    return _plan(event, args, frame)
+
+
+def _ignore(args: Any) -> None:
+    """Nothing to record of that event."""
+
+
+_failures: list[str] = []
+
+
+def note_failure(error: Exception) -> None:
+    """Keep an error of ours for the report."""
+    if len(_failures) < 10:
+        _failures.append(f"audit hook: {type(error).__name__}: {error}")
+
+
+def feed(handlers: Handlers) -> None:
+    """From now on these are told of their events, and no others; adds the process's hook the first time."""
+    global _handlers, _added
+    if handlers and not _added:
+        sys.addaudithook(_hook)
+        _added = True
+    _handlers = handlers
+
+
+def hush() -> int:
+    """What this thread does is left out, our own reading of the process: give the result to `unhush`."""
+    global _silenced
+    before, _silenced = _silenced, _real.get_ident()
+    return before
+
+
+def unhush(before: int) -> None:
+    """End of `hush`."""
+    global _silenced
+    _silenced = before
+
+
+def failures() -> list[str]:
+    """Errors of our own handlers, for the report."""
+    return list(_failures)
+
+
+def in_turn(handlers: list[Handler]) -> Handler:
+    """One handler for all of these."""
+    if len(handlers) == 1:
+        return handlers[0]
+    told = tuple(handlers)
+
+    def handle(args: Any) -> None:
+        for handler in told:
+            handler(args)
+
+    return handle

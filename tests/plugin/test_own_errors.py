@@ -1,0 +1,187 @@
+"""An error of the plugin's own is told in its section, and changes nothing else: no result, no output, no status."""
+
+from __future__ import annotations
+
+from forks import GUARDED, fork_runs
+
+CONFTEST = """
+import importlib
+import json
+import os
+
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--broken", default="")
+
+def pytest_collection_finish(session):
+    where, _, name = session.config.getoption("broken").partition(":")
+    if where:
+        owner, names = importlib.import_module(where), name.split(".")
+        for part in names[:-1]:
+            owner = getattr(owner, part)
+        setattr(owner, names[-1], broken)
+
+def pytest_runtest_logfinish(nodeid):
+    if nodeid.endswith("test_after"):
+        open(os.devnull)  # the last test was judged already: told at the end of the session
+
+def broken(*args, **kwargs):
+    raise RuntimeError("this part is broken")
+
+def pytest_runtest_logreport(report):
+    told = [report.nodeid, report.when, report.outcome, hasattr(report, "wasxfail"), len(report.sections)]
+    os.write(int(os.environ["SEEN"]), json.dumps(told).encode() + b"\\n")
+"""
+
+MIXED = """
+import gc
+import os
+import socket
+import threading
+import unittest
+import warnings
+
+import pytest
+
+KEPT = []
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with open(tmp_path_factory.mktemp("shared") / "a", "w") as file:
+        yield file
+
+@pytest.fixture
+def breaks():
+    yield
+    raise RuntimeError("own teardown error")
+
+@pytest.fixture
+def fails():
+    os.close(os.open(os.devnull, os.O_RDONLY))
+    raise RuntimeError("own setup error")
+
+def test_passes(tmp_path):
+    (tmp_path / "a").write_text("a")
+
+def test_shared(shared):
+    shared.write("a")
+
+def test_fails(tmp_path):
+    open(tmp_path / "a", "w").close()
+    assert not "own failure"
+
+def test_error_in_setup(fails):
+    pass
+
+def test_error_in_teardown(breaks):
+    os.close(os.open(os.devnull, os.O_RDONLY))
+
+def test_both(breaks):
+    assert not "own failure"
+
+@pytest.mark.xfail
+def test_xfails():
+    assert 0
+
+def test_skips():
+    pytest.skip("in call")
+
+def test_warns():
+    warnings.warn("a warning", UserWarning)
+
+def test_cycle(tmp_path):
+    ring = [open(tmp_path / "a", "w")]
+    ring.append(ring)
+
+def test_thread():
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+
+class TestUnit(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.sock = socket.socket()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.sock.close()
+
+    def test_passes(self):
+        self.sock.fileno()
+
+def test_leaks():
+    KEPT.append(os.open(os.devnull, os.O_RDONLY))
+    KEPT.append(socket.socket())
+
+def test_after():
+    pass
+"""
+
+PARTS = (
+    "pytest_leakguard.collecting:Collecting.__enter__",
+    "pytest_leakguard.collecting:Collecting.__exit__",
+    "pytest_leakguard.core.ledger:Ledger.begin_test",
+    "pytest_leakguard.core.ledger:Ledger.closed",
+    "pytest_leakguard.core.ledger:Ledger.closing",
+    "pytest_leakguard.core.ledger:Ledger.end_test",
+    "pytest_leakguard.core.ledger:Ledger.open_scope",
+    "pytest_leakguard.core.ledger:Ledger.ready",
+    "pytest_leakguard.core.ledger:Ledger.take_ended",
+    "pytest_leakguard.origins.audit:Recorder.context",
+    "pytest_leakguard.origins.audit:Recorder.forget",
+    "pytest_leakguard.origins.audit:Recorder.resolve",
+    "pytest_leakguard.origins.frames:walk",
+    "pytest_leakguard.origins.holders:descriptor_holders",
+    "pytest_leakguard.plugin.delivery:Delivery.attach",
+    "pytest_leakguard.plugin.delivery:Delivery.findings",
+    "pytest_leakguard.plugin.delivery:judge",
+    "pytest_leakguard.plugin.holding:Holding.held",
+    "pytest_leakguard.plugin.internals:drop_references",
+    "pytest_leakguard.plugin.judge:Judge.claim",
+    "pytest_leakguard.plugin.judge:Judge.end",
+    "pytest_leakguard.plugin.judge:Judge.everything",
+    "pytest_leakguard.plugin.judge:Judge.judge",
+    "pytest_leakguard.plugin.judge:Judge.needs_to_judge",
+    "pytest_leakguard.plugin.judge:Judge.rebase",
+    "pytest_leakguard.plugin.reports:Reports.quiet",
+    "pytest_leakguard.plugin.reports:Reports.switch_on",
+    "pytest_leakguard.plugin.scopes:NodeSetups.put_around",
+    "pytest_leakguard.plugin.scopes:NodeSetups.take_away",
+    "pytest_leakguard.plugin.scopes:Scopes.drop",
+    "pytest_leakguard.plugin.scopes:Scopes.find",
+    "pytest_leakguard.plugin.wider:name_and_place",
+    "pytest_leakguard.probes.descriptors:DescriptorTable.count",
+    "pytest_leakguard.probes.descriptors:Picture.is_still",
+    "pytest_leakguard.probes.fds:FdProbe.describe",
+    "pytest_leakguard.probes.fds:FdProbe.keys",
+    "pytest_leakguard.probes.roster:Roster.look",
+    "pytest_leakguard.probes.roster:Roster.marks",
+    "pytest_leakguard.probes.tasks:TaskProbe.mark",
+    "pytest_leakguard.probes.unclosed:UnclosedProbe.keys",
+    "pytest_leakguard.probes.unclosed:UnclosedProbe.watch",
+    "pytest_leakguard.watch:Watch.examine",
+    "pytest_leakguard.watch:Watch.sketch",
+    "pytest_leakguard.young:YoungGarbage.collect",
+)
+
+
+def test_results_stay_what_they_are(pytester):
+    """With any part of ours broken, reports are those of plain pytest, and the section says that something broke."""
+    pytester.makeconftest(CONFTEST)
+    pytester.mkpydir("package").joinpath("test_mixed.py").write_text(MIXED, "utf-8")
+    runs = {"plain": ()} | {part: (*GUARDED, "--leakguard-action=report", f"--broken={part}") for part in ("", *PARTS)}
+    ran = fork_runs(pytester, runs)
+    plain = ran["plain"]
+    assert ran[""].report["errors"] == []
+    assert len(ran[""].report["findings"]) >= 2
+    changed, silent = {}, []
+    for part in PARTS:
+        one = ran[part]
+        if (one.seen, one.status, one.last_line) != (plain.seen, plain.status, plain.last_line):
+            changed[part] = one.text[-3000:]
+        if "this part is broken" not in one.text:
+            silent.append(part)
+    assert changed == {}
+    assert silent == []
