@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
+from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.known import known_by_design
@@ -133,9 +134,9 @@ class Judge:
         Lets go of what is gone, and remembers that the rest is known.
         """
         watch = self.watch
-        if watch.ledger.has_ended or watch.unclosed.has_caught:
+        if watch.ledger.has_ended or watch.unclosed.has_caught or watch.closes.has_seen:
             return True
-        return not self.is_still() and bool(self._new())
+        return not self.is_still() and (bool(self._new()) or watch.closes.has_seen)
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
@@ -143,7 +144,7 @@ class Judge:
         suspects = self._suspects(test, bool(ended and self.deferred))
         now = self._classify(test, suspects)
         now += self._due(test, ended)
-        cases = self._settled(now, test.grace_seconds) + self._unclosed(test)
+        cases = self._settled(now, test.grace_seconds) + self._unclosed(test) + self._misclosed(test)
         self._remember(now)
         return cases
 
@@ -155,7 +156,7 @@ class Judge:
         _real.gc_collect()
         self._new()
         due = self._due(test, self.watch.ledger.take_ended() | {0})
-        cases = self._settled(due, test.grace_seconds) + self._unclosed(test)
+        cases = self._settled(due, test.grace_seconds) + self._unclosed(test) + self._misclosed(test)
         self._remember(due)
         return cases
 
@@ -173,11 +174,15 @@ class Judge:
                 known |= self._heirs.of(known, keys)
             elif kind == "object":
                 known |= self.watch.objects.heirs(known, keys)
+            elif kind == "socket" and not known <= keys:
+                self.watch.closes.vanished(known - keys)
             fresh = {key for key in keys - known if (kind, key) not in self.deferred}
             new.update((kind, key) for key in fresh)
             self.known[kind] = frozenset(keys & known)
         if self.deferred:
-            for item in [item for item in self.deferred if item[1] not in census.get(item[0], ())]:
+            gone = [item for item in self.deferred if item[1] not in census.get(item[0], ())]
+            self.watch.closes.vanished(key for kind, key in gone if kind == "socket")
+            for item in gone:
                 self._release(item)
         return new
 
@@ -347,6 +352,14 @@ class Judge:
             )  # fmt: skip
             judged.append(Judged(case, test))
         return judged
+
+    def _misclosed(self, test: Test) -> list[Judged]:
+        """Closes that hit the wrong descriptor; where nothing told of one, the test or tests since the last look."""
+        closes = self.watch.closes
+        if not closes.has_seen:
+            return []
+        owner = between(test.since, test.name) if test.since else self._otherwise(test).owner
+        return [Judged(case, test) for case in closes.take(self.watch.root, Context(owner, test.name, None))]
 
     def _remember(self, judged: list[Deferred]) -> None:
         """Each is told once, whether it is still there or went late."""
