@@ -72,7 +72,7 @@ class Closes:
         self._recorder = recorder
         self._closed: dict[int, Closing] = {}
         self._robbed: set[int] = set()
-        self._seen: list[tuple[Misclosed, Key]] = []
+        self._seen: list[tuple[Misclosed, Key, Closing | None]] = []
         self._sweeps: set[Key] = set()
         self.opened: Callable[[DescriptorKey], Record | None] = lambda key: None
 
@@ -88,7 +88,12 @@ class Closes:
             otherwise: whose doing it must have been where no close was seen.
         """
         seen, self._seen = self._seen, []
-        cases = [one.case(root, otherwise) for one, place in seen if place not in self._sweeps]
+        cases = []
+        for one, place, closing in seen:
+            if place not in self._sweeps and not (closing is not None and closing.excused):
+                cases.append(one.case(root, otherwise))
+                if closing is not None:
+                    closing.excused = True
         self._sweeps.clear()
         return cases
 
@@ -143,16 +148,18 @@ class Closes:
         for key in cast("Iterable[DescriptorKey]", keys):
             number, inode = key[0], (key[1], key[2])
             record = self._record_of_socket(number, inode)
-            if record is None or self._is_excused(number):
-                continue
             closing = self._closed.get(number)
-            close = closing.record if closing is not None and closing.key == key else None
+            if closing is not None and closing.key != key:
+                closing = None
+            if record is None or (closing is not None and closing.excused):
+                continue
+            close = closing.record if closing is not None else None
             one = Misclosed(
                 number=number, what="closed under the socket object that owns it", fix=_BY_ITS_OBJECT, path="",
                 kind="socket", context=close.context if close is not None else None, close=close, earlier=None,
                 opened=record,
             )  # fmt: skip
-            self._seen.append((one, None))
+            self._seen.append((one, None, closing))
             self._robbed.add(number)
 
     def _record_of_socket(self, number: int, inode: tuple[int, int]) -> Record | None:
@@ -198,10 +205,9 @@ class Closes:
         if context is OUTSIDE or frames.is_import(stack) or frames.is_plugin_hook(stack):
             return
         earlier = self._closed.get(number)
-        of = key
+        of, closing = key, None
         if key is None and earlier is not None:  # nothing is there now: it is about what was
-            of, path = earlier.key, earlier.path
-            earlier.excused = True
+            of, path, closing = earlier.key, earlier.path, earlier
         elif earlier is not None and earlier.record.context.test != context.test:
             earlier = None  # the number's life in another test explains nothing
         one = Misclosed(
@@ -209,7 +215,7 @@ class Closes:
             close=self._record(stack, event, context), earlier=earlier.record if earlier is not None else None,
             opened=self.opened(of) if of is not None else None,
         )  # fmt: skip
-        self._seen.append((one, place))
+        self._seen.append((one, place, closing))
         self._recorder.moves += 1
 
     @contextmanager

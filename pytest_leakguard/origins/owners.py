@@ -29,14 +29,20 @@ def number_of(obj: object) -> int:
 
 def owner_of(number: int) -> str | None:
     """What owns a descriptor at this moment: ``file`` or ``socket``. One pass over the heap."""
+    # by id: a metaclass may refuse to hash its classes; all of them are alive while this runs
+    words: dict[int, str] = {}
     for obj in _real.gc_get_objects():
-        kind = type(obj)
-        if issubclass(kind, _io.FileIO):
-            if _number_of_file(obj) == number:
-                return "file"
-        elif issubclass(kind, _socket.socket) and socket_fileno(obj) == number:
-            return "socket"
+        kind = id(type(obj))
+        word = words.get(kind)
+        if word is None:
+            word = words[kind] = _word(type(obj))
+        if word and (_number_of_file(obj) if word == "file" else socket_fileno(obj)) == number:
+            return word
     return None
+
+
+def _word(kind: type) -> str:
+    return "file" if issubclass(kind, _io.FileIO) else "socket" if issubclass(kind, _socket.socket) else ""
 
 
 def _number_of_file(file: Any) -> int:
