@@ -324,7 +324,7 @@ ROWS = tuple(_rows())
 
 def of_run(row: Row) -> str:
     """The run it is part of: what a session fixture changed stands to the end, so there each value is changed once."""
-    return f"session {row.phase} {'leaky' if row.leaky else 'clean'}" if row.scope == "session" else "all others"
+    return f"session {row.phase} {'leaky' if row.leaky else 'clean'}" if row.scope == "session" else row.scope
 
 
 def tree(rows: Iterable[Row]) -> dict[str, str]:

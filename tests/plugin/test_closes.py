@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 from close_twins import KINDS, ROWS, tree
-from twins import line_marked
+from twins import junit_errors, line_marked
 
 TREE = tree()
 LEAKY = [row for row in ROWS if row.leaky]
@@ -14,9 +14,15 @@ CLEAN = [row for row in ROWS if not row.leaky]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, run_tree):
+def runs(tmp_path_factory, run_tree):
     root = tmp_path_factory.mktemp("closes")
-    return run_tree(root, TREE, "--leakguard-trace", "--leakguard-grace=0.05", TWINS_DATA=str(root / "data"))
+    options = ("--leakguard-trace", "--leakguard-grace=0.05", f"--junit-xml={root / 'junit.xml'}")
+    return run_tree(root, TREE, *options, TWINS_DATA=str(root / "data")), junit_errors(root / "junit.xml")
+
+
+@pytest.fixture(scope="module")
+def told(runs):
+    return runs[0]
 
 
 def of(told, row):
@@ -56,6 +62,16 @@ def test_a_leaky_twin_is_told_once_with_its_stacks(told, row):
 def test_a_clean_twin_is_never_mentioned(told, row):
     """Closed once, by its owner: not a finding of any kind."""
     assert of(told, row) == []
+
+
+def test_it_is_in_the_junit_report(runs):
+    """As an error of the test's entry, with the notes."""
+    told, junit = runs
+    for row in LEAKY:
+        if row.owner["kind"] == "test":
+            (finding,) = of(told, row)
+            for note in finding["notes"]:
+                assert f"  note      {note}" in junit[f"test_{row.name}"]
 
 
 def test_nothing_else_is_told(told):

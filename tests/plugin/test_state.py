@@ -7,24 +7,26 @@ from fnmatch import fnmatchcase
 
 import pytest
 from state_twins import CHANGES, HEAD, ROWS, of_run, tree
-from twins import line_marked
+from twins import junit_errors, line_marked
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, run_tree):
-    """The report of each run, by its name."""
+    """Each run with its JUnit report, by its name."""
     # the filters are watched only where pytest does not put them back itself; the streams likewise
-    args = ("--leakguard-probes=state", "-p", "no:warnings", "-s")
-    return {
-        name: run_tree(tmp_path_factory.mktemp("state"), files, *args, GIVEN="before", TZ="UTC", LC_ALL="C")
-        for name, files in TREES.items()
-    }
+    args = ("--leakguard-probes=state", "-p", "no:warnings", "-s", "--junit-xml=junit.xml")
+    found = {}
+    for name, files in TREES.items():
+        root = tmp_path_factory.mktemp("state")
+        ran = run_tree(root, files, *args, GIVEN="before", TZ="UTC", LC_ALL="C")
+        found[name] = ran, junit_errors(root / "junit.xml")
+    return found
 
 
 @pytest.fixture
 def told(runs, row):
     """The run with the row of a test in it."""
-    return runs[of_run(row)]
+    return runs[of_run(row)][0]
 
 
 TREES = {name: tree(row for row in ROWS if of_run(row) == name) for name in {of_run(row): None for row in ROWS}}
@@ -62,10 +64,14 @@ def test_a_clean_twin_is_never_mentioned(told, row):
 
 @pytest.mark.parametrize("name", TREES)
 def test_nothing_else_is_told(runs, name):
-    """As many findings as leaky twins, all tests pass, and nothing of ours went wrong."""
-    told = runs[name]
+    """As many findings as leaky twins, in JUnit XML too, all tests pass, and nothing of ours went wrong."""
+    told, junit = runs[name]
     leaky = [row for row in LEAKY if of_run(row) == name]
     assert len(told.report["findings"]) == len(leaky)
+    for row in leaky:
+        (finding,) = of(told, row)
+        if finding["owner"]["kind"] == "test":
+            assert f"  what      {finding['what']}" in junit[f"test_{row.name}"]
     assert " failed" not in told.text
     assert " error" not in told.text
 

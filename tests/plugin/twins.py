@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import textwrap
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,3 +287,13 @@ def line_marked(text: str, mark: str) -> int:
     """The number of the one line that ends with the comment `mark`."""
     (number,) = (n for n, line in enumerate(text.splitlines(), 1) if line.endswith(f"# {mark}"))
     return number
+
+
+def junit_errors(file: Path) -> dict[str, str]:
+    """Name of a test -> what JUnit XML has as its errors."""
+    found: dict[str, str] = {}
+    for case in ET.parse(file).getroot().iter("testcase"):
+        for error in case.iter("error"):
+            name = str(case.get("name"))
+            found[name] = found.get(name, "") + (error.text or "")
+    return found
