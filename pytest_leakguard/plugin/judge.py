@@ -100,6 +100,9 @@ class Judge:
 
     def claim(self, before: Collection[Item], owner: Owner) -> None:
         """What is new since a scope's set-up started is its own, recorded or not."""
+        recorder = self.watch.recorder
+        if not recorder.has_questions:
+            recorder.resolve()  # before anybody closes its sockets
         for item in self.everything().difference(before):
             if item[0] != "unclosed":
                 self._claims.setdefault(item, owner)
@@ -136,7 +139,9 @@ class Judge:
         watch = self.watch
         if watch.ledger.has_ended or watch.unclosed.has_caught or watch.closes.has_seen:
             return True
-        return not self.is_still() and (bool(self._new()) or watch.closes.has_seen)
+        # a socket that a fixture opened and the same test closed under it leaves all as it was before both
+        has_moved = not self.is_still() or any(kind == "socket" for kind, _ in self._claims)
+        return has_moved and (bool(self._new()) or watch.closes.has_seen)
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
@@ -184,6 +189,12 @@ class Judge:
             self.watch.closes.vanished(key for kind, key in gone if kind == "socket")
             for item in gone:
                 self._release(item)
+        if self._claims:
+            sockets = census.get("socket", frozenset())
+            gone = [item for item in self._claims if item[0] == "socket" and item[1] not in sockets]
+            self.watch.closes.vanished(key for _, key in gone)
+            for item in gone:
+                del self._claims[item]
         return new
 
     def _suspects(self, test: Test, collect: bool) -> list[Suspect]:

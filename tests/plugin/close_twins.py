@@ -20,6 +20,7 @@ class Kind:
         what: a part of the words that are told.
         tells: the kind of the finding.
         names: whether the path of the file is known.
+        scopes: of the owners; variants of one way need not try all.
     """
 
     acquire: str
@@ -28,7 +29,10 @@ class Kind:
     what: str
     tells: str = "fd"
     names: bool = True
+    scopes: tuple[str, ...] = ("function", "module")
 
+
+SCOPES = ("function", "class", "module", "package", "session")
 
 OPEN = "it = os.open(DATA / 'ROW.txt', os.O_RDONLY) #opened"
 FILE = "it = open(DATA / 'ROW.txt') #opened"
@@ -39,7 +43,7 @@ KINDS = {
     "twice": Kind(
         acquire=OPEN, right="os.close(it)",
         wrong="os.close(it) #before\nwith contextlib.suppress(OSError):\n    os.close(it) #closed",
-        what="closed twice: there was nothing to close the second time",
+        what="closed twice: there was nothing to close the second time", scopes=SCOPES,
     ),
     "twice_by_callback": Kind(
         acquire=OPEN, right="with contextlib.ExitStack() as stack:\n    stack.callback(os.close, it)",
@@ -50,6 +54,7 @@ KINDS = {
     "under_a_file": Kind(
         acquire=FILE, right="it.close()",
         wrong="os.close(it.fileno()) #closed\nwith contextlib.suppress(OSError):\n    it.close()", what=UNDER,
+        scopes=SCOPES,
     ),
     "under_a_binary_file": Kind(
         acquire="it = open(DATA / 'ROW.txt', 'rb+') #opened", right="os.close(os.dup(it.fileno()))\nit.close()",
@@ -81,7 +86,7 @@ KINDS = {
         acquire=FILE, right="it.close()",
         wrong="os.closerange(it.fileno(), it.fileno() + 1) #before\nwith contextlib.suppress(OSError):\n"
         "    it.close() #closed",
-        what=GONE, names=False,
+        what=GONE, names=False, scopes=SCOPES,
     ),
     "taken_by_a_second_object": Kind(
         acquire=FILE, right="with open(it.fileno(), closefd=False):\n    pass\nit.close()",
@@ -101,7 +106,6 @@ KINDS = {
     ),
 }  # fmt: skip
 
-SCOPES = ("function", "class", "module", "package", "session")
 PHASES = ("setup", "call", "teardown")
 FILES = {scope: f"test_{scope}.py" for scope in SCOPES} | {"package": "pkg/test_package.py"}
 FIXTURE_FILES = {**FILES, "package": "pkg/conftest.py"}
@@ -203,7 +207,7 @@ class Row:
 
 def _rows() -> Iterator[Row]:
     for kind in KINDS:
-        for scope in SCOPES:
+        for scope in KINDS[kind].scopes:
             for phase in PHASES:
                 for leaky in (True, False):
                     yield Row(kind=kind, scope=scope, phase=phase, leaky=leaky)

@@ -287,6 +287,15 @@ def pool():
     kept = []
     yield kept
 
+@pytest.fixture(scope="module")
+def robbed_at_once():
+    with socket.socket() as sock:  # at once
+        yield sock
+        sock.detach()
+
+def test_robs_at_once(robbed_at_once):
+    os.close(robbed_at_once.fileno())
+
 def test_uses(server):
     pass
 
@@ -330,12 +339,13 @@ def test_a_socket_that_is_closed_under_a_wider_fixture_is_told_without_the_trace
     ran = alone()
     told = {f["test"].partition("::")[2]: f for f in ran.findings}
     assert {name: (f["kind"], f["verdict"]) for name, f in told.items()} == {
+        "test_robs_at_once": ("socket", "misclosed"),
         "test_robs": ("socket", "misclosed"),
         "test_robs_another": ("socket", "misclosed"),
         "test_leaks": ("socket", "leaked"),
     }
     lines = file.read_text().splitlines()
-    for name, mark in (("test_robs", "opened"), ("test_robs_another", "lent")):
+    for name, mark in (("test_robs_at_once", "at once"), ("test_robs", "opened"), ("test_robs_another", "lent")):
         (note,) = told[name]["notes"]
         number = next(n for n, line in enumerate(lines, 1) if line.endswith(f"# {mark}"))
         assert note.startswith("opened: ")
