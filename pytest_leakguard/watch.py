@@ -86,7 +86,7 @@ class Watch:
         self.unclosed.on_runtime_warning = self.tasks.note_unawaited
         self.state = StateProbe(self.recorder, root)
         self.instances = Instances(self.objects, self.recorder)
-        self.closes = Closes(self.recorder)
+        self.closes = Closes(self.recorder, short)
         self.tracer = Tracer(self.recorder, self.closes) if trace else None
         self.roster = Roster(
             [
@@ -110,6 +110,8 @@ class Watch:
         self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
         self._thread_mark = (-1, -1)
         self._process_starts = 0
+        self._moves = (-1, -1)
+        """When the descriptors were seen to be the same: all moves, and those that were no thread's start."""
         self._task_mark = -1
         self.locks.on_first = self.roster.remark
         self._pictured: Census | None = None
@@ -193,11 +195,12 @@ class Watch:
         """A census as one set."""
         return {(kind, key) for kind, keys in census.items() for key in keys}
 
-    def is_still(self, census: Census, *, thorough: bool = False) -> bool:
+    def is_still(self, census: Census, *, thorough: bool = False, descriptors: int | None = None) -> bool:
         """Whether certainly nothing came and nothing went since that census; cheaper than a new one.
 
         Args:
             thorough: ask for child processes too when none was seen to start.
+            descriptors: how many are open now, when that was asked just now.
         """
         if census.get("temp") or self.recorder.created or self._others:
             return False
@@ -209,22 +212,32 @@ class Watch:
             or (thorough and has_children())
         ):
             return False
-        if any(probe.keys() != census.get(kind) for kind, probe in self._recorded.items() if kind in census):
-            return False
+        for kind, probe in self._recorded.items():
+            if kind in census and probe.keys() != census[kind]:
+                return False
         if (census.get("task") or self.tasks.mark() != self._task_mark) and self.tasks.keys() != census.get("task"):
             return False
         if self.state.keys() != census.get("state", frozenset()):
             return False
-        mark = (self._threads.mark(), self.recorder.thread_starts)
+        alive, starts = mark = (self._threads.mark(), self.recorder.thread_starts)
         if mark != self._thread_mark:
-            if self._threads.keys() != census.get("thread"):
+            # none before and none now: nothing can have taken another's place
+            if (alive or census.get("thread")) and self._threads.keys() != census.get("thread"):
                 return False
             self._thread_mark = mark
         if census is not self._pictured:
-            descriptors = census.get("fd", frozenset()) | census.get("socket", frozenset())
-            self._picture = Picture(cast("frozenset[DescriptorKey]", descriptors))
+            pictured = census.get("fd", frozenset()) | census.get("socket", frozenset())
+            self._picture = Picture(cast("frozenset[DescriptorKey]", pictured))
             self._pictured = census
-        return self.are_as_many(census) and self._picture.is_still()
+        as_many = len(census.get("fd", ())) + len(census.get("socket", ()))
+        if (self.table.count() if descriptors is None else descriptors) != as_many:
+            return False
+        moves = (self.recorder.moves, self.recorder.moves - starts)
+        # as many, and only threads were started: nothing tells of a descriptor in the place of a known one
+        if (moves[0] == self._moves[0] or moves[1] != self._moves[1]) and not self._picture.is_still():
+            return False
+        self._moves = moves
+        return True
 
     def are_as_many(self, census: Census) -> bool:
         """Whether as many descriptors are open as in that census."""
@@ -234,6 +247,7 @@ class Watch:
         """A census that `is_still` can be asked about."""
         self._thread_mark = (self._threads.mark(), self.recorder.thread_starts)
         self._process_starts = self.recorder.process_starts
+        self._moves = (self.recorder.moves, self.recorder.moves - self.recorder.thread_starts)
         self._task_mark = self.tasks.mark()
         return self.look()
 

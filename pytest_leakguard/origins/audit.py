@@ -64,6 +64,7 @@ class Recorder:
         """Gives the descriptors that were there at the last look, as the fd probe names them."""
         self.has_new: Callable[[], bool] = lambda: True
         """Cheap: whether there may be descriptors that were not there at the last look."""
+        self._closed_until = 0
         self._closing: list[tuple[list[Record], Callable[[Record], object]]] = []
         self._opened: dict[str, Record] = {}
         self._lookups = 0
@@ -163,11 +164,11 @@ class Recorder:
         of a session fixture accepts connections for that fixture, whatever test
         is running. A thread nobody recorded was there before: nobody's.
         """
-        now = self.ledger.now
         ident = _real.get_ident()
-        if ident == self.home:
-            return now
-        started = self.started_by(ident)
+        return self._context_of(ident, None if ident == self.home else self.started_by(ident))
+
+    def _context_of(self, ident: int, started: Record | None) -> Context:
+        now = self.ledger.now
         if started is None:
             return now
         owner = started.context.owner
@@ -175,12 +176,6 @@ class Recorder:
             # a pool's worker that an earlier test left alive works for this one now
             return now if now is not OUTSIDE and is_pool_worker(ident) else started.context
         return Context(owner, started.context.test, now.phase)
-
-    def _block_of_thread(self) -> int:
-        """A thread works for the block that it was started in."""
-        ident = _real.get_ident()
-        started = None if ident == self.home else self.started_by(ident)
-        return 0 if started is None else started.block
 
     def clear(self) -> None:
         """Forget all that was recorded."""
@@ -230,12 +225,14 @@ class Recorder:
         Only those count whose descriptor is known; asked again when the next
         acquisition starts, or when the test is judged.
         """
-        records = []
         last = self._opened.get(path)
         if last is not None and last.fd < 0:
             self._find_descriptor(last)  # it may be the one: not closed yet
-        for record in self.records:
-            if record.event == "open" and record.detail == path and record.fd >= 0 and not record.spent:
+        # a number is that of the latest that had it; an earlier open of the same file was closed before
+        latest = {r.fd: r for r in self.records if r.event == "open" and r.detail == path and r.fd >= 0}
+        records = []
+        for record in latest.values():
+            if not record.spent:
                 record.inode = inode_of(record.fd)
                 if record.inode is not None:
                     records.append(record)
@@ -251,7 +248,11 @@ class Recorder:
         """Drop the records that can't become the origin of a leak any more."""
         if not self.records:
             return
-        kept = [record for record in self.records if self._may_explain(record)]
+        kept = [
+            record
+            for record in self.records
+            if (record.context.owner.kind != "test" or record.pinned or record.blamed) and self._may_explain(record)
+        ]
         if len(kept) > KEPT_FOR_FIXTURES:
             kept = kept[-KEPT_FOR_FIXTURES:]
         self.records.clear()
@@ -290,6 +291,8 @@ class Recorder:
         Without this, two places that open one path could not be told apart later.
         """
         if not self.has_new():
+            # no descriptor is there that was not known before: nor is any of the earlier opens
+            self._closed_until = self.count
             record.over = True
             return
         self._lookups += 1
@@ -302,7 +305,8 @@ class Recorder:
         for other in self.records:
             if other.detail == record.detail and other.fd >= 0 and not other.over and not other.spent:
                 # an earlier one whose number leads elsewhere by now is closed
-                if inode_of(other.fd) == wanted:
+                may_be_open = other.number > self._closed_until or other.pinned or other.blamed
+                if may_be_open and inode_of(other.fd) == wanted:
                     taken.add(other.fd)
                 else:
                     other.over = True
@@ -315,10 +319,13 @@ class Recorder:
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
         if self._unresolved or self._closing or self.waiting:
             self.resolve()
-        record = Record(event, detail, frames.walk(frame), self.context())
+        ident = _real.get_ident()
+        started = None if ident == self.home else self.started_by(ident)
+        record = Record(event, detail, frames.walk(frame), self._context_of(ident, started))
         self.count += 1
         record.number = self.count
-        record.block = BLOCK.get() or self._block_of_thread()
+        # a thread works for the block that it was started in
+        record.block = BLOCK.get() or (0 if started is None else started.block)
         self.records.append(record)
         return record
 

@@ -68,8 +68,9 @@ class Closes:
         opened: the record of the call that opened a descriptor, where that was traced.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, shorten: Callable[[str], str] = str) -> None:
         self._recorder = recorder
+        self._shorten = shorten
         self._closed: dict[int, Closing] = {}
         self._robbed: set[int] = set()
         self._seen: list[tuple[Misclosed, Key, Closing | None]] = []
@@ -176,7 +177,7 @@ class Closes:
         if key is None:
             return
         link = descriptor_path(key)
-        path = link if link.startswith("/") else ""  # not socket:[77]
+        path = self._shorten(link) if link.startswith("/") else ""  # not socket:[77]
         owner = owner_of(number) if number >= _STANDARD and _is_users(frame) else None
         if owner is not None and not is_expected(frame):
             what = f"closed by os.close under the {owner} object that owns it"

@@ -28,7 +28,9 @@ from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
+from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.watch import Watch
@@ -92,8 +94,17 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.remains = Remains(self)
+        self.explained: dict[str, Any] = {}
+        """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.needs_sweeper: Callable[[], None] = lambda: None
+        """Told that a test asks for faults."""
+        self.is_followed = False
+        """Whether other hooks on pytest's reports come after ours, as they must: ours stays where it is."""
+        self.sampler: Sampler | None = None
+        """Keeps the timeline, when a report is asked for."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -112,6 +123,9 @@ class Guard:
         self._to_judge = False
         self._brought = False  # our own collection made something raise that nothing can catch
         self._looked_after = ""  # the last test after which everything was looked at
+        self._since_collection = 0
+        self._collected_after = ""  # the last test after which its garbage was collected
+        self._uncollected = ""  # the same, where garbage may be older than the judged test
         self._since = ""  # the same, where what no event tells of may be older than the judged test
         self._reports = Reports(config.pluginmanager, self._end)
         self._reports.switch_on()
@@ -204,6 +218,8 @@ class Guard:
                     watch_state(self)
                 if own.repeat:
                     repeat[item.nodeid] = own.repeat
+                if own.faults:
+                    self.needs_sweeper()
                 tracking.ask_for_item(self.config, self.watch, item.nodeid, own)
         tracking.make_ready(self, repeat)
 
@@ -269,11 +285,16 @@ class Guard:
             return []
         told = dict(self.delivery.take_unsent())
         try:
+            if self.sampler is not None and self.statistics.tests:
+                self.sampler.sample(self.statistics.tests, at_any_rate=True)
             if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
                 test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
                 with self.watch.collecting(None, lambda: None):
                     judged = self.judge.end(test)
-                for name, findings in by_test(self.delivery.findings(judged)).items():
+                last = self.delivery.findings(judged)
+                if self.sampler is not None:
+                    self.sampler.mark(last)
+                for name, findings in by_test(last).items():
                     told.setdefault(name, []).extend(findings)
             self.holding.draw()
         except Exception as error:  # as above
@@ -291,6 +312,8 @@ class Guard:
             self._looked_at(item)
             if not self.statistics.peak:
                 self._note_peak(item, watch.table.count())
+                if self.sampler is not None:
+                    self.sampler.sample(0)
         if self._sees_unclosed:
             watch.unclosed.watch(fresh=self._has_fresh_filters)
         watch.ledger.begin_test(item.nodeid)
@@ -303,50 +326,58 @@ class Guard:
         watch = self.watch
         self.statistics.tests += 1
         self._since_full_look += 1
-        marks = watch.roster.marks()
+        self._since_collection += 1
         self._to_judge = (
-            marks != self._marks
-            or watch.recorder.moves != self._moves
+            watch.recorder.moves != self._moves
+            or watch.roster.marks() != self._marks
             or watch.ledger.has_ended
             or self.delivery.has_unsent
             or self._since_full_look >= FULL_LOOK_EVERY
-        ) and self._look(item, marks)
+        ) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
-        elif self._reports.on and self.sweeper is None:  # which comes after it
+        elif self._reports.on and not self.is_followed:
             self._reports.quiet()
 
-    def _look(self, item: pytest.Item, marks: tuple[Any, ...]) -> bool:
+    def _look(self, item: pytest.Item) -> bool:
         """Whether there is something to judge, once the garbage of the test is collected."""
         if not self.watch.is_own_process():
             return False
         start = _real.perf_counter()
-        # with the same numbers as at the last look, what no event told of may be any earlier test's
-        self._since = self._looked_after if self._since_full_look > 1 and marks == self._marks else ""
+        self._since = ""
         try:
+            if self._since_full_look > 1 and self.watch.roster.marks() == self._marks:
+                # with the same numbers as at the last look, what no event told of may be any earlier test's
+                self._since = self._looked_after
             return self._needs_to_judge(item)
         except Exception as error:  # as above
             self._failed_to_judge(item, error)
             return False
         finally:
+            if self.sampler is not None:
+                self.sampler.sample(self.statistics.tests)
             self.statistics.seconds += _real.perf_counter() - start
 
     def _needs_to_judge(self, item: pytest.Item) -> bool:
         watch, judge = self.watch, self.judge
         self._brought = False
-        if watch.recorder.moves == self._moves and not watch.ledger.has_ended and judge.is_still(thorough=True):
+        moved = watch.recorder.moves != self._moves
+        if not moved and not watch.ledger.has_ended and judge.is_still(thorough=True):
             self._settle_marks()
             self._looked_at(item)
             return self.delivery.has_unsent
         self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
-        watch.tasks.may_find_older = self._since_full_look > 1
+        self._uncollected = self._collected_after if self._since_collection > 1 else ""
+        watch.tasks.may_find_older = self._since_collection > 1
         with watch.collecting(_context_of(item), self._bring):
             watch.young.collect()
-        if judge.needs_to_judge() or self._brought or self.delivery.has_unsent:
+        self._since_collection, self._collected_after = 0, item.nodeid
+        marks = watch.roster.marks()
+        if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.has_unsent:
             return True
         judge.tidy()
-        self._settle_marks()
+        self._settle(marks)
         self._looked_at(item)
         return False
 
@@ -382,7 +413,10 @@ class Guard:
         self.watch.tasks.may_find_older = False
 
     def _settle_marks(self) -> None:
-        self._marks = self.watch.roster.marks()
+        self._settle(self.watch.roster.marks())
+
+    def _settle(self, marks: tuple[Any, ...]) -> None:
+        self._marks = marks
         self._moves = self.watch.recorder.moves
 
     def _judge(self, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -393,6 +427,8 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
+        if self.sampler is not None:
+            self.sampler.mark(findings)
         if self.settings.restore_state:
             put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:
@@ -409,6 +445,7 @@ class Guard:
             requested=frozenset(getattr(item, "fixturenames", ())),
             failed=self._reports.outcome.failed,
             since=self._since,
+            uncollected=self._uncollected,
         )
 
     def _tell_unraisable(self, item: pytest.Item, report: pytest.TestReport) -> None:

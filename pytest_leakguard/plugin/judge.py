@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from pytest_leakguard import _real
@@ -28,6 +28,7 @@ class Test:
         failed: it failed by itself; its leaks become a note.
         since: the test after which was looked last, when nothing shows that what no record
             tells of came during this one.
+        uncollected: the test after which was collected last, when that is not the one before this.
     """
 
     __test__ = False
@@ -39,6 +40,7 @@ class Test:
     requested: frozenset[str] = frozenset()
     failed: bool = False
     since: str = ""
+    uncollected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,20 @@ class Judge:
         known: what exists already and is nobody's leak.
         deferred: suspects that a wider scope may still release.
         late: whether what goes only within the grace is told.
+        explain: told of each step: the judged test, the suspect, what was decided.
+        left: all that leaked so far, with where and by whom it was acquired.
         blamed: what the last judgement found leaked, for the search of its holder.
     """
 
     watch: Watch
     late: bool = False
+    explain: Callable[[str, Suspect, str], object] = lambda test, suspect, words: None
     scopes: Scopes = field(default_factory=Scopes)
     known: Census = field(default_factory=dict)
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
     blamed: dict[Item, Suspect] = field(default_factory=dict)
+    left: dict[Item, Acquisition] = field(default_factory=dict)
     _heirs: Heirs = field(default_factory=Heirs)
     _claims: dict[Item, Owner] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
@@ -131,25 +137,32 @@ class Judge:
         """Whether certainly nothing has changed since the last look."""
         return self.watch.is_still(self._census, thorough=thorough)
 
-    def needs_to_judge(self) -> bool:
+    def needs_to_judge(self, descriptors: int) -> bool:
         """After a test in which something moved: whether there is anything to judge.
 
         Lets go of what is gone, and remembers that the rest is known.
+
+        Args:
+            descriptors: how many are open now.
         """
         watch = self.watch
         if watch.ledger.has_ended or watch.unclosed.has_caught or watch.closes.has_seen:
             return True
         # a socket that a fixture opened and the same test closed under it leaves all as it was before both
-        has_moved = not self.is_still() or any(kind == "socket" for kind, _ in self._claims)
+        has_moved = not watch.is_still(self._census, descriptors=descriptors) or any(
+            kind == "socket" for kind, _ in self._claims
+        )
         return has_moved and (bool(self._new()) or watch.closes.has_seen)
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
+        # asked first: a thread that ends after the collection may have let go what is garbage since
+        others = self.watch.may_still_change(self._told_threads)
         ended = self.watch.ledger.take_ended()
         suspects = self._suspects(test, bool(ended and self.deferred))
         now = self._classify(test, suspects)
         now += self._due(test, ended)
-        cases = self._settled(now, test.grace_seconds) + self._unclosed(test) + self._misclosed(test)
+        cases = self._settled(now, test.grace_seconds, others) + self._unclosed(test) + self._misclosed(test)
         self._remember(now)
         return cases
 
@@ -161,7 +174,8 @@ class Judge:
         _real.gc_collect()
         self._new()
         due = self._due(test, self.watch.ledger.take_ended() | {0})
-        cases = self._settled(due, test.grace_seconds) + self._unclosed(test) + self._misclosed(test)
+        others = self.watch.may_still_change(self._told_threads)
+        cases = self._settled(due, test.grace_seconds, others) + self._unclosed(test) + self._misclosed(test)
         self._remember(due)
         return cases
 
@@ -226,7 +240,9 @@ class Judge:
 
     def _release(self, item: Item) -> None:
         """A suspect is gone by itself: never mentioned."""
-        record = self.deferred.pop(item).suspect.record
+        deferred = self.deferred.pop(item)
+        self.explain(deferred.test.name, deferred.suspect, "no leak: gone before its verdict fell due")
+        record = deferred.suspect.record
         if record is not None:
             record.pinned = False
 
@@ -245,6 +261,10 @@ class Judge:
                 suspect.acquisition = _owned_by(suspect.acquisition, claim, self.watch.ledger.first_test(claim))
             owner = suspect.acquisition.owner
             if owner.kind == "nobody" or suspect.item in by_design or _is_part_of_blamed(suspect):
+                reason = by_design.get(
+                    suspect.item, "nobody's" if owner.kind == "nobody" else "a part of what was told"
+                )
+                self.explain(test.name, suspect, f"no leak: {reason}")
                 self._know(*suspect.item)
             elif owner.kind == "test" and (suspect.resource.ended or suspect.item[0] == "state"):
                 # over already, or the next test finds it changed, whoever puts it back later
@@ -269,6 +289,8 @@ class Judge:
     def _defer(self, deferred: Deferred) -> None:
         suspect = deferred.suspect
         suspect.live = None
+        awaited = deferred.awaited or suspect.acquisition.owner
+        self.explain(deferred.test.name, suspect, f"put off until {awaited.name!r} ({awaited.scope} scope) is over")
         if suspect.record is not None:
             suspect.record.pinned = True
         self.deferred[suspect.item] = deferred
@@ -303,8 +325,12 @@ class Judge:
 
     # -- is it over ----------------------------------------------------------
 
-    def _settled(self, due: list[Deferred], grace_seconds: float) -> list[Judged]:
-        """Look again with growing waits; what is still there is leaked, what went after a wait is late."""
+    def _settled(self, due: list[Deferred], grace_seconds: float, others: bool) -> list[Judged]:
+        """Look again with growing waits; what is still there is leaked, what went after a wait is late.
+
+        Args:
+            others: another thread may still release something.
+        """
         self.blamed = {}
         if not due:
             return []
@@ -316,7 +342,7 @@ class Judge:
             return set(wanted) - watch.gone(wanted)
 
         # what nothing but this thread could release needs no patience, nor does state: it is read no more
-        patient = any(map(watch.may_end, wanted)) and watch.may_still_change(self._told_threads)
+        patient = others and any(map(watch.may_end, wanted))
         grace = grace_seconds if patient else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
         judged = []
@@ -327,10 +353,15 @@ class Judge:
                 verdict = "leaked"
                 self._know(*item)  # blamed once: it is known from now on
                 self.blamed[item] = suspect
+                self.left[item] = suspect.acquisition
                 watch.keep_sight(suspect)
                 if item[0] == "thread":
                     self._told_threads.add(item)
-            elif settled.looks == 1 or not self.late:
+            patience = f"{settled.looks} look{'s' if settled.looks != 1 else ''} in {settled.seconds:.2g} s"
+            self.explain(
+                deferred.test.name, suspect, f"{verdict if verdict == 'leaked' else 'gone by now'}, {patience}"
+            )
+            if verdict == "late" and (settled.looks == 1 or not self.late):
                 continue
             case = Case(
                 resource=watch.describe_now(suspect) if verdict == "leaked" else suspect.resource,
@@ -350,17 +381,20 @@ class Judge:
         for key in sorted(probe.keys(), key=repr):
             with watch.recorder.silence():
                 suspect = watch.examine_unclosed(key, matcher)
+            may_be_older = bool(test.uncollected) and probe.caught(key).by_collector
             probe.forget(key)
-            if suspect.acquisition.owner.kind == "nobody":
+            self.explain(test.name, suspect, "closed only by the garbage collector")
+            acquisition = suspect.acquisition
+            if acquisition.owner.kind == "nobody":
                 continue
             if suspect.record is not None:
                 suspect.record.spent = True
                 if suspect.record.blamed:
                     continue
                 suspect.record.blamed = True
-            case = Case(
-                resource=suspect.resource, acquisition=suspect.acquisition, verdict="unclosed", mark=suspect.mark
-            )  # fmt: skip
+            elif may_be_older and acquisition.owner.kind == "test":
+                acquisition = replace(acquisition, owner=between(test.uncollected, test.name), phase=None)
+            case = Case(resource=suspect.resource, acquisition=acquisition, verdict="unclosed", mark=suspect.mark)
             judged.append(Judged(case, test))
         return judged
 

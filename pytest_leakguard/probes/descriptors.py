@@ -27,8 +27,10 @@ class DescriptorTable:
     def __init__(self, folders: tuple[str, ...] = FOLDERS) -> None:
         self.folder = next((folder for folder in folders if _lists(folder)), None)
         # without the link that /proc/self is; a fork of this process asks nothing
-        self._counted = self.folder.replace("/self/", f"/{_real.getpid()}/") if self.folder else ""
+        self._path = self.folder.replace("/self/", f"/{_real.getpid()}/") if self.folder else ""
         self.counts_by_size = self.folder is not None and _size_is_count(self.folder)
+        self.counted = 0
+        """How many there were when `count` was asked last."""
         self._listed = False
         self._table: frozenset[DescriptorKey] | None = None
         self.limit = _soft_limit()
@@ -50,10 +52,12 @@ class DescriptorTable:
         """How many descriptors are open; costs one system call on Linux 6.2 and later."""
         if self.counts_by_size:
             try:
-                return _real.os_stat(self._counted)[6]  # its size, at half the cost of the name
+                self.counted = _real.os_stat(self._path)[6]  # its size, at half the cost of the name
+                return self.counted
             except OSError:
                 pass
-        return len(self._numbers()) - (self._listed and 1)
+        self.counted = len(self._numbers()) - (self._listed and 1)
+        return self.counted
 
     def forget(self) -> None:
         """Read anew at the next question."""

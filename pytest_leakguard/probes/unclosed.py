@@ -47,6 +47,8 @@ class Caught:
     context: Context
     count: int
     """How many acquisitions were recorded by then: a later one can't explain it."""
+    by_collector: bool = False
+    """A collection of ours brought it up: it may be older than what went on."""
     record: Record | None = None
 
     def settle(self, record: Record) -> None:
@@ -183,7 +185,9 @@ class UnclosedProbe:
         self._next += 1
         self._recorder.moves += 1
         context = self.by_collector or self._recorder.context()
-        caught = self._caught[self._next] = Caught(str(text), context, self._recorder.count)
+        caught = self._caught[self._next] = Caught(
+            str(text), context, self._recorder.count, self.by_collector is not None
+        )
         if "unclosed event loop" in text:
             record = self._record_of_dying_loop(_real.getframe(0))
             if record is not None:

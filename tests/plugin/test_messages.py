@@ -143,12 +143,12 @@ PRINTED = {
     "misclosed": [
         r"LEAK fd  test_closed.py::test_twice$",
         r"  what      fd \d+ \(.*/a\.txt\), closed twice: there was nothing to close the second time$",
-        r"  closed    call phase, test_closed.py:8 in test_twice  \[trace: os.close\]$",
+        r"  closed    call phase, test_closed.py:7 in test_twice  \[trace: os.close\]$",
         r"  due       to be closed once, by its owner$",
         r"  fix       let one place close it and forget the number there: ",
-        r"  note      closed: test_closed.py:8 in test_twice$",
-        r"  note      closed before: test_closed.py:6 in test_twice$",
-        r"  note      opened: test_closed.py:5 in test_twice$",
+        r"  note      closed: test_closed.py:7 in test_twice$",
+        r"  note      closed before: test_closed.py:5 in test_twice$",
+        r"  note      opened: test_closed.py:4 in test_twice$",
     ],
     "never-closed": [
         r"LEAK object  test_it.py::test_never_closed$",

@@ -411,9 +411,21 @@ def test_nothing_runs_where_it_is_not_watched(alone, pytester):
 # -- putting back
 
 
+AT_EXIT = """
+class Census:
+    def __init__(self): self.callbacks = []
+    def __eq__(self, callback): self.callbacks.append(callback)
+
+def called_at_exit():
+    census = Census()
+    atexit.unregister(census)
+    return census.callbacks
+"""
+
+
 def test_every_value_is_put_back(alone, pytester):
     """With `leakguard_restore_state` the next test finds each value as it was, and the leak is told."""
-    lines = [HEAD, "def shot():\n    return (os.getcwd(), dict(os.environ), list(sys.path), list(sys.argv),"]
+    lines = [HEAD, AT_EXIT, "def shot():\n    return (os.getcwd(), dict(os.environ), list(sys.path), list(sys.argv),"]
     lines.append(
         "        {n: signal.getsignal(n) for n in (signal.SIGUSR1, signal.SIGTERM)}, list(warnings.filters),\n"
         "        logging.root.level, logging.root.manager.disable, locale.setlocale(locale.LC_TIME),\n"
@@ -422,7 +434,8 @@ def test_every_value_is_put_back(alone, pytester):
         "        gc.get_threshold(), gc.isenabled(), type(asyncio.events._event_loop_policy),\n"
         "        multiprocessing.get_start_method(allow_none=True), sys.stdin, sys.stdout, sys.stderr, time.tzname,\n"
         "        {n: (l.level, l.disabled, l.propagate, tuple(l.handlers))\n"
-        "         for n, l in logging.root.manager.loggerDict.items() if n.startswith('R_') and hasattr(l, 'level')})\n"
+        "         for n, l in logging.root.manager.loggerDict.items() if n.startswith('R_') and hasattr(l, 'level')},\n"
+        "        called_at_exit())\n"
         "for n in range(40):\n    logging.getLogger(f'R_{n}')\nBEFORE = shot()[1:]\n"
     )
     names = []
@@ -476,3 +489,47 @@ def test_what_is_allowed_is_not_put_back(alone, pytester):
     ran = alone("--leakguard-probes=state", "-o", "leakguard_restore_state=true")
     ran.result.assert_outcomes(passed=4)
     assert [finding["subject"] for finding in ran.findings] == ["environ WIDE"]
+
+
+def test_what_cannot_be_put_back_is_told(alone, pytester):
+    """Of a callback that is gone nobody knows the arguments; a new one beside it is taken away all the same."""
+    text = (
+        HEAD
+        + AT_EXIT
+        + """
+def early(*_): pass
+def other(*_): pass
+def late(*_): pass
+
+atexit.register(early, 1)
+atexit.register(other, 2)
+
+def test_registers():
+    atexit.register(late, 3)
+
+def test_is_put_back():
+    assert late not in called_at_exit()
+
+def test_removes():
+    atexit.unregister(early)
+    atexit.register(late, 4)
+
+def test_is_partly_put_back():
+    assert not {early, late} & set(called_at_exit())
+    assert other in called_at_exit()
+
+def test_registers_twice():
+    atexit.register(other, 5)
+
+def test_both_are_there():
+    assert called_at_exit().count(other) == 2
+"""
+    )
+    pytester.makepyfile(test_it=text)
+    ran = alone("--leakguard-probes=state", "-o", "leakguard_restore_state=true", errors=True)
+    ran.result.assert_outcomes(passed=6)
+    assert [f["test"].partition("::")[2] for f in ran.findings] == [
+        "test_registers", "test_removes", "test_registers_twice"
+    ]  # fmt: skip
+    assert len(ran.report["errors"]) == 2
+    assert all("could not put back atexit" in line for line in ran.report["errors"])
