@@ -70,6 +70,7 @@ EXCERPTS = {
 SWEEPS = {
     "tests": 2,
     "points": {"acquire": 3, "body": 1},
+    "tried": 3,
     "trials": 4,
     "skipped": {"beyond the budget": 1},
     "stopped": [],
