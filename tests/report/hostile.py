@@ -70,7 +70,7 @@ def hostile() -> dict[str, Any]:
         timelines=[{**TIMELINE, "worker": name, "marks": [[1.0, name, 1]]} for name in every],
         unused_allows=[{"rule": name, "source": name} for name in every],
         faults={
-            "tests": 1, "points": dict.fromkeys(every, 1), "trials": 1, "skipped": dict.fromkeys(every, 1),
+            "tests": 1, "points": dict.fromkeys(every, 1), "tried": 1, "trials": 1, "skipped": dict.fromkeys(every, 1),
             "stopped": every, "seconds": 0.1, "seeds": [1], "sweeps": sweeps, "points_left_out": 0,
         },
         baseline={"file": every[0], "entries": 1, "known": 1, "new": every, "gone": every, "fewer": every},
