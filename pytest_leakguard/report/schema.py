@@ -73,8 +73,9 @@ def _faults() -> dict[str, Any]:
     trial = {"type": "array", "prefixItems": [TEXT, TEXT, TEXTS]}
     point = _object(id=TEXT, line=COUNT, trials=_list(trial))
     return _if_on(
-        tests=COUNT, points=_map(COUNT), trials=COUNT, skipped=_map(COUNT), stopped=TEXTS, seconds=NUMBER,
-        seeds=_list(COUNT), sweeps=_list(_object(test=TEXT, points=_list(point), stopped=TEXT)), points_left_out=COUNT,
+        tests=COUNT, points=_map(COUNT), tried=COUNT, trials=COUNT, skipped=_map(COUNT), stopped=TEXTS,
+        seconds=NUMBER, seeds=_list(COUNT), points_left_out=COUNT,
+        sweeps=_list(_object(test=TEXT, points=_list(point), stopped=TEXT)),
     )  # fmt: skip
 
 

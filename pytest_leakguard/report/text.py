@@ -45,6 +45,8 @@ def acquired(finding: Finding) -> str:
 def _place_label(finding: Finding) -> str:
     if finding.verdict == "fault":
         return "at"
+    if finding.verdict == "misclosed":
+        return "closed"
     return "changed" if finding.kind == "state" else "acquired"
 
 
