@@ -140,6 +140,7 @@ class Sweeper:
         if findings:
             self._guard.wake()
             self._guard.delivery.attach(item, report, findings, failed_in_setup=False)
+            self._guard.mark(findings)
 
     def _allowed(self, finding: Finding, item: pytest.Item) -> Finding:
         """The same, or marked as allowed by a rule for its fault point; those for resources were asked before."""

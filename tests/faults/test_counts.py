@@ -117,6 +117,21 @@ def test_calls_with_a_star_after_one_without(generated):
     assert raised == points
 
 
+def test_equal_functions_of_two_files(tmp_path):
+    """Python takes their code objects for equal; both have their points."""
+    run = []
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("def g(): pass\ndef f():\n    g()\n")
+        spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        run.append(module.f)
+    with call_injector(Targets(root=str(tmp_path), given=(str(tmp_path),))).count() as points:
+        for f in run:
+            f()
+    assert [point.id for point in points] == ["call:one.py:f:g#1", "call:two.py:f:g#1"]
+
+
 def test_calls_of_functions_in_c(generated):
     """Those of the system are points, with the error the system gives."""
     module, targets = generated("import os\ndef f():\n    os.stat('.')\n    return os.getpid()\n")
