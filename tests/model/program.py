@@ -91,6 +91,7 @@ class Program:
         self._alive: set[str] = set()
         self._resources: list[Resource] = []
         self.expected: Expected = Counter()
+        self.warnings = 0
         self.steps = 0
         self._kept: set[str] = set()
         self._arrive()
@@ -156,6 +157,7 @@ class Program:
         resource.place = ""
         if resource.made_by.has_warning and not resource.made_by.is_number:
             resource.state = "dropped"
+            self.warnings += 1
             if not resource.is_judged:
                 self._tell(resource, "unclosed")
 
@@ -186,6 +188,11 @@ class Program:
         resource.is_judged = True
         kind = "unclosed" if verdict == "unclosed" else resource.made_by.kind
         self.expected[kind, verdict, resource.owner] += 1
+
+    @property
+    def open_descriptors(self) -> int:
+        """How many are open when all is over, threads' stacks and the like left out."""
+        return sum(r.state == "open" and r.made_by.kind != "thread" for r in self._resources)
 
     # -- steps ---------------------------------------------------------------
 

@@ -31,14 +31,15 @@ def passes(copy: Path, test: str) -> bool | None:
     """Whether the test passes with the package in that folder; None when it could not be run."""
     try:
         ran = subprocess.run(
-            [sys.executable, "-B", "-m", "pytest", *OPTIONS, f"--basetemp={copy / 'tmp'}", f"tests/{test}"],
-            cwd=ROOT,
+            [sys.executable, "-B", "-m", "pytest", *OPTIONS, f"--basetemp={copy / 'tmp'}",
+             "-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests" / test)],
+            cwd=copy,  # first on the path: the package is taken from there
             env={**os.environ, "PYTHONPATH": str(copy)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS,
             check=False,
-        )
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return False
     return {0: True, 1: False}.get(ran.returncode)
