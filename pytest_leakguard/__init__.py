@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_leakguard.errors import LeakError as LeakError
+    from pytest_leakguard.fault_points import fault_point as fault_point
     from pytest_leakguard.faults.errors import is_injected as is_injected
     from pytest_leakguard.guarding import guard as guard
     from pytest_leakguard.plugin.fixtures import LeakCheck as LeakCheck
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
     from pytest_leakguard.tracked import track_lock as track_lock
 
 __version__ = "0.1.0"
-__all__ = ["LeakCheck", "LeakError", "__version__", "guard", "is_injected", "track", "track_lock"]
+__all__ = ["LeakCheck", "LeakError", "__version__", "fault_point", "guard", "is_injected", "track", "track_lock"]
 
 _PLACES = {
     "LeakError": "pytest_leakguard.errors",
     "LeakCheck": "pytest_leakguard.plugin.fixtures",
+    "fault_point": "pytest_leakguard.fault_points",
     "guard": "pytest_leakguard.guarding",
     "is_injected": "pytest_leakguard.faults.errors",
     "track": "pytest_leakguard.tracked",

@@ -52,6 +52,7 @@ get_ident = threading.get_ident
 main_thread = threading.main_thread
 
 monotonic = time.monotonic
+clock = time.time
 perf_counter = time.perf_counter
 sleep = time.sleep
 

@@ -59,30 +59,32 @@ class Ground:
     restores_state: bool = False
     told: set[Item] = field(default_factory=set)
     _outer: dict[int, int] = field(default_factory=dict)
-    _running: int = 0
+    _running: set[int] = field(default_factory=set)
     looking: Any = field(default_factory=threading.RLock)
     """Held for each look: one thread would see the descriptors that another one's look takes."""
 
     @property
     def is_used(self) -> bool:
         """Whether a block is running."""
-        return self._running > 0
+        return bool(self._running)
 
-    def entered(self, serial: int) -> None:
-        """A block begins, inside the one that runs in this context."""
+    def entered(self, serial: int) -> frozenset[int]:
+        """A block begins, inside the one that runs in this context. Gives those that run already."""
         with self.looking:
-            if self._running == 0 and self.own:
+            running = frozenset(self._running)
+            if not running and self.own:
                 self.watch.start()
                 self.watch.ledger.begin_test("block")
                 self.watch.unclosed.watch()
-            self._running += 1
+            self._running.add(serial)
             self._outer[serial] = BLOCK.get()
+        return running
 
-    def left(self) -> None:
+    def left(self, serial: int) -> None:
         """A block is over."""
         with self.looking:
-            self._running -= 1
-            if self._running == 0:
+            self._running.discard(serial)
+            if not self._running:
                 self.told.clear()
                 self._outer.clear()
                 if self.own:
@@ -131,13 +133,15 @@ class Block:
         self._before: set[Item] = set()
         self._stack = ExitStack()
         self._token: Any = None
-        self.serial = next(_serials)
+        self._beside: frozenset[int] = frozenset()
+        self.serial = 0
 
     def enter(self) -> None:
         """The look before."""
         ground = self._ground
-        ground.entered(self.serial)
-        self._stack.callback(ground.left)
+        self.serial = next(_serials)
+        self._beside = ground.entered(self.serial)
+        self._stack.callback(ground.left, self.serial)
         if "state" in self._kinds:
             self._stack.enter_context(ground.watch.state.watching())
         self._token = BLOCK.set(self.serial)
@@ -183,7 +187,7 @@ class Block:
         with ground.looking:
             told, findings = findings_of(
                 ground, self._new(), self._place(), self._rules(), "end of the block",
-                looks=settled.looks, seconds=settled.seconds, block=self.serial, holder=self._holder,
+                looks=settled.looks, seconds=settled.seconds, is_others=self._is_others, holder=self._holder,
             )  # fmt: skip
             ground.told |= told
             ground.tell(told)
@@ -192,6 +196,14 @@ class Block:
                     if finding.kind == "state":
                         watch.state.put_back(finding.subject)
         return findings
+
+    def _is_others(self, block: int) -> bool:
+        """Whether what was acquired in that block is its to tell: neither this one nor nested in it.
+
+        One that was over when this began acquired nothing since: its record only looks like the new one's.
+        """
+        might = block in self._beside or block > self.serial
+        return might and not self._ground.is_within(block, self.serial)
 
     def _context(self) -> Context:
         return self._place() if self._ground.own else self._ground.watch.recorder.context()
@@ -203,14 +215,14 @@ class Block:
 
 def findings_of(
     ground: Ground, items: Collection[Item], place: Context, rules: Sequence[AllowRule], until: str,
-    *, looks: int, seconds: float, block: int = 0, holder: Holder | None = None,
+    *, looks: int, seconds: float, is_others: Callable[[int], bool] = lambda block: False, holder: Holder | None = None,
 ) -> tuple[set[Item], list[Finding]]:  # fmt: skip
     """Findings for resources that are new, and the items that were judged.
 
     Args:
         place: the owner where the record tells none.
         until: when they had to be gone.
-        block: leave out what was acquired in a block that is neither this nor nested in it.
+        is_others: whether what was acquired in a block is left out.
         holder: in place of the ground's.
     """
     watch = ground.watch
@@ -224,7 +236,7 @@ def findings_of(
     for suspect in suspects:
         suspect.live = None
         inside = suspect.record.block if suspect.record is not None else 0
-        if block and inside and not ground.is_within(inside, block):
+        if inside and is_others(inside):
             continue
         told.add(suspect.item)
         acquisition = suspect.acquisition

@@ -9,6 +9,7 @@ import pluggy
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_leakguard.faults.operations import Operation
     from pytest_leakguard.probes.protocol import Probe
 
 hookspec = pluggy.HookspecMarker("pytest")
@@ -22,6 +23,11 @@ def pytest_leakguard_probes(config: pytest.Config) -> list[Probe] | None:
 @hookspec
 def pytest_leakguard_allow(config: pytest.Config) -> list[str] | None:
     """Allow rules to add, each as ``KIND:GLOB -- reason``. Called once, when the guard starts."""
+
+
+@hookspec
+def pytest_leakguard_fault_points(config: pytest.Config) -> list[Operation | str] | None:
+    """Operations that a fault sweep may make fail, as `Operation` or ``MODULE:QUALNAME``. Called once."""
 
 
 @hookspec

@@ -97,6 +97,18 @@ ONCE: tuple[OnceRule, ...] = (
         reason="multiprocessing keeps one folder for the whole process and removes it at exit",
     ),
     OnceRule(
+        kinds=frozenset({"thread"}),
+        module="tqdm/_monitor.py",
+        function="TMonitor.__init__",
+        reason="tqdm keeps one thread that refreshes all its bars, a daemon",
+    ),
+    OnceRule(
+        kinds=frozenset({"thread", "fd", "socket"}),
+        module="fsspec/asyn.py",
+        function="get_loop",
+        reason="fsspec keeps one event loop in a daemon thread for all its file systems",
+    ),
+    OnceRule(
         kinds=frozenset({"temp"}),
         module="joblib/_memmapping_reducer.py",
         function="_get_temp_dir",

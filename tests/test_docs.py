@@ -115,7 +115,7 @@ def shown(pytester, monkeypatch):
 def test_every_option_is_documented(shown):
     """Each option of --help has a heading and a row in the reference, and a row in the README; and none is made up."""
     options = set(re.findall(r"^  (--leakguard[a-z-]*)", shown("--help"), re.MULTILINE))
-    assert len(options) == 17
+    assert len(options) == 18
     reference, readme = text_of(REFERENCE / "options.md"), text_of(ROOT / "README.md")
     assert {heading for heading in headings(REFERENCE / "options.md") if heading.startswith("--")} == options
     for text in (reference, readme):
@@ -152,7 +152,7 @@ def test_every_marker_is_documented(shown):
         m[0] for m in markers
     ]
     assert f"`@pytest.mark.no_leaks({dict(markers)['no_leaks']})`" in text_of(REFERENCE / "markers.md")
-    for argument in ("*kinds", "add", "allow", "grace", "track", "repeat", "faults"):
+    for argument in ("*kinds", "add", "allow", "grace", "track", "repeat", "faults", "errors"):
         assert re.search(rf"^\| `{re.escape(argument)}` \|", text_of(REFERENCE / "markers.md"), re.MULTILINE)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -14,13 +16,30 @@ class BadRule(ValueError):
     """A rule that can't be read; the text says why and what is allowed."""
 
 
+def _origin(finding: Finding) -> str:
+    origin = finding.origin
+    return "" if origin.file is None else f"{origin.file}:{origin.function}"
+
+
+SELECTORS: dict[str, Callable[[Finding], str]] = {
+    "origin": _origin,
+    "owner": lambda finding: finding.owner.name,
+    "name": lambda finding: finding.subject,
+}
+"""What a rule's glob is matched against: ``origin=app/pool.py:Pool.connect``, ``owner=broker``, ``name=poller-*``."""
+
+_SELECTED = re.compile(rf"({'|'.join(SELECTORS)})=(.+)", re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowRule:
-    """Lets leaks of one kind pass whose subject matches a glob.
+    """Lets leaks of one kind pass whose subject, origin or owner matches a glob.
 
     Attributes:
         kind: of the leak, or ``*``.
-        pattern: shell-style, over the subject of the leak, letter case counts.
+        pattern: shell-style, letter case counts; over the subject of the leak, or behind ``origin=`` over the file
+            and the qualified name of the function that acquired it, behind ``owner=`` over the id of its test or the
+            name of its fixture, behind ``name=`` over the subject again, which for a thread is its name.
         reason: why this leak is accepted; required.
         source: where the rule stands, for messages: a file, a test id, a plugin.
         is_for_fault: the pattern is over the id of a fault point: what is left when that one fails.
@@ -34,13 +53,29 @@ class AllowRule:
 
     def matches(self, finding: Finding) -> bool:
         """Whether the finding is one this rule lets pass."""
-        subject = finding.point if self.is_for_fault else finding.subject
-        return self.kind in ("*", finding.kind) and fnmatchcase(subject, self.pattern)
+        if self.kind not in ("*", finding.kind):
+            return False
+        if self.is_for_fault:
+            return fnmatchcase(finding.point, self.pattern)
+        selected = _SELECTED.fullmatch(self.pattern)
+        if selected is None:
+            return fnmatchcase(finding.subject, self.pattern)
+        selector, glob = selected.groups()
+        value = SELECTORS[selector](finding)
+        return bool(value) and (fnmatchcase(value, glob) or (selector == "origin" and _is_bare_match(value, glob)))
 
     @property
     def text(self) -> str:
         """The rule as it is written."""
         return f"{self.kind}{'@' if self.is_for_fault else ':'}{self.pattern}"
+
+
+def _is_bare_match(origin: str, glob: str) -> bool:
+    """Python 3.10 tells a method by its bare name: there only the last part of the rule's name counts."""
+    if sys.version_info >= (3, 11):
+        return False
+    file, colon, function = glob.rpartition(":")
+    return bool(colon) and fnmatchcase(origin, f"{file}:{function.rpartition('.')[2]}")
 
 
 def near(word: str, known: Collection[str]) -> str:

@@ -19,7 +19,7 @@ Verdict = Literal["leaked", "unclosed", "late", "growth", "fault"]
 """``fault``: what a fault sweep showed that is no leak; the kind says what: hang, swallowed, ..."""
 How = Literal["audit", "wrap", "trace", "track", "warning", "fault", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "block", "nobody"]
-Disposition = Literal["fails", "warned", "note", "late", "allowed", "told"]
+Disposition = Literal["fails", "warned", "note", "late", "allowed", "known", "once", "told"]
 
 KINDS = ("fd", "socket", "mmap", "sqlite", "thread", "process", "task", "lock", "temp", "unclosed", "object", "state")
 """The kinds this version knows by itself, in the order in which a report tells them."""
@@ -129,7 +129,10 @@ class Finding:
     Attributes:
         point: id of the fault point whose failure led to it; empty without a fault.
         fault: what was injected there, in words.
+        held_then: a line for each resource that was held when it was injected.
+        cleanups: which `with`, `except` and `finally` of the code under test ran after that, and which did not.
         repeat: the command that repeats that one trial.
+        patch: a unified diff that ends the leak, where the source leaves no doubt about it.
     """
 
     kind: str
@@ -150,4 +153,7 @@ class Finding:
     held: Held = field(default=Held())
     point: str = ""
     fault: str = ""
+    held_then: tuple[str, ...] = ()
+    cleanups: tuple[str, ...] = ()
     repeat: str = ""
+    patch: str = ""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_leakguard.core.allow import AllowRule, first_match
+from pytest_leakguard.core.allow import SELECTORS, AllowRule, first_match
 from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import (
     KINDS,
@@ -24,6 +24,7 @@ _PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
 _PORT = re.compile(r":\d+$")
 _RANDOM_NAME = re.compile(r"[a-z0-9_]{8}(?=(\.[^/]*)?$)")
 _NAMES_AT_RANDOM = frozenset({"mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemporaryFile"})
+_LOOKS_SELECTED = re.compile(rf"({'|'.join(SELECTORS)})=")
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 _STATES = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}
@@ -255,7 +256,7 @@ def _escape(subject: str) -> str:
     glob = re.sub(r"([\[*?])", r"[\1]", subject)
     glob = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in glob)
     glob = glob.replace(" -- ", " ?- ")
-    if glob[:1] == " ":
+    if glob[:1] == " " or _LOOKS_SELECTED.match(glob):
         glob = "?" + glob[1:]
     if glob[-1:] == " ":
         glob = glob[:-1] + "?"

@@ -11,12 +11,14 @@ from types import CodeType
 from typing import Any
 
 from pytest_leakguard.faults.errors import InjectedFault, message, planned
-from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, RELEASES, words
+from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, is_release, words
+from pytest_leakguard.faults.source import qualname_of
 from pytest_leakguard.origins import frames
 
 _PURE_MODULES = words(
     """
     _abc _asyncio _collections _collections_abc _contextvars _functools _heapq _operator _random _thread _weakref
+    _weakrefset
     abc asyncio bisect collections contextlib contextvars copy dataclasses datetime enum functools gc genericpath
     heapq inspect itertools logging math ntpath operator posixpath random re string textwrap threading time
     traceback types typing warnings weakref string codecs keyword linecache numbers fnmatch
@@ -40,22 +42,34 @@ class Callee:
     Attributes:
         module: the top name of its module, empty when that is the project's own business.
         is_own: it is no part of the standard library.
+        full_module: the whole name of its module.
+        code: of a Python function; tells its qualified name when that is not given.
     """
 
     name: str
     module: str
     is_own: bool
+    full_module: str = ""
+    given_qualname: str = ""
+    code: CodeType | None = None
+
+    @property
+    def qualname(self) -> str:
+        """The qualified name."""
+        if self.given_qualname or self.code is None:
+            return self.given_qualname
+        return qualname_of(self.code)
 
     @property
     def is_release(self) -> bool:
         """Whether it gives something back, other than a lock or an element of a container."""
-        return self.name in RELEASES and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
+        return is_release(self.name) and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
 
     @property
     def can_fail(self) -> bool:
         """Whether the code that calls it has to bear an error of it."""
         name = self.name
-        if name in RELEASES or name in BOOKKEEPING or name in _COMPREHENSIONS:
+        if is_release(name) or name in BOOKKEEPING or name in _COMPREHENSIONS:
             return False
         if name.startswith("__") and name not in _DUNDERS_CALLED:
             return False
@@ -83,7 +97,7 @@ def of_object(callee: Any) -> Callee | None:
     if isinstance(callee, type):
         if issubclass(callee, BaseException):
             return None
-        return Callee(callee.__name__, _top(callee.__module__), _is_own_module(callee.__module__))
+        return _of_named(callee, _maker_of(callee))
     function = getattr(callee, "__func__", callee) if type(callee).__name__ == "method" else callee
     code = getattr(function, "__code__", None) if type(function).__name__ == "function" else None
     if isinstance(code, CodeType):
@@ -93,19 +107,36 @@ def of_object(callee: Any) -> Callee | None:
         module = callee.__module__
         if not isinstance(module, str):
             module = type(holder).__module__ if not isinstance(holder, type) else holder.__module__
-        return Callee(callee.__name__, _top(module), _is_own_module(module))
+        return _of_named(callee, module)
     if type(callee).__name__ in ("method_descriptor", "wrapper_descriptor", "method-wrapper", "classmethod_descriptor"):
         module = getattr(getattr(callee, "__objclass__", None), "__module__", "builtins")
-        return Callee(callee.__name__, _top(module), _is_own_module(module))
+        return _of_named(callee, module)
     if type(callee).__name__ == "method":
         return of_object(function)
     return None
 
 
+def _maker_of(made: type) -> object:
+    """The module of what makes an instance: of the class that has `__init__`, as its frame tells before 3.12 too."""
+    for one in type.__dict__["__mro__"].__get__(made):
+        names = type.__dict__["__dict__"].__get__(one)
+        if one is not object and ("__init__" in names or "__new__" in names):
+            return one.__module__
+    return made.__module__
+
+
 def of_code(code: CodeType, module: object) -> Callee:
     """What a Python function is."""
     own = frames.region(code.co_filename) != "stdlib"
-    return Callee(code.co_name, _top(module), own)
+    return Callee(code.co_name, _top(module), own, _text(module), code=code)
+
+
+def _of_named(callee: Any, module: object) -> Callee:
+    return Callee(callee.__name__, _top(module), _is_own_module(module), _text(module), _text(callee.__qualname__))
+
+
+def _text(name: object) -> str:
+    return name if isinstance(name, str) else ""
 
 
 def _top(module: object) -> str:

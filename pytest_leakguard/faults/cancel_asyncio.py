@@ -72,6 +72,7 @@ class Session:
 
     def step(self, stepper: Stepper, progress: Progress, value: Any, error: BaseException | None) -> Any:
         """One step of a task: what its coroutine yields. Raises what ends it."""
+        self.seen.has_loop = True
         if progress.outcome is not None:
             return self._run_on(progress)
         if error is None and progress.place is not None and self._came_for_woken(stepper, progress):
@@ -151,6 +152,7 @@ class Session:
         )
         if wanted is not None:
             self.seen.spawned = wanted.spawned
+            self.seen.comes_in(stepper.stepped)
         return wanted
 
     # -- delivery

@@ -7,17 +7,15 @@ import os
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.cancel import AwaitInjector
 from pytest_leakguard.faults.cancel_judge import Evidence, fold, judge
+from pytest_leakguard.faults.managers import Backend
 from pytest_leakguard.faults.model import FaultPoint, Mode, Outcome, SweepResult, Trial
 from pytest_leakguard.faults.suspensions import AwaitFamily, Observation
 from pytest_leakguard.origins import frames
-
-Backend = Literal["asyncio", "anyio", "trio"]
-"""``anyio`` is asyncio with a scope of anyio's around the coroutine: level triggered, like trio."""
 
 Check = Callable[[], AbstractContextManager[list[str]]]
 """Goes around each run, loop included; its list has a line for each resource that was left."""

@@ -29,6 +29,7 @@ class TrioSession(trio.abc.Instrument):
         self._hang_seconds = hang_seconds
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.seen.has_loop = True
         place = await_chain.locate(task.coro, "yield", is_target=self.register.is_target, path_of=self.register.path_of)
         if place is None:
             return
@@ -40,6 +41,7 @@ class TrioSession(trio.abc.Instrument):
         self.seen.error = "Cancelled"
         self.seen.spawned = wanted.spawned
         self.seen.stack = place.stack
+        self.seen.comes_in(task.coro)
         trio.lowlevel.spawn_system_task(self._watch, main)
         scope = self.scope
         if scope is None and main.parent_nursery is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -67,9 +68,9 @@ def _stacks(here: FrameType | None) -> list[str]:
     for ident, frame in sys._current_frames().items():
         top = here if ident == _real.get_ident() and here is not None else frame
         lines = [
-            f"    {line.filename}:{line.lineno} in {line.name}"
+            f"    {frames.shorten(line.filename, os.getcwd())}:{line.lineno} in {line.name}"
             for line in reversed(traceback.extract_stack(top))
-            if frames.region(line.filename) not in ("runner", "self")
+            if frames.region(line.filename) not in ("runner", "self") and not line.filename.startswith("<frozen ")
         ]
         stacks.append("\n".join([f"thread {names.get(ident, ident)!r}", *lines[:12]]))
     return stacks

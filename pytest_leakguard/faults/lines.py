@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
 
-from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES
-from pytest_leakguard.faults.source import node_of
+from pytest_leakguard.faults.cleanups import blocks_of, is_try
+from pytest_leakguard.faults.model import STRICT
+from pytest_leakguard.faults.names import BOOKKEEPING, PURE_BUILTINS, RELEASES, is_release
+from pytest_leakguard.faults.source import node_of, own_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,16 @@ class Lines:
     Attributes:
         body: line -> ``with``, for the first lines of bodies.
         interrupt: line -> the name of what is called there.
+        strict: the same for lines where an interrupt can't be borne, and hardly anybody tries.
+        withs: the lines of `with` statements.
         ends: line -> where its first range of instructions ends. CPython comes back to a `with` line
             when the block is left, before `__exit__` runs: an error there leaks in every correct `with`.
     """
 
     body: dict[int, str] = field(default_factory=dict)
     interrupt: dict[int, str] = field(default_factory=dict)
+    strict: dict[int, str] = field(default_factory=dict)
+    withs: set[int] = field(default_factory=set)
     ends: dict[int, int] = field(default_factory=dict)
 
 
@@ -38,24 +44,23 @@ def lines_of(code: CodeType) -> Lines:
     for _, end, line in code.co_lines():
         if line is not None:
             found.ends.setdefault(line, end)
-    if node.name not in RELEASES:
+    # a private `_close_listener` is a step of a release; a public `close_account` may be anything
+    releases = node.name in RELEASES or (node.name.startswith("_") and is_release(node.name))
+    if not releases:
         # an error in a release, before it has released: the release did not happen
         found.body.update(_bodies(node))
-    if isinstance(node, ast.FunctionDef) and node.name not in (*RELEASES, "__enter__"):
-        found.interrupt.update(_interruptible(node.body))
+    if isinstance(node, ast.FunctionDef):
+        for line, name, can_be_borne in _interruptible(node.body, not releases and node.name != "__enter__"):
+            if can_be_borne:
+                found.interrupt[line] = name
+            else:
+                found.strict[line] = STRICT + name
+        found.withs.update(one.lineno for one in own_nodes(node) if isinstance(one, ast.With))
     return found
 
 
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions and classes inside it."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            yield child
-            yield from _own(child)
-
-
 def _bodies(function: ast.AST) -> Iterator[tuple[int, str]]:
-    for node in _own(function):
+    for node in own_nodes(function):
         if isinstance(node, (ast.With, ast.AsyncWith)):
             first = node.body[0]
             header_ends = max(getattr(item.context_expr, "end_lineno", node.lineno) for item in node.items)
@@ -66,41 +71,40 @@ def _bodies(function: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _may_fail(statement: ast.stmt) -> bool:
-    nodes = (statement, *_own(statement))
+    nodes = (statement, *own_nodes(statement))
     if any(isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.Raise)) for node in nodes):
         return True
-    return any(isinstance(node, ast.stmt) and _called(_header(node)) for node in nodes)
+    return any(isinstance(node, ast.stmt) and all(_called(_header(node))) for node in nodes)
 
 
-def _interruptible(body: list[ast.stmt], *, in_handler: bool = False) -> Iterator[tuple[int, str]]:
-    """Lines that call something. Left out: what no code could bear.
+def _interruptible(body: list[ast.stmt], can_be_borne: bool) -> Iterator[tuple[int, str, bool]]:
+    """Lines that call something: line, name of what is called, whether code could bear an interrupt there.
 
-    That is a `try:` line, the first line of a handler, and lines that only hand
-    over what was just acquired or give it back.
+    It can't at a `try:` line, at the first line of a handler, anywhere in a clean-up, and at lines that
+    only hand over what was just acquired or give it back.
     """
-    for index, statement in enumerate(body):
+    for statement in body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
-        if isinstance(statement, ast.Try) or type(statement).__name__ == "TryStar":
-            yield from _of_try(statement)
+        if is_try(statement):
+            yield from _of_try(statement, can_be_borne)
             continue
-        name = _called(_header(statement))
-        if name and not (in_handler and index == 0):
-            yield statement.lineno, name
-        for block in ("body", "orelse"):
-            inner = getattr(statement, block, None)
-            if isinstance(inner, list):
-                yield from _interruptible(inner)
-        for case in getattr(statement, "cases", ()):
-            yield from _interruptible(case.body)
+        name, is_plain = _called(_header(statement))
+        if name:
+            yield statement.lineno, name, can_be_borne and is_plain
+        for block in blocks_of(statement):
+            yield from _interruptible(block, can_be_borne)
 
 
-def _of_try(statement: ast.stmt) -> Iterator[tuple[int, str]]:
-    yield from _interruptible(statement.body)  # type: ignore[attr-defined]
-    yield from _interruptible(statement.orelse)  # type: ignore[attr-defined]
+def _of_try(statement: ast.stmt, can_be_borne: bool) -> Iterator[tuple[int, str, bool]]:
+    yield statement.lineno, "try", False
+    yield from _interruptible(statement.body, can_be_borne)  # type: ignore[attr-defined]
+    yield from _interruptible(statement.orelse, can_be_borne)  # type: ignore[attr-defined]
     for handler in statement.handlers:  # type: ignore[attr-defined]
-        yield from _interruptible(handler.body, in_handler=True)
-    yield from _interruptible(statement.finalbody, in_handler=True)  # type: ignore[attr-defined]
+        yield from _interruptible(handler.body[:1], False)
+        # one that raises again cleans up; any other goes on in another way
+        yield from _interruptible(handler.body[1:], can_be_borne and not isinstance(handler.body[-1], ast.Raise))
+    yield from _interruptible(statement.finalbody, False)  # type: ignore[attr-defined]
 
 
 def _header(statement: ast.stmt) -> Iterable[ast.AST]:
@@ -113,18 +117,18 @@ def _header(statement: ast.stmt) -> Iterable[ast.AST]:
                 yield part
 
 
-def _called(parts: Iterable[ast.AST]) -> str:
-    """The first name called that is neither a release nor bookkeeping; nothing when any is one of those."""
+def _called(parts: Iterable[ast.AST]) -> tuple[str, bool]:
+    """The first name called, and whether none of those called is a release or bookkeeping."""
     found = ""
+    is_plain = True
     for part in parts:
-        for node in (part, *_own(part)):
+        for node in (part, *own_nodes(part)):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "call")
             if isinstance(called, ast.Name) and name in PURE_BUILTINS:
                 continue
-            if name in RELEASES or name in BOOKKEEPING:
-                return ""
+            is_plain = is_plain and not is_release(name) and name not in BOOKKEEPING
             found = found or name
-    return found
+    return found, is_plain

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_leakguard.faults.cancel import AwaitInjector
 from pytest_leakguard.faults.cancel_judge import judge
-from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Injection, Injector, Mode
+from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Injection, Injector, Mode, Moment
 from pytest_leakguard.faults.suspensions import Observation
 from pytest_leakguard.faults.targets import Targets
 
@@ -42,6 +42,9 @@ class LoopWatched:
     def inject(self, point: FaultPoint, mode: Mode) -> Iterator[Injection]:
         """See `Injector`."""
         with self.inner.inject(point, mode) as injection:
+            if not self._without.has_loop:
+                yield injection  # what the run does not do without a fault it is not expected to do with one
+                return
             watched = _Watched(injection, self._without)
             with self.observer.count():
                 yield watched
@@ -55,6 +58,15 @@ class _Watched:
     inner: Injection
     without: Observation
     seen: Observation = field(default_factory=Observation)
+
+    @property
+    def moment(self) -> Moment | None:
+        """See `Injection`."""
+        return self.inner.moment
+
+    @moment.setter
+    def moment(self, moment: Moment | None) -> None:
+        self.inner.moment = moment
 
     @property
     def injected(self) -> int:

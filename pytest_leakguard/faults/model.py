@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Literal, Protocol, cast, get_args
 
 from pytest_leakguard.core.model import Finding
 
-Family = Literal["acquire", "call", "body", "release", "interrupt", "cancel", "timeout"]
+Family = Literal["acquire", "call", "body", "release", "interrupt", "cancel", "timeout", "custom"]
 Mode = Literal["transient", "persistent"]
 Outcome = Literal["passed", "raised", "hung", "not reached"]
 Fault = Literal["leak", "hang", "unrelated", "unraisable", "swallowed", "polluted"]
 """What a trial can show; ``swallowed`` is only told unless asked to be strict."""
 
+Moment = Callable[[Iterable[FrameType]], object]
+"""Told when a fault comes, with the frames that it goes through, innermost first; nothing of them may be kept."""
+
 FAMILIES: tuple[Family, ...] = get_args(Family)
+
+STRICT_INTERRUPT = "interrupt=strict"
+"""Named as a family: ``interrupt``, also where no code could bear one; what comes of that is told, not failed."""
+STRICT = "strict-"
+"""Begins `FaultPoint.what` of such a point."""
 
 _ID = re.compile(r"(?P<family>\w+):(?P<path>.+):(?P<qualname>[^:]*):(?P<what>[^:#]+)#(?P<number>\d+)", re.DOTALL)
 
@@ -49,6 +58,11 @@ class FaultPoint:
         """``FAMILY:PATH:QUALNAME:WHAT#N``"""
         return f"{self.family}:{self.path}:{self.qualname}:{self.what}#{self.occurrence}"
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether no code could bear a fault there."""
+        return self.what.startswith(STRICT)
+
     @classmethod
     def parse(cls, text: str) -> FaultPoint:
         """Read an id; the line is not known. Raises BadPoint."""
@@ -64,6 +78,11 @@ class FaultPoint:
         )  # fmt: skip
 
 
+def site_of(point: FaultPoint) -> str:
+    """The id without its number: equal for all occurrences at one place."""
+    return point.id.rpartition("#")[0]
+
+
 class Injection(Protocol):
     """What one trial injected so far.
 
@@ -72,7 +91,10 @@ class Injection(Protocol):
         later: how many equal operations came after it; 0 means that a persistent trial would be the same.
         error: the first one in words; the error itself would hold the user's objects.
         stack: ``file:line in function``, innermost first, where it was raised.
+        moment: to be told when the fault comes.
     """
+
+    moment: Moment | None
 
     @property
     def injected(self) -> int: ...
@@ -127,6 +149,9 @@ class FaultFinding:
         stack: where it was injected, ``file:line in function``, innermost first.
         leak: the resource that was left, for ``leak``.
         details: further lines, such as the stacks of a hang.
+        held: a line for each resource that the run had when the fault came.
+        ran: the cleanups of the code under test that ran then, innermost first; passed: those that did not.
+        unseen: why no cleanup is told, where that is so.
     """
 
     fault: Fault
@@ -140,6 +165,10 @@ class FaultFinding:
     fix: str = ""
     count: int = 1
     details: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    ran: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

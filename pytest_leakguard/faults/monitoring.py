@@ -85,8 +85,11 @@ class _Driver:
             return self._monitoring.DISABLE
         frame = _real.getframe(1)
         caller = frame.f_back
-        if caller is None or not self._targets.is_target(caller.f_code.co_filename) or not _is_star_call(caller):
-            return self._monitoring.DISABLE
+        if caller is None or not self._targets.is_target(caller.f_code.co_filename):
+            # not for good where a target may be the next to call it
+            return None if self._targets.is_target(code.co_filename) else self._monitoring.DISABLE
+        if not _is_star_call(caller):
+            return None
         error = self._listener.call(caller, callees.of_code(code, frame.f_globals.get("__name__")))
         if error is not None:
             del frame, caller

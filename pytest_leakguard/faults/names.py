@@ -20,6 +20,24 @@ RELEASES = words(
 )
 """Names of what gives something back. One that does not happen is a leak by itself and proves nothing."""
 
+_RELEASING_VERBS = words(
+    """
+    aclose cleanup close destroy disconnect dispose kill release rollback shutdown stop terminate unlink unlock
+    unregister unsubscribe
+    """
+)
+# not here: what as often does something else, as in remove_duplicates, join_words, wait_for_ready, put_item
+
+
+def is_release(name: str) -> bool:
+    """Whether a call of that name gives something back: one of `RELEASES`, or a part of one, as `_close_listener`."""
+    if name in RELEASES:
+        return True
+    bare = name.lstrip("_")
+    verb, _, thing = bare.partition("_")
+    return not name.startswith("__") and (bare in RELEASES or (bool(thing) and verb in _RELEASING_VERBS))
+
+
 BOOKKEEPING = words(
     """
     add append appendleft callback clear extend insert items keys pop popitem popleft pop_all push register
@@ -27,6 +45,7 @@ BOOKKEEPING = words(
     addCleanup enterContext addHandler notify notify_all set set_result set_exception exception call_soon
     call_later call_at done cancelled fileno settimeout setblocking gettimeout getsockname getpeername fspath
     fsencode fsdecode getpid get_ident locked is_alive is_set is_closed closed setsockopt setFormatter setLevel
+    fault_point
     """
 )
 """Names of what only moves things about in memory: no error of theirs has to be borne."""

@@ -84,6 +84,8 @@ def is_only_told(fault: Fault, point: FaultPoint, mode: Mode, *, strict: bool, a
     """
     if strict:
         return False
+    if point.is_strict:
+        return True
     return fault == "swallowed" or point.family == "release" or (fault == "hang" and (mode == "persistent" or apart))
 
 

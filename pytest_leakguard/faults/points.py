@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
 from pytest_leakguard import _real
-from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Mode
+from pytest_leakguard.faults.model import Family, FaultFinding, FaultPoint, Mode, Moment
 from pytest_leakguard.faults.source import qualname_of
 from pytest_leakguard.faults.targets import Targets, stack_of
 from pytest_leakguard.origins import frames
@@ -30,6 +30,7 @@ class Shot:
     error: str = ""
     stack: tuple[str, ...] = ()
     apart: bool = False
+    moment: Moment | None = None
 
     def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
         """Nothing but what everybody sees."""
@@ -94,6 +95,8 @@ class Aiming:
         shot.injected = 1
         shot.error = f"{type(error).__name__}: {error}"
         shot.stack = stack_of(frame, self.targets)
+        if shot.moment is not None:
+            shot.moment(outwards(frame))
         shot.apart = is_in_event_loop() or _real.get_ident() != _real.main_thread().ident
         return error
 
@@ -105,6 +108,13 @@ def is_in_event_loop() -> bool:
     """Whether this thread runs an event loop of asyncio."""
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and asyncio._get_running_loop() is not None
+
+
+def outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and its callers."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def line_now(frame: FrameType) -> int:

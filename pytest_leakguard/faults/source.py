@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import CodeType
@@ -57,6 +58,24 @@ def qualname_of(code: CodeType) -> str:
         return str(known)
     entry = source_of(code.co_filename).functions.get((code.co_name, code.co_firstlineno))
     return entry[0] if entry is not None else code.co_name
+
+
+def function_at(filename: str, line: int) -> tuple[str, ast.AST] | None:
+    """The qualified name and the node of the innermost function that holds a line of a file."""
+    found: tuple[str, ast.AST] | None = None
+    first = 0
+    for (_, start), (name, node) in source_of(filename).functions.items():
+        if first <= start <= line <= (getattr(node, "end_lineno", None) or start):
+            found, first = (name, node), start
+    return found
+
+
+def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, without those of functions and classes inside it."""
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            yield child
+            yield from own_nodes(child)
 
 
 def node_of(code: CodeType) -> ast.AST | None:

@@ -10,7 +10,7 @@ from types import FrameType
 from pytest_leakguard.faults.callees import Callee
 from pytest_leakguard.faults.errors import InjectedFault, InjectedInterrupt, message, planned
 from pytest_leakguard.faults.lines import Lines, lines_of
-from pytest_leakguard.faults.model import Family, FaultPoint, Injection, Mode
+from pytest_leakguard.faults.model import STRICT, Family, FaultPoint, Injection, Mode
 from pytest_leakguard.faults.points import Aiming, Counting, Shot, Tally, is_in_event_loop, line_now
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.faults.watching import Listener, watching
@@ -81,16 +81,27 @@ def body_injector(targets: Targets) -> StepInjector:
     return StepInjector("body", targets, lambda tally: Listener(line=_on_line(tally, lambda lines: lines.body, error)))
 
 
-def interrupt_injector(targets: Targets) -> StepInjector:
-    """A KeyboardInterrupt at each line where Python code could still clean up."""
+def interrupt_injector(targets: Targets, *, strict: bool = False) -> StepInjector:
+    """A KeyboardInterrupt at each line where Python code could still clean up.
+
+    Args:
+        strict: also where it could not: told, and never a failure by itself.
+    """
 
     def error(point_id: str) -> BaseException:
         return planned(InjectedInterrupt(message("interrupted", point_id)), point_id)
 
     def listen(tally: Tally) -> Listener:
         on_line = _on_line(tally, lambda lines: lines.interrupt, error)
-        # an event loop turns Ctrl-C into a cancellation; that family is for it
-        return Listener(line=lambda frame, number: None if is_in_event_loop() else on_line(frame, number))
+        on_strict_line = _on_strict_line(tally, error)
+
+        def line(frame: FrameType, number: int) -> BaseException | None:
+            # an event loop turns Ctrl-C into a cancellation; that family is for it
+            if is_in_event_loop():
+                return None
+            return on_line(frame, number) or (on_strict_line(frame, number) if strict else None)
+
+        return Listener(line=line)
 
     return StepInjector("interrupt", targets, listen)
 
@@ -104,5 +115,19 @@ def _on_line(
         if what is None or frame.f_lasti >= lines.ends.get(number, 0):
             return None
         return tally.hit(frame, number, what, error)
+
+    return line
+
+
+def _on_strict_line(
+    tally: Tally, error: Callable[[str], BaseException]
+) -> Callable[[FrameType, int], BaseException | None]:
+    def line(frame: FrameType, number: int) -> BaseException | None:
+        lines = lines_of(frame.f_code)
+        if number in lines.withs and frame.f_lasti >= lines.ends.get(number, 0):
+            what: str | None = f"{STRICT}with"  # on the way out, before `__exit__` runs
+        else:
+            what = lines.strict.get(number)
+        return None if what is None else tally.hit(frame, number, what, error)
 
     return line

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_leakguard.faults.await_chain import Place
-from pytest_leakguard.faults.model import FaultPoint
+from pytest_leakguard.faults.await_chain import Place, links
+from pytest_leakguard.faults.model import FaultPoint, Moment
 
 AwaitFamily = Literal["cancel", "timeout"]
 End = Literal["", "cancelled", "timed out", "returned", "uncancelled", "completed", "raised"]
@@ -76,6 +76,8 @@ class Observation:
         open_generators: async generators left half-way inside a block with a clean-up -> how many.
         collected_generators: the same, but closed by the loop when the collector had found them.
         unretrieved: errors of tasks that nobody asked for.
+        moment: told when the fault comes.
+        has_loop: a task of an event loop took a step.
     """
 
     injected: int = 0
@@ -94,6 +96,13 @@ class Observation:
     open_generators: Counter[str] = field(default_factory=Counter)
     collected_generators: Counter[str] = field(default_factory=Counter)
     unretrieved: list[str] = field(default_factory=list)
+    moment: Moment | None = None
+    has_loop: bool = False
+
+    def comes_in(self, coroutine: object) -> None:
+        """The fault is about to come out of what this suspended coroutine awaits."""
+        if self.moment is not None:
+            self.moment([link.frame for link in reversed(list(links(coroutine)))])
 
 
 class Register:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mo
 from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
 from pytest_leakguard.faults.points import MOST_OCCURRENCES
 from pytest_leakguard.faults.watching import Refused
+from pytest_leakguard.faults.witness import Witness
 
 SHORTEST_LIMIT_SECONDS = 5.0
 LIMIT_FACTOR = 20
@@ -47,8 +49,9 @@ class Sweep:
     Args:
         injectors: one for each family; modes: what each point is tried with, where its family has it.
         only: the ids to try, all when empty.
-        rank: smaller is tried earlier; equal ones are shuffled by `seed` when a budget is set.
-        progress: told after each trial: how many are done, how many there are.
+        rank: smaller is tried earlier; equal ones in the order in which they come, shuffled by `seed` under a budget.
+        progress: told after each point: how many are done, how many there are.
+        witness: makes one for a trial that found something and is looked at again; None: none is.
     """
 
     subject: Subject
@@ -60,9 +63,11 @@ class Sweep:
     strict: bool = False
     rank: Callable[[FaultPoint], int] = lambda point: 0
     progress: Callable[[int, int], object] = lambda done, of: None
+    witness: Callable[[], Witness] | None = None
     _skipped: Counter[str] = field(default_factory=Counter)
     _trials: list[Trial] = field(default_factory=list)
     _limit: float = SHORTEST_LIMIT_SECONDS
+    _causes: set[tuple[object, ...]] = field(default_factory=set)
 
     def run(self) -> SweepResult:
         """Count, then try each point; ends early only with a reason that is told."""
@@ -75,7 +80,10 @@ class Sweep:
             for finding in trial.findings:
                 cause = cause_of(finding)
                 known = found.get(cause)
-                found[cause] = finding if known is None else replace(known, count=known.count + 1)
+                if known is not None:
+                    shown = finding if known.told and not finding.told else known
+                    finding = replace(shown, count=known.count + 1)
+                found[cause] = finding
         return SweepResult(
             points=tuple(point for _, point in points),
             trials=tuple(self._trials),
@@ -114,6 +122,7 @@ class Sweep:
                 hangs += trial.outcome == "hung"
                 if self._is_doubtful(trial) and not self._passes_again(trial):
                     return f"polluted: it does not pass any more after {trial.point.id}"
+                self._look_closely(injector, trial)
                 if hangs >= HANGS_BORNE:
                     self._skipped["after too many hangs"] += len(chosen) - number - 1
                     return f"{hangs} trials did not end in time"
@@ -150,6 +159,21 @@ class Sweep:
             if outcome == "hung" or not injection.later:
                 return  # nothing that could fail again came after it, or it would hang again
 
+    def _look_closely(self, injector: Injector, trial: Trial) -> None:
+        """Run a trial that found something new once more, and add what a witness sees to what it found."""
+        new = {cause_of(finding) for finding in trial.findings if not finding.told} - self._causes
+        if not new or self.witness is None or trial.outcome == "hung":
+            return
+        witness = self.witness()
+        with contextlib.suppress(Refused), injector.inject(trial.point, trial.mode) as injection, witness.watching():
+            injection.moment = witness.moment
+            self.subject.run(self._limit)
+        explained = tuple(
+            witness.explain(finding) if cause_of(finding) in new else finding for finding in trial.findings
+        )
+        self._causes |= {cause_of(finding) for finding in explained if not finding.told}
+        self._trials[-1] = replace(trial, findings=explained)
+
     def _passes_again(self, trial: Trial) -> bool:
         """Whether the run without a fault still does what it did before the sweep."""
         run = self.subject.run(self._limit)
@@ -174,7 +198,10 @@ class Sweep:
         if self.budget.trials is not None or self.budget.seconds is not None:
             random.Random(self.seed).shuffle(chosen)
             # one of each place before the second of any
-            chosen.sort(key=lambda one: (self.rank(one[1]), one[1].occurrence > 1))
+            chosen.sort(key=lambda one: (one[1].is_strict, self.rank(one[1]), one[1].occurrence > 1))
+        else:
+            # what is only told may spoil the process all the same: those come last
+            chosen.sort(key=lambda one: (one[1].family == "release" or one[1].is_strict, self.rank(one[1])))
         return chosen
 
     def _spent(self, start: float) -> bool:

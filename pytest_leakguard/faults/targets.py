@@ -13,6 +13,7 @@ from pytest_leakguard.faults.names import RELEASES
 from pytest_leakguard.origins import frames
 
 TEST_PATTERNS = ("test_*.py", "*_test.py", "conftest.py")
+_REFERENCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "reference")
 
 
 class BadTarget(ValueError):
@@ -27,11 +28,13 @@ class Targets:
         root: points tell paths relative to it.
         given: absolute folders and files; nothing means all below `root` that is no test.
         is_test_file: which files hold tests; those are targets only when named.
+        also: absolute files that are targets besides, whatever else they are.
     """
 
     root: str
     given: tuple[str, ...] = ()
     is_test_file: Callable[[str], bool] = field(default=lambda name: is_test_name(name))
+    also: frozenset[str] = frozenset()
     _known: dict[str, bool] = field(default_factory=dict, compare=False)
 
     def is_target(self, filename: str) -> bool:
@@ -46,11 +49,16 @@ class Targets:
         return frames.shorten(filename, self.root)
 
     def _decide(self, filename: str) -> bool:
+        if filename in self.also:
+            return True
         where = frames.region(filename)
-        if where in ("runner", "self") or not os.path.isabs(filename):
+        if where == "runner" or not os.path.isabs(filename):
             return False
+        # of our own, only the bundled managers can be made to fail, and only when they are named:
+        # a folder that happens to hold this plugin too does not name them
+        places = [place for place in self.given if where != "self" or _is_below(place, _REFERENCE)]
         if self.given:
-            return any(_is_below(filename, place) for place in self.given)
+            return any(_is_below(filename, place) for place in places)
         return where == "project" and _is_below(filename, self.root) and not self.is_test_file(filename)
 
 
@@ -123,11 +131,11 @@ def _imports(frame: FrameType | None) -> bool:
     return False
 
 
-def stack_of(frame: FrameType | None, targets: Targets, limit: int = 12) -> tuple[str, ...]:
+def stack_of(frame: FrameType | None, targets: Targets, limit: int = 40) -> tuple[str, ...]:
     """``file:line in function``, innermost first, as far as the call of the test."""
     lines: list[str] = []
     for code, lasti in frames.walk(frame):
-        if frames.region(code.co_filename) in ("runner", "self"):
+        if frames.region(code.co_filename) in ("runner", "self") and not targets.is_target(code.co_filename):
             continue
         name = frames.shorten(code.co_filename, targets.root)
         lines.append(f"{name}:{frames.line_of(code, lasti)} in {frames.name_of(code)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,8 +22,16 @@ def watching(targets: Targets, listener: Listener) -> Iterator[None]:
     """See `watching.watching`."""
     driver = _Driver(targets, listener)
     lines, calls = listener.line is not None, listener.call is not None or listener.returned is not None
+    ours = getattr(sys.gettrace(), "__self__", None)
+    if lines and isinstance(ours, _Driver):
+        # one that looks on already: there is room for one trace function, and it tells both
+        lines = False
+        ours.others.append(driver)
     with _set(lines, "trace", driver.trace, driver), _set(calls, "profile", driver.profile, driver):
-        yield
+        try:
+            yield
+        finally:
+            driver.over = True
 
 
 @contextmanager
@@ -32,7 +41,7 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
         yield
         return
     installed = getattr(sys, f"get{kind}")()
-    if installed is not None:
+    if not getattr(getattr(installed, "__self__", None), "steps_aside", installed is None):
         raise Refused(
             f"a {kind} function is installed ({type(installed).__name__}: a debugger, coverage, a profiler or "
             "--leakguard-trace) and Python before 3.12 has room for one; run without it, or on 3.12"
@@ -44,16 +53,22 @@ def _set(wanted: bool, kind: str, function: Any, driver: _Driver) -> Iterator[No
         yield
     finally:
         driver.over = True
-        if getattr(sys, f"get{kind}")() == function:
-            getattr(sys, f"set{kind}")(None)
+        if getattr(sys, f"get{kind}")() in (function, None):  # it is taken off where it has raised
+            getattr(sys, f"set{kind}")(installed)
         getattr(threading, f"set{kind}")(in_threads)
 
 
 class _Driver:
-    """Attributes: over: threads that still run keep the function; it does nothing any more."""
+    """One trace and profile function.
+
+    Attributes:
+        over: threads that still run keep the function; it does nothing any more.
+        others: started later, for lines of the same code; told by this one.
+    """
 
     def __init__(self, targets: Targets, listener: Listener) -> None:
         self.over = False
+        self.others: list[_Driver] = []
         self._targets = targets
         self._listener = listener
 
@@ -65,12 +80,35 @@ class _Driver:
         return self._lines
 
     def _lines(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "line" and not self.over and self._listener.line is not None:
-            error = self._listener.line(frame, frame.f_lineno)
-            if error is not None:
-                del frame
-                _raise(error)
+        if event == "line":
+            for driver in (self, *self.others):
+                error = driver.ask(frame)
+                if error is not None:
+                    if self.others and sys.getprofile() is None:
+                        sys.setprofile(self._set_again)
+                    del frame
+                    _raise(error)
         return self._lines
+
+    def _set_again(self, frame: FrameType, event: str, arg: Any) -> None:
+        """CPython removes a trace function that raises: at the next call or return it is put back."""
+        sys.setprofile(None)
+        if self.over:
+            return
+        sys.settrace(self.trace)
+        here: FrameType | None = frame
+        while here is not None:
+            if self._targets.is_target(here.f_code.co_filename):
+                here.f_trace = self._lines
+                for driver in (self, *self.others):
+                    driver.ask(here)
+            here = here.f_back
+
+    def ask(self, frame: FrameType) -> BaseException | None:
+        """What the listener says of the line that is about to run."""
+        if self.over or self._listener.line is None:
+            return None
+        return self._listener.line(frame, frame.f_lineno)
 
     def profile(self, frame: FrameType, event: str, arg: Any) -> None:
         """Called at each call and each return."""
@@ -79,8 +117,8 @@ class _Driver:
         if event in ("c_call", "c_return"):
             caller, known = frame, callees.of_object(arg) if self._is_caller(frame) else None
         elif event in ("call", "return") and frame.f_back is not None and self._is_caller(frame.f_back):
-            if event == "call" and frame.f_code.co_flags & _RESUMABLE and frame.f_lasti > 2 * _HEAD:
-                return  # resumed, not called
+            if frame.f_code.co_flags & _RESUMABLE and not _is_first_or_last(event, frame):
+                return
             caller, known = frame.f_back, _of_frame(frame)
         else:
             return
@@ -101,6 +139,13 @@ _HEAD = 6
 """Instructions before the first line of a generator or coroutine, at most."""
 
 
+def _is_first_or_last(event: str, frame: FrameType) -> bool:
+    """Whether a generator or coroutine is called or has returned: it was neither resumed nor suspended."""
+    if event == "call":
+        return frame.f_lasti <= 2 * _HEAD
+    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == dis.opmap["RETURN_VALUE"]
+
+
 def _of_frame(frame: FrameType) -> callees.Callee | None:
     """What the function of a frame is; a constructor has the name of its class."""
     code = frame.f_code
@@ -110,7 +155,8 @@ def _of_frame(frame: FrameType) -> callees.Callee | None:
     made = frame.f_locals.get(code.co_varnames[0])
     if isinstance(made, BaseException):
         return None
-    return callees.Callee(type(made).__name__, known.module, known.is_own)
+    kind = type(made)
+    return callees.Callee(kind.__name__, known.module, known.is_own, kind.__module__, kind.__qualname__)
 
 
 def _raise(error: BaseException) -> None:

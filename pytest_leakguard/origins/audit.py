@@ -64,6 +64,7 @@ class Recorder:
         """Gives the descriptors that were there at the last look, as the fd probe names them."""
         self.has_new: Callable[[], bool] = lambda: True
         """Cheap: whether there may be descriptors that were not there at the last look."""
+        self._closed_until = 0
         self._closing: list[tuple[list[Record], Callable[[Record], object]]] = []
         self._opened: dict[str, Record] = {}
         self._lookups = 0
@@ -224,12 +225,14 @@ class Recorder:
         Only those count whose descriptor is known; asked again when the next
         acquisition starts, or when the test is judged.
         """
-        records = []
         last = self._opened.get(path)
         if last is not None and last.fd < 0:
             self._find_descriptor(last)  # it may be the one: not closed yet
-        for record in self.records:
-            if record.event == "open" and record.detail == path and record.fd >= 0 and not record.spent:
+        # a number is that of the latest that had it; an earlier open of the same file was closed before
+        latest = {r.fd: r for r in self.records if r.event == "open" and r.detail == path and r.fd >= 0}
+        records = []
+        for record in latest.values():
+            if not record.spent:
                 record.inode = inode_of(record.fd)
                 if record.inode is not None:
                     records.append(record)
@@ -288,6 +291,8 @@ class Recorder:
         Without this, two places that open one path could not be told apart later.
         """
         if not self.has_new():
+            # no descriptor is there that was not known before: nor is any of the earlier opens
+            self._closed_until = self.count
             record.over = True
             return
         self._lookups += 1
@@ -300,7 +305,8 @@ class Recorder:
         for other in self.records:
             if other.detail == record.detail and other.fd >= 0 and not other.over and not other.spent:
                 # an earlier one whose number leads elsewhere by now is closed
-                if inode_of(other.fd) == wanted:
+                may_be_open = other.number > self._closed_until or other.pinned or other.blamed
+                if may_be_open and inode_of(other.fd) == wanted:
                     taken.add(other.fd)
                 else:
                     other.over = True

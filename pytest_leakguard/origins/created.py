@@ -82,7 +82,7 @@ class CreatedPaths(dict[str, Record]):
             return None
         try:
             place = path if path.startswith("/") and ".." not in path else _real.abspath(path)
-            if place in self or self._is_cleaned_up(place):
+            if self._is_cleaned_up(place):
                 return None
             _real.lstat(place)
         except FileNotFoundError:

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.block import grounds
-from pytest_leakguard.plugin import internals, options, tracking
+from pytest_leakguard.plugin import adoption, internals, options, tracking
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.plugin.summary import Presenter, Tally
-from pytest_leakguard.plugin.xdist import Worker, is_worker
+from pytest_leakguard.plugin.sampling import Sampler
+from pytest_leakguard.plugin.shared_rules import shared_rules
+from pytest_leakguard.plugin.summary import CLEANUP_NAME, Presenter, Tally
+from pytest_leakguard.plugin.xdist import Worker, is_worker, worker_of
 from pytest_leakguard.watch import Watch
 
 GUARD_NAME = "leakguard-guard"
@@ -44,23 +46,26 @@ def activate(
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds, rules = options.check_kinds(settings, known)
-    for name, lines in call_each(config.hook, "pytest_leakguard_allow", errors, config=config):
-        if isinstance(lines, (list, tuple)) and all(isinstance(line, str) for line in lines):
-            rules += options.rules_of(lines, known, "hook pytest_leakguard_allow")
-        else:
-            errors.append(f"hook pytest_leakguard_allow of {name} gave {lines!r}, not a list of strings")
+    rules += shared_rules(config, known, errors)
     guard = Guard(config, settings, watch, kinds=kinds, known_kinds=known, rules=tuple(rules), guarded=marked)
     guard.errors += errors
     if "state" in kinds:
         watch_state(guard)
     config.pluginmanager.register(guard, GUARD_NAME)
-    if settings.faults.every_test or _asks_for_faults(items):
-        _add_sweeper(config, guard, settings)
+    guard.needs_sweeper = lambda: _add_sweeper(config, guard, settings)
+    if settings.faults.every_test:
+        guard.needs_sweeper()
+    if settings.faults.cleanup_report and (is_worker(config) or getattr(config.option, "dist", "no") == "no"):
+        _add_cleanup_report(config, settings)
+    if settings.reports:
+        guard.sampler = Sampler(watch, guard.errors, worker_of(config))
     tally = Tally(guard)
+    parts = adoption.add_parts(config, guard, tally)
     if is_worker(config):
         config.pluginmanager.register(Worker(guard, tally), "leakguard-worker")
     else:
         presenter = Presenter(config, guard, tally)
+        presenter.parts += parts
         config.pluginmanager.register(presenter, PRESENTER_NAME)
         guard.wake = presenter.wake
     tracking.ask_for_run(config, watch, settings, kinds)
@@ -75,16 +80,20 @@ def activate(
     return guard
 
 
-def _asks_for_faults(items: list[pytest.Item] | None) -> bool:
-    marks = (mark for item in items or () for mark in item.iter_markers("no_leaks"))
-    return any(mark.kwargs.get("faults") is not None for mark in marks)
-
-
 def _add_sweeper(config: pytest.Config, guard: Guard, settings: options.Settings) -> None:
+    if guard.sweeper is not None:
+        return
     from pytest_leakguard.plugin.sweeping import Sweeper
 
     guard.sweeper = Sweeper(config, guard, settings.faults)
+    guard.is_followed = True
     config.pluginmanager.register(guard.sweeper, "leakguard-sweeper")
+
+
+def _add_cleanup_report(config: pytest.Config, settings: options.Settings) -> None:
+    from pytest_leakguard.plugin.cleanup import CleanupReport
+
+    config.pluginmanager.register(CleanupReport(config, settings.faults), CLEANUP_NAME)
 
 
 def guard_of(config: pytest.Config, item: pytest.Item) -> Guard:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.plugin import fault_declare
+from pytest_leakguard.plugin import adoption_declare, fault_declare
 
 ACTIONS = ("fail", "warn", "report")
-FORMATS = ("json",)
+FORMATS = ("json", "html", "sarif", "markdown", "github", "gitlab")
 DEFAULT_GRACE_SECONDS = 1.0
 KINDS_IN_WORDS = "fd, socket, mmap, sqlite, thread, process, task, lock, temp, unclosed, object, state"
 
@@ -26,6 +26,8 @@ INI_NAMES = (
     "leakguard_state_modules",
     "leakguard_track",
     "leakguard_repeat",
+    "leakguard_inject_errors",
+    *adoption_declare.INI_NAMES,
     *fault_declare.INI_NAMES,
 )
 
@@ -60,7 +62,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--leakguard-report",
         metavar="FORMAT:FILE",
         action="append",
-        help=f"write a report; repeatable; formats: {', '.join(FORMATS)}",
+        help=f"write a report, to the output when FILE is -; repeatable; formats: {', '.join(FORMATS)}",
     )
     group.addoption("--leakguard-json", metavar="FILE", help="short for --leakguard-report json:FILE")
     group.addoption(
@@ -95,6 +97,8 @@ def add_options(parser: pytest.Parser) -> None:
         "leakguard_track", "MODULE.CLASS or MODULE.CLASS: METHOD|METHOD, one a line", type="linelist", default=[]
     )
     parser.addini("leakguard_repeat", "as --leakguard-repeat", default="")
+    parser.addini("leakguard_inject_errors", "the errors that inject_error raises, a list of names", default="")
+    adoption_declare.add_options(group, parser)
     fault_declare.add_options(group, parser)
 
 
@@ -102,9 +106,9 @@ def add_markers(config: pytest.Config) -> None:
     """Declare the markers."""
     config.addinivalue_line(
         "markers",
-        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None): check this test for "
-        "leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults names "
-        "what is injected",
+        "no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None, errors=None): check this "
+        "test for leaked resources, also without --leakguard; kinds replace the default set, add extends it, faults "
+        "names what is injected, errors what inject_error raises",
     )
     config.addinivalue_line(
         "markers", "allow_leaks(pattern, reason): let leaks that match KIND:GLOB pass; a reason is required"

@@ -9,8 +9,11 @@ import pytest
 from pytest_leakguard.plugin import declare
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_leakguard.plugin.fault_fixture import LeakFaults
     from pytest_leakguard.plugin.fixtures import LeakCheck
+    from pytest_leakguard.plugin.inject import InjectError
     from pytest_leakguard.plugin.summary import Presenter
 
 
@@ -45,6 +48,13 @@ def pytest_configure(config: pytest.Config) -> None:
             return
         options.check_kinds(settings, _all_kinds(config))
     config.pluginmanager.register(Dormant(), "leakguard-dormant")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "inject_error" in metafunc.fixturenames:
+        from pytest_leakguard.plugin.inject import parametrize
+
+        parametrize(metafunc)
 
 
 def _all_kinds(config: pytest.Config) -> list[str]:
@@ -125,3 +135,12 @@ def leak_faults(request: pytest.FixtureRequest) -> LeakFaults:
     from pytest_leakguard.plugin.fault_fixture import LeakFaults
 
     return LeakFaults(guard_of(request.config, request.node), request.node)
+
+
+@pytest.fixture
+def inject_error(request: pytest.FixtureRequest) -> Iterator[InjectError]:
+    """Run the test once for each error type, raised where it calls `inject_error.here()`; it has to come out."""
+    from pytest_leakguard.plugin.inject import injecting
+
+    with injecting(request) as injected:
+        yield injected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-FAMILIES_IN_WORDS = "acquire, call, body, release, interrupt, cancel, timeout"
+FAMILIES_IN_WORDS = "acquire, call, body, release, interrupt, cancel, timeout, custom"
 INI_NAMES = (
     "leakguard_faults",
     "leakguard_fault_families",
@@ -15,6 +15,7 @@ INI_NAMES = (
     "leakguard_fault_seed",
     "leakguard_fault_target",
     "leakguard_fault_strict",
+    "leakguard_cleanup_report",
 )
 
 
@@ -55,6 +56,12 @@ def add_options(group: Any, parser: pytest.Parser) -> None:
         default=None,
         help="a fault that the test never hears of is a failure",
     )
+    group.addoption(
+        "--leakguard-cleanup-report",
+        action="store_true",
+        default=None,
+        help="tell which `with`, `finally`, `except` and other cleanup paths ran normally, under an error, or never",
+    )
     parser.addini("leakguard_faults", "as --leakguard-faults", type="bool", default=False)
     parser.addini("leakguard_fault_families", "as --leakguard-fault-families", default="")
     parser.addini("leakguard_fault", "ids of fault points, one a line", type="linelist", default=[])
@@ -62,3 +69,4 @@ def add_options(group: Any, parser: pytest.Parser) -> None:
     parser.addini("leakguard_fault_seed", "as --leakguard-fault-seed", default="")
     parser.addini("leakguard_fault_target", "paths or packages, one a line", type="linelist", default=[])
     parser.addini("leakguard_fault_strict", "as --leakguard-fault-strict", type="bool", default=False)
+    parser.addini("leakguard_cleanup_report", "as --leakguard-cleanup-report", type="bool", default=False)

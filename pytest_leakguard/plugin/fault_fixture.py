@@ -16,19 +16,21 @@ from pytest_leakguard.core.allow import near
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.errors import LeakError
 from pytest_leakguard.faults import errors
+from pytest_leakguard.faults.custom import listening
 from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import FaultFinding, SweepResult
-from pytest_leakguard.faults.observe import observed
-from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.operations import MakeError, error_of
 from pytest_leakguard.faults.sweep import Budget, Sweep
-from pytest_leakguard.faults.targets import Targets
+from pytest_leakguard.faults.targets import Targets, places_of
 from pytest_leakguard.origins import frames, hook
+from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
+from pytest_leakguard.subject import CallableSubject
 
 if TYPE_CHECKING:
-    from pytest_leakguard.faults.cancel_each import Backend
+    from pytest_leakguard.faults.managers import Backend
     from pytest_leakguard.faults.suspensions import AwaitFamily
     from pytest_leakguard.plugin.guard import Guard
 
@@ -47,38 +49,53 @@ class LeakFaults:
         """While the block runs, the nth operation of that name fails, whoever asks for it.
 
         Args:
-            what: ``open``, ``socket``, ``connect``, ``mkdir``, ... as fault points name them.
+            what: ``open``, ``socket``, ``connect``, ``mkdir``, ... as fault points name them;
+                ``custom:NAME`` for the `fault_point` of that name.
             error: raised instead of one that the operation can really give.
         Yields: tells by `injected` whether it came to that.
         Raises: ValueError: no such operation, or `nth` below 1.
         """
-        if what not in OPERATIONS:
+        own = what.removeprefix("custom:")
+        if own == what and what not in OPERATIONS:
             raise ValueError(f"unknown operation {what!r}{near(what, OPERATIONS)} Known: {', '.join(OPERATIONS)}.")
         if nth < 1:
             raise ValueError(f"nth is {nth}. Allowed: 1 or more.")
         fault = Fault()
+        if own != what:
+            with fault.at_points(own, nth, error):
+                yield fault
+            return
         with hook.sabotage(fault.plan(what, nth, error), errors.EVENTS):
             yield fault
 
-    def sweep(self, subject: Callable[[], object], families: str | Collection[str] = "all") -> SweepResult:
+    def sweep(
+        self,
+        subject: Callable[[], object],
+        families: str | Collection[str] = "all",
+        *,
+        targets: Collection[str] = (),
+    ) -> SweepResult:
         """Call `subject` once for each fault point it goes through, with that point failing.
 
         Args:
             subject: called without arguments; what it leaves behind must be gone when it returns or raises.
             families: names of fault families.
+            targets: paths and packages, the code that is made to fail; default is that of `--leakguard-fault-target`.
         Raises:
             LeakError: something was left behind, or another oracle found something.
             AssertionError: it does not pass, or leaks, without a fault.
             pytest.UsageError: an unknown family.
+            ValueError: a target that is neither a path nor a package.
         """
         __tracebackhide__ = True
         item, settings = self._item, self._guard.settings.faults
         words = families if isinstance(families, str) else ",".join(families)
         chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
-        targets = Targets(root=str(item.config.rootpath), given=settings.places)
+        root = str(item.config.rootpath)
+        code = Targets(root=root, given=places_of(targets, folder=root) or settings.places)
         result = Sweep(
-            CallableSubject(LeakCheck(self._guard, item), subject, targets),
-            injectors_for(chosen, targets),
+            CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, code),
+            injectors_for(chosen, code, operations_of(self._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
             strict=settings.strict,
@@ -175,23 +192,18 @@ class Fault:
 
         return plan
 
+    @contextmanager
+    def at_points(self, name: str, nth: int, error: BaseException | None) -> Iterator[None]:
+        """While the block runs, the nth `fault_point` of that name raises."""
+        left = nth
 
-class CallableSubject:
-    """Something that is called, as the `Subject` of a sweep."""
+        def reached(reached_name: str, make: MakeError | None) -> None:
+            nonlocal left
+            if reached_name == name:
+                left -= 1
+                if not left:
+                    self.injected = True
+                    raise errors.planned(error, "") if error is not None else error_of(name, make, "")
 
-    def __init__(self, check: LeakCheck, subject: Callable[[], object], targets: Targets) -> None:
-        self._check = check
-        self._subject = subject
-        self._targets = targets
-
-    def run(self, limit_seconds: float) -> Run:
-        """See `Subject`."""
-        block = block_of(self._check)
-        block.enter()
-        with observed(self._targets.is_target, limit_seconds) as seen:
-            try:
-                self._subject()
-            except BaseException as error:
-                seen.note(error)
-        leaks: tuple[Finding, ...] = tuple(leave(block))
-        return seen.run(leaks)
+        with listening(reached):
+            yield

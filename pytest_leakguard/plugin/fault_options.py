@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.core.allow import near
-from pytest_leakguard.faults.model import FAMILIES, BadPoint, Family, FaultPoint
+from pytest_leakguard.faults.model import FAMILIES, STRICT_INTERRUPT, BadPoint, FaultPoint
 from pytest_leakguard.faults.targets import BadTarget, places_of
 
 
@@ -23,33 +23,35 @@ class FaultSettings:
         trials, seconds: the budget of each test.
         seed: None is a random one.
         places: absolute paths of the code under test; the default when empty.
+        cleanup_report: count which cleanup paths run.
     """
 
     every_test: bool = False
-    families: tuple[Family, ...] = FAMILIES
+    families: tuple[str, ...] = FAMILIES
     only: tuple[str, ...] = ()
     trials: int | None = None
     seconds: float | None = None
     seed: int | None = None
     places: tuple[str, ...] = ()
     strict: bool = False
+    cleanup_report: bool = False
 
 
 def read(config: pytest.Config) -> FaultSettings:
     """Check and freeze what was asked for. Raises pytest.UsageError."""
-    only, only_source = _pick(config, "fault")
+    only, only_source = pick(config, "fault")
     for text in only or ():
         try:
             FaultPoint.parse(text)
         except BadPoint as error:
             raise pytest.UsageError(f"{only_source}: {error}") from None
-    words, families_source = _pick(config, "fault_families")
-    budget, budget_source = _pick(config, "fault_budget")
+    words, families_source = pick(config, "fault_families")
+    budget, budget_source = pick(config, "fault_budget")
     trials, seconds = _budget(str(budget), budget_source) if budget else (None, None)
-    seed, seed_source = _pick(config, "fault_seed")
+    seed, seed_source = pick(config, "fault_seed")
     if seed and not re.fullmatch(r"\d+", str(seed)):
         raise pytest.UsageError(f"{seed_source}: bad seed {seed!r}. Allowed: a whole number, 0 or more.")
-    targets, targets_source = _pick(config, "fault_target")
+    targets, targets_source = pick(config, "fault_target")
     given_on_command_line = config.getoption("leakguard_fault_target") is not None
     folder = config.invocation_params.dir if given_on_command_line else config.rootpath
     try:
@@ -57,31 +59,35 @@ def read(config: pytest.Config) -> FaultSettings:
     except BadTarget as error:
         raise pytest.UsageError(f"{targets_source}: {error}") from None
     return FaultSettings(
-        every_test=bool(_pick(config, "faults")[0] or only),
+        every_test=bool(pick(config, "faults")[0] or only),
+        cleanup_report=bool(pick(config, "cleanup_report")[0]),
         families=families_of(str(words or "all"), families_source),
         only=tuple(text.strip() for text in only or ()),
         trials=trials,
         seconds=seconds,
         seed=int(seed) if seed else None,
         places=places,
-        strict=bool(_pick(config, "fault_strict")[0]),
+        strict=bool(pick(config, "fault_strict")[0]),
     )
 
 
-def families_of(text: str, source: str) -> tuple[Family, ...]:
-    """The families that a list names. Raises pytest.UsageError."""
+def families_of(text: str, source: str) -> tuple[str, ...]:
+    """The families that a list names, with `STRICT_INTERRUPT` where that is asked for. Raises pytest.UsageError."""
     words = [word for word in re.split(r"[,\s]+", text) if word]
+    known = f"Known: {', '.join((*FAMILIES, STRICT_INTERRUPT))}, all."
     for word in words:
-        if word not in (*FAMILIES, "all"):
-            raise pytest.UsageError(
-                f"{source}: unknown family {word!r}{near(word, FAMILIES)}\nKnown: {', '.join(FAMILIES)}, all."
-            )
+        if word not in (*FAMILIES, STRICT_INTERRUPT, "all"):
+            raise pytest.UsageError(f"{source}: unknown family {word!r}{near(word, FAMILIES)}\n{known}")
     if not words:
-        raise pytest.UsageError(f"{source}: no family given.\nKnown: {', '.join(FAMILIES)}, all.")
-    return FAMILIES if "all" in words else tuple(family for family in FAMILIES if family in words)
+        raise pytest.UsageError(f"{source}: no family given.\n{known}")
+    if STRICT_INTERRUPT in words:
+        words.append("interrupt")
+    chosen = FAMILIES if "all" in words else tuple(family for family in FAMILIES if family in words)
+    return (*chosen, STRICT_INTERRUPT) if STRICT_INTERRUPT in words else chosen
 
 
-def _pick(config: pytest.Config, name: str) -> tuple[Any, str]:
+def pick(config: pytest.Config, name: str) -> tuple[Any, str]:
+    """A setting of the command line, else of the ini file, and where it comes from. Raises pytest.UsageError."""
     option = config.getoption(f"leakguard_{name}")
     if option is not None:
         source = f"--leakguard-{name.replace('_', '-')}"

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_leakguard.faults.model import SweepResult
+from pytest_leakguard.faults.model import SweepResult, site_of
+from pytest_leakguard.plugin import fault_points
+from pytest_leakguard.plugin.fault_points import SweepRecord
 
 
 @dataclass(slots=True)
@@ -16,6 +18,7 @@ class SweepTotals:
 
     Attributes:
         points: found, by family; skipped: trials left out, by reason; stopped: why a test's sweep ended early.
+        sites: the places that were tried.
     """
 
     seed: int
@@ -25,6 +28,8 @@ class SweepTotals:
     skipped: Counter[str] = field(default_factory=Counter)
     stopped: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    sites: set[str] = field(default_factory=set)
+    record: SweepRecord = field(default_factory=SweepRecord)
 
     def add(self, test: str, result: SweepResult) -> None:
         """Count one sweep."""
@@ -32,7 +37,9 @@ class SweepTotals:
         self.points.update(point.family for point in result.points)
         self.trials += len(result.trials)
         self.skipped.update(dict(result.skipped))
+        self.sites.update(site_of(trial.point) for trial in result.trials)
         self.seconds += result.seconds
+        self.record.add(test, result)
         if result.stopped:
             self.stopped.append(f"{test}: {result.stopped}")
 
@@ -46,7 +53,14 @@ class SweepTotals:
             "stopped": list(self.stopped),
             "seconds": round(self.seconds, 6),
             "seeds": [self.seed],
+            "sites": sorted(self.sites),
+            **self.record.data(),
         }
+
+
+def sites(parts: Sequence[dict[str, Any]]) -> set[str]:
+    """The places that were tried in any of several."""
+    return {site for part in parts for site in part.get("sites", ())}
 
 
 def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -66,4 +80,5 @@ def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "stopped": [line for part in parts for line in part["stopped"]],
         "seconds": sum(part["seconds"] for part in parts),
         "seeds": sorted({seed for part in parts for seed in part["seeds"]}),
+        **fault_points.merged(parts),
     }

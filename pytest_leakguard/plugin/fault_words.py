@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pytest_leakguard.core.model import Finding, Origin, Owner
 from pytest_leakguard.faults.model import FaultFinding
 
 _STACK_LINES_TOLD = 6
+_HELD_LINES_TOLD = 5
 _KIND_OF_NO_RESOURCE = {"leak": "task"}
 """What is left in an event loop is no resource of the process: a task, or an async generator half-way."""
 
@@ -23,10 +24,15 @@ def told(finding: FaultFinding, test: str, options: Iterable[str]) -> Finding:
     point = finding.point
     command = ["pytest", test, f"--leakguard-fault={point.id}", *options]
     stack = finding.stack[:_STACK_LINES_TOLD]
-    notes = (*(f"injected below {line}" for line in stack[1:]), *finding.details)
+    notes = (
+        *(f"injected below {line}" for line in stack[1:]),
+        *(line for detail in finding.details for line in detail.splitlines()),
+    )
     common = {
         "point": point.id,
         "fault": _fault(finding),
+        "held_then": _at_most(finding.held, _HELD_LINES_TOLD),
+        "cleanups": tuple(_cleanups(finding)),
         "repeat": " ".join(shlex.quote(word) for word in command),
         "count": finding.count,
         "disposition": "told" if finding.told else "fails",
@@ -37,7 +43,8 @@ def told(finding: FaultFinding, test: str, options: Iterable[str]) -> Finding:
         leak = finding.leak
         fingerprint = f"{leak.fingerprint}@{point.family}"
         return replace(
-            leak, fingerprint=fingerprint, allow=allow, notes=(*leak.notes, *notes), **common  # type: ignore[arg-type]
+            leak, fingerprint=fingerprint, allow=allow, fix=finding.fix or leak.fix, notes=(*leak.notes, *notes),
+            **common,  # type: ignore[arg-type]
         )  # fmt: skip
     owner = Owner(kind="test", scope="function", name=test)
     origin = Origin(
@@ -48,6 +55,19 @@ def told(finding: FaultFinding, test: str, options: Iterable[str]) -> Finding:
         origin=origin, due="", fix=finding.fix, allow=allow, fingerprint=f"{kind}:{point.path}:{point.qualname}",
         notes=notes, **common,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _at_most(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
+    return lines if len(lines) <= most else (*lines[: most - 1], f"and {len(lines) - most + 1} more")
+
+
+def _cleanups(finding: FaultFinding) -> Iterator[str]:
+    if finding.ran:
+        yield f"ran: {', '.join(finding.ran)}"
+    if finding.passed:
+        yield f"did not run: {', '.join(finding.passed)}"
+    if finding.unseen:
+        yield finding.unseen
 
 
 def _fault(finding: FaultFinding) -> str:

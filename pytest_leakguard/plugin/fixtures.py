@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from pytest_leakguard import _real
-from pytest_leakguard.block import Block, add_note, findings_of, leave, raise_leaks
+from pytest_leakguard.block import Block, findings_of, leave, raise_leaks
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
 from pytest_leakguard.core.verdict import Case
-from pytest_leakguard.errors import LeakError
 from pytest_leakguard.plugin import options
 
 if TYPE_CHECKING:
+    from pytest_leakguard.faults.managers import Backend
+    from pytest_leakguard.faults.model import SweepResult
     from pytest_leakguard.plugin.guard import Guard
+    from pytest_leakguard.plugin.releasing import Manager
     from pytest_leakguard.suspects import Item, Suspect
 
 T = TypeVar("T")
@@ -86,42 +88,36 @@ class LeakCheck:
         """
         return _Block(block_of(self, *kinds, grace=grace))
 
-    def releases(self, factory: Callable[[], AbstractContextManager[Any]]) -> None:
-        """Put a context manager through a normal exit and through errors in its body.
+    def releases(
+        self,
+        factory: Callable[[], Manager],
+        *,
+        faults: str | Collection[str] = "acquire,release",
+        nested: bool = False,
+        backend: Backend = "asyncio",
+    ) -> SweepResult:
+        """Put a context manager, sync or async, through every way of being left.
 
-        The errors are an Exception, KeyboardInterrupt, GeneratorExit and asyncio's CancelledError.
+        That is a normal exit; an Exception, KeyboardInterrupt, GeneratorExit and asyncio's
+        CancelledError in its body; the same one used twice; and, with nothing in its body,
+        each acquisition failing and each release failing, one at a time.
 
         Args:
-            factory: makes a fresh one for each exercise.
+            factory: makes a fresh one each time.
+            faults: the families that are swept.
+            nested: also enter it while it is entered.
+            backend: what an async one runs in: ``asyncio``, ``trio`` or ``anyio``, in a fresh loop each time.
+        Returns: the points that were swept and their trials.
         Raises:
-            LeakError: something was left behind; a note says after which exercise.
+            LeakError: what was left behind, each with the ways that left it; or another oracle found something.
+            RuntimeError: an async one, where a loop runs in this thread.
+            pytest.UsageError: an unknown family.
+            Whatever the manager raises on its own, other than when it is used a second time.
         """
         __tracebackhide__ = True
-        self._exercise("a normal exit", factory, None)
-        self._exercise("an error in the body", factory, BodyError(_BODY))
-        from asyncio import CancelledError  # not before it is asked for: half of pytest's own start-up time
+        from pytest_leakguard.plugin.releasing import Releasing
 
-        for kind in (KeyboardInterrupt, GeneratorExit, CancelledError):
-            self._exercise(f"{kind.__name__} in the body", factory, kind(_BODY))
-
-    def _exercise(
-        self, name: str, factory: Callable[[], AbstractContextManager[Any]], error: BaseException | None
-    ) -> None:
-        __tracebackhide__ = True
-        try:
-            with self():
-                try:
-                    with factory():
-                        if error is not None:
-                            raise error
-                except BaseException as raised:
-                    if raised is not error:
-                        raise
-        except LeakError as leak:
-            add_note(leak, f"left behind after {name}")
-            raise
-        finally:
-            del error
+        return Releasing(self, factory, faults=faults, backend=backend).run(nested=nested)
 
     def _kinds(self, kinds: tuple[str, ...]) -> frozenset[str]:
         guard = self._guard
@@ -150,13 +146,6 @@ def block_of(check: LeakCheck, *kinds: str, grace: float | None = None) -> Block
     return Block(
         guard.ground, check._kinds(kinds), seconds, rules=check._rules, place=check._place, holder=check._held
     )  # fmt: skip
-
-
-_BODY = "leak_check.releases raised this in the body"
-
-
-class BodyError(Exception):
-    """Raised in the body by `LeakCheck.releases`."""
 
 
 class _Block(AbstractContextManager[None]):

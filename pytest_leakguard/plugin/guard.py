@@ -28,7 +28,9 @@ from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge, Judged, Test
+from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
+from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.watch import Watch
@@ -92,8 +94,17 @@ class Guard:
         self.marker_rules: set[AllowRule] = set()
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
+        self.remains = Remains(self)
+        self.explained: dict[str, Any] = {}
+        """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
         """The `Sweeper` of this run, when faults are asked for."""
+        self.needs_sweeper: Callable[[], None] = lambda: None
+        """Told that a test asks for faults."""
+        self.is_followed = False
+        """Whether other hooks on pytest's reports come after ours, as they must: ours stays where it is."""
+        self.sampler: Sampler | None = None
+        """Keeps the timeline, when a report is asked for."""
         self.blind: dict[str, str] = {}
         self.wake: Callable[[], None] = lambda: None
         """Told before something is attached to a report."""
@@ -153,9 +164,8 @@ class Guard:
         recorder = self.watch.recorder
         try:
             if recorder.moves != self._moves:
-                if self.judge.descriptors + recorder.moves - self._moves >= self.statistics.peak:
-                    # with the fixtures still up: the most that a test has open
-                    self._note_peak(item, self.watch.table.count())
+                # with the fixtures still up: the most that a test has open
+                self._note_peak(item, self.watch.table.count())
                 if recorder.has_questions:
                     recorder.resolve()
         except Exception as error:  # as above
@@ -208,6 +218,8 @@ class Guard:
                     watch_state(self)
                 if own.repeat:
                     repeat[item.nodeid] = own.repeat
+                if own.faults:
+                    self.needs_sweeper()
                 tracking.ask_for_item(self.config, self.watch, item.nodeid, own)
         tracking.make_ready(self, repeat)
 
@@ -273,11 +285,16 @@ class Guard:
             return []
         told = dict(self.delivery.take_unsent())
         try:
+            if self.sampler is not None and self.statistics.tests:
+                self.sampler.sample(self.statistics.tests, at_any_rate=True)
             if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
                 test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
                 with self.watch.collecting(None, lambda: None):
                     judged = self.judge.end(test)
-                for name, findings in by_test(self.delivery.findings(judged)).items():
+                last = self.delivery.findings(judged)
+                if self.sampler is not None:
+                    self.sampler.mark(last)
+                for name, findings in by_test(last).items():
                     told.setdefault(name, []).extend(findings)
             self.holding.draw()
         except Exception as error:  # as above
@@ -295,6 +312,8 @@ class Guard:
             self._looked_at(item)
             if not self.statistics.peak:
                 self._note_peak(item, watch.table.count())
+                if self.sampler is not None:
+                    self.sampler.sample(0)
         if self._sees_unclosed:
             watch.unclosed.watch(fresh=self._has_fresh_filters)
         watch.ledger.begin_test(item.nodeid)
@@ -317,7 +336,7 @@ class Guard:
         ) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
-        elif self._reports.on and self.sweeper is None:  # which comes after it
+        elif self._reports.on and not self.is_followed:
             self._reports.quiet()
 
     def _look(self, item: pytest.Item) -> bool:
@@ -335,6 +354,8 @@ class Guard:
             self._failed_to_judge(item, error)
             return False
         finally:
+            if self.sampler is not None:
+                self.sampler.sample(self.statistics.tests)
             self.statistics.seconds += _real.perf_counter() - start
 
     def _needs_to_judge(self, item: pytest.Item) -> bool:
@@ -406,6 +427,8 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
+        if self.sampler is not None:
+            self.sampler.mark(findings)
         if self.settings.restore_state:
             put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:

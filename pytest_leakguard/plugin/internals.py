@@ -28,6 +28,16 @@ def cached_value(fixturedef: Any) -> Any:
     return cached[0] if cached else None
 
 
+def fixture_definitions(session: Any) -> list[Any]:
+    """All fixtures that were collected."""
+    manager = getattr(session, "_fixturemanager", None)
+    every = getattr(manager, "_get_all_fixture_defs", None)
+    if every is not None:  # pytest 9.1 and later
+        return list(every())
+    known = getattr(manager, "_arg2fixturedefs", None)
+    return [one for definitions in known.values() for one in definitions] if isinstance(known, dict) else []
+
+
 def is_set_up(session: Any, node: Any) -> bool:
     """Whether a node is set up and not torn down."""
     stack = getattr(getattr(session, "_setupstate", None), "stack", None)
@@ -41,6 +51,12 @@ def has_own_teardown(node: Any) -> bool:
     stack = getattr(getattr(node.session, "_setupstate", None), "stack", None) or {}
     # pytest itself adds the node's teardown
     return node not in stack or len(stack[node][0]) > 1
+
+
+def node_finalizers(node: Any) -> list[Any]:
+    """What is still to be called when a node is torn down, the last one first; it gets shorter while that goes on."""
+    stack = getattr(getattr(node.session, "_setupstate", None), "stack", None) or {}
+    return stack[node][0] if node in stack else []
 
 
 def drop_references(item: pytest.Item) -> None:
@@ -194,3 +210,70 @@ class WiderFixturesHeld:
         """The teardown that was put off. Raises whatever the fixtures raise."""
         if self.let_go() and self._state is not None:
             self._state.teardown_exact(self._asked[0])  # the later ones were asked by trials
+
+
+def shows_progress(terminal: Any) -> bool:
+    """Whether pytest shows how far it is; not with ``-s``, ``--setup-show`` or the classic style."""
+    return bool(getattr(terminal, "_show_progress_info", False))
+
+
+def line_below(terminal: Any) -> LineBelow | None:
+    """A line of its own below the one that pytest is in; None where the terminal can't be told to go back to that."""
+    writer = getattr(terminal, "_tw", None)
+    file = getattr(writer, "_file", None)
+    can_move = os.name != "nt" and os.environ.get("TERM", "dumb") != "dumb"
+    if not can_move or not getattr(terminal, "isatty", False) or file is None:
+        return None
+    return LineBelow(writer, file)
+
+
+class LineBelow:
+    """Written past the terminal writer, which counts how much of a line is used and would lose count."""
+
+    def __init__(self, writer: Any, file: Any) -> None:
+        self._writer = writer
+        self._file = file
+        self._is_open = False
+
+    def write(self, text: str) -> None:
+        """Write over what is there."""
+        width = self._writer.fullwidth - 1
+        self._file.write(f"{'' if self._is_open else chr(10)}\r{text[:width]:<{width}}\r")
+        self._file.flush()
+        self._is_open = True
+
+    def end(self) -> None:
+        """Erase it, and go back to where pytest was."""
+        if self._is_open:
+            self.write("")
+            used = self._writer.width_of_current_line
+            self._file.write("\x1b[1A" + (f"\x1b[{used}C" if used else ""))
+            self._file.flush()
+            self._is_open = False
+
+
+def end_wider_fixtures(item: pytest.Item, report: pytest.TestReport, held: WiderFixturesHeld) -> None:
+    """The teardown that was put off; an error of theirs is the report's, as without us."""
+    call = pytest.CallInfo.from_call(held.end, "teardown")
+    if call.excinfo is not None and report.outcome == "passed":
+        ended = pytest.TestReport.from_item_and_call(item, call)
+        report.outcome, report.longrepr = ended.outcome, ended.longrepr
+
+
+def cancel_timeout(item: pytest.Item) -> None:
+    """The timer of pytest-timeout is for the test, which is over."""
+    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
+    if cancel is not None:
+        cancel(item=item)
+
+
+def add_suite_properties(config: pytest.Config, properties: list[tuple[str, str]]) -> None:
+    """Put properties on the suite in JUnit XML, if it is written; pytest offers that to fixtures only."""
+    try:
+        from _pytest.junitxml import xml_key
+    except ImportError:
+        return
+    add = getattr(config.stash.get(xml_key, None), "add_global_property", None)
+    if add is not None:
+        for name, value in properties:
+            add(name, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from pytest_leakguard import _real
@@ -72,16 +72,20 @@ class Judge:
         known: what exists already and is nobody's leak.
         deferred: suspects that a wider scope may still release.
         late: whether what goes only within the grace is told.
+        explain: told of each step: the judged test, the suspect, what was decided.
+        left: all that leaked so far, with where and by whom it was acquired.
         blamed: what the last judgement found leaked, for the search of its holder.
     """
 
     watch: Watch
     late: bool = False
+    explain: Callable[[str, Suspect, str], object] = lambda test, suspect, words: None
     scopes: Scopes = field(default_factory=Scopes)
     known: Census = field(default_factory=dict)
     _census: Census = field(default_factory=dict)
     deferred: dict[Item, Deferred] = field(default_factory=dict)
     blamed: dict[Item, Suspect] = field(default_factory=dict)
+    left: dict[Item, Acquisition] = field(default_factory=dict)
     _heirs: Heirs = field(default_factory=Heirs)
     _claims: dict[Item, tuple[Owner, Phase]] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
@@ -128,11 +132,6 @@ class Judge:
     def is_still(self, *, thorough: bool = False) -> bool:
         """Whether certainly nothing has changed since the last look."""
         return self.watch.is_still(self._census, thorough=thorough)
-
-    @property
-    def descriptors(self) -> int:
-        """How many were open at the last look."""
-        return len(self._census.get("fd", ())) + len(self._census.get("socket", ()))
 
     def needs_to_judge(self, descriptors: int) -> bool:
         """After a test in which something moved: whether there is anything to judge.
@@ -223,7 +222,9 @@ class Judge:
 
     def _release(self, item: Item) -> None:
         """A suspect is gone by itself: never mentioned."""
-        record = self.deferred.pop(item).suspect.record
+        deferred = self.deferred.pop(item)
+        self.explain(deferred.test.name, deferred.suspect, "no leak: gone before its verdict fell due")
+        record = deferred.suspect.record
         if record is not None:
             record.pinned = False
 
@@ -245,6 +246,10 @@ class Judge:
                     suspect.acquisition = _owned_by(suspect.acquisition, scope, phase, first_test)
             owner = suspect.acquisition.owner
             if owner.kind == "nobody" or suspect.item in by_design or _is_part_of_blamed(suspect):
+                reason = by_design.get(
+                    suspect.item, "nobody's" if owner.kind == "nobody" else "a part of what was told"
+                )
+                self.explain(test.name, suspect, f"no leak: {reason}")
                 self._know(*suspect.item)
             elif owner.kind == "test" and (suspect.resource.ended or suspect.item[0] == "state"):
                 # over already, or the next test finds it changed, whoever puts it back later
@@ -269,6 +274,8 @@ class Judge:
     def _defer(self, deferred: Deferred) -> None:
         suspect = deferred.suspect
         suspect.live = None
+        awaited = deferred.awaited or suspect.acquisition.owner
+        self.explain(deferred.test.name, suspect, f"put off until {awaited.name!r} ({awaited.scope} scope) is over")
         if suspect.record is not None:
             suspect.record.pinned = True
         self.deferred[suspect.item] = deferred
@@ -331,10 +338,15 @@ class Judge:
                 verdict = "leaked"
                 self._know(*item)  # blamed once: it is known from now on
                 self.blamed[item] = suspect
+                self.left[item] = suspect.acquisition
                 watch.keep_sight(suspect)
                 if item[0] == "thread":
                     self._told_threads.add(item)
-            elif settled.looks == 1 or not self.late:
+            patience = f"{settled.looks} look{'s' if settled.looks != 1 else ''} in {settled.seconds:.2g} s"
+            self.explain(
+                deferred.test.name, suspect, f"{verdict if verdict == 'leaked' else 'gone by now'}, {patience}"
+            )
+            if verdict == "late" and (settled.looks == 1 or not self.late):
                 continue
             case = Case(
                 resource=watch.describe_now(suspect) if verdict == "leaked" else suspect.resource,
@@ -356,6 +368,7 @@ class Judge:
                 suspect = watch.examine_unclosed(key, matcher)
             may_be_older = bool(test.uncollected) and probe.caught(key).by_collector
             probe.forget(key)
+            self.explain(test.name, suspect, "closed only by the garbage collector")
             acquisition = suspect.acquisition
             if acquisition.owner.kind == "nobody":
                 continue

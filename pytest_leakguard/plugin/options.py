@@ -16,8 +16,8 @@ from pytest_leakguard.core import grace
 from pytest_leakguard.core.allow import AllowRule, BadRule, near, parse_line, parse_rule
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
-from pytest_leakguard.faults.model import Family
-from pytest_leakguard.plugin import fault_options, internals
+from pytest_leakguard.plugin import adoption_options, fault_options, inject_types, internals
+from pytest_leakguard.plugin.adoption_options import AdoptionSettings
 from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
 from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
 
@@ -51,6 +51,7 @@ class Settings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     faults: FaultSettings = field(default_factory=FaultSettings)
+    adoption: AdoptionSettings = field(default_factory=AdoptionSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class ItemSettings:
     track: tuple[Demand, ...] = ()
     repeat: int = 0
     own_types: bool = False
-    faults: tuple[Family, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def read(config: pytest.Config) -> Settings:
@@ -100,6 +101,7 @@ def read(config: pytest.Config) -> Settings:
             raise pytest.UsageError(f"{source}: empty value. Allowed: {_ALLOWED[f'leakguard_{name}']}.")
         return option, source
 
+    inject_types.names_in(str(setting("leakguard_inject_errors")), f"leakguard_inject_errors ({ini})")
     faults = fault_options.read(config)
     flag = config.getoption("leakguard")
     probes, probes_source = pick("probes")
@@ -111,8 +113,11 @@ def read(config: pytest.Config) -> Settings:
     asked = [_report(text, reports_source) for text in reports]
     if json_file:
         asked.append(("json", str(json_file)))
+    adoption = adoption_options.read(config)
+    if adoption.only_report:
+        asked = [("json", adoption.only_report)]
     return Settings(
-        every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test,
+        every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test or faults.cleanup_report,
         probes=str(probes or "default"),
         probes_source=probes_source,
         action=_action(action or "fail", action_source),
@@ -128,6 +133,7 @@ def read(config: pytest.Config) -> Settings:
         track=demands(setting("leakguard_track"), f"leakguard_track ({ini})"),
         repeat=repetitions(*pick("repeat")),
         faults=faults,
+        adoption=adoption,
     )
 
 
@@ -147,6 +153,7 @@ _ALLOWED = {
     "leakguard_state_modules": _TRUTH,
     "leakguard_track": tracking.ALLOWED,
     "leakguard_repeat": "a whole number, 2 or more",
+    "leakguard_inject_errors": inject_types.ALLOWED,
 }
 
 
@@ -211,14 +218,16 @@ def item_settings(
 ) -> ItemSettings:
     """What holds for one test. Raises pytest.UsageError for a bad marker."""
     kinds, grace = run_kinds, settings.grace_seconds
-    faults: tuple[Family, ...] = ()
+    faults: tuple[str, ...] = ()
     rules: list[AllowRule] = []
     track: tuple[Demand, ...] = ()
     repeat, own_types = settings.repeat, names_object(settings.probes)
     where = f"@pytest.mark.no_leaks on {item.nodeid}"
     markers = [mark for _, mark in item.iter_markers_with_node("no_leaks")]
     for mark in markers:
-        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "faults", "grace", "repeat", "track"), where)
+        _refuse_unknown_arguments(mark.kwargs, ("add", "allow", "errors", "faults", "grace", "repeat", "track"), where)
+        if mark.kwargs.get("errors") is not None:
+            inject_types.types_of(mark.kwargs["errors"], where)
         for line in _strings(mark.kwargs.get("allow", ()), "allow", where):
             rules += rules_of([line], known, where)
         track += demands(_strings(mark.kwargs.get("track", ()), "track", where), where)
@@ -267,7 +276,7 @@ def _check_arguments(mark: pytest.Mark, known: Collection[str], where: str) -> N
         faults_of(mark, where)
 
 
-def faults_of(mark: pytest.Mark, where: str) -> tuple[Family, ...]:
+def faults_of(mark: pytest.Mark, where: str) -> tuple[str, ...]:
     """The families that a mark names, none when it names none. Raises pytest.UsageError."""
     named = mark.kwargs.get("faults")
     return () if named is None else families_of(",".join(_strings(named, "faults", where)), where)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_leakguard import __version__
+from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.origins import hook
+from pytest_leakguard.plugin import internals, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
-from pytest_leakguard.plugin.fault_totals import merged
+from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.report import fault_lines, jsonfile, text
+from pytest_leakguard.plugin.parts import PARTS, Part
+from pytest_leakguard.remedy.patch import with_patch
+from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
+from pytest_leakguard.report.excerpts import excerpts
+from pytest_leakguard.report.plain import clipped
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+CLEANUP_NAME = "leakguard-cleanup"
 STATUS = "leakguard_status"
 _TESTS_NAMED = 5
 
@@ -37,6 +45,7 @@ class Tally:
         """This process's numbers."""
         guard, statistics = self._guard, self._guard.statistics
         used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
+        ledger = guard.config.pluginmanager.get_plugin(CLEANUP_NAME)
         return {
             "tests": statistics.tests,
             "peak": statistics.peak,
@@ -55,6 +64,10 @@ class Tally:
             "used": sorted(used),
             "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
+            "cleanup": ledger.data() if ledger is not None else [],
+            "explained": guard.explained,
+            "left": guard.remains.data(),
+            "timelines": guard.sampler.data() if guard.sampler is not None else [],
         }
 
     def add(self, other: dict[str, Any]) -> None:
@@ -82,6 +95,14 @@ class Tally:
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
+            "fault_sites": sites([part["faults"] for part in parts]),
+            "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
+            "left": {
+                "counts": dict(sum((Counter(part["left"]["counts"]) for part in parts), Counter())),
+                "found": [one for part in parts for one in part["left"]["found"]],
+            },
+            "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
+            "timelines": [timeline for part in parts for timeline in part["timelines"]],
         }
 
 
@@ -119,7 +140,10 @@ class Presenter:
         self.settings = guard.settings
         self.findings: list[Finding] = []
         self.apart: list[Finding] = []
+        self.parts: list[Part] = []
         self._awake = False
+        self._started = _real.clock()
+        self._printed: list[str] = []
 
     def wake(self) -> None:
         """There is something to tell: from now on each report is looked at."""
@@ -141,18 +165,27 @@ class Presenter:
             for state in guard.watch.roster.states()
             if not state.active and state.kind in guard.kinds
         ]
-        return lines
+        return lines + [line for part in self.parts for line in part.header()]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        limit = self.guard.watch.table.limit
+        internals.add_suite_properties(self.config, junit.suite_properties(self.tally.total(), limit))
         result = yield
         if not self.guard.watch.is_own_process():
             return result
         for test, findings in self.guard.finish():
             self.tell_earlier(self.guard.delivery.group(test, findings))
         fails = any(finding.disposition == "fails" for finding in self.findings)
-        blind = self.tally.total()["blind"]
-        if session.exitstatus == pytest.ExitCode.OK and (blind or (fails and self.settings.action == "fail")):
+        total = self.tally.total()
+        blind = total["blind"]
+        if total["fault_sites"]:
+            from pytest_leakguard.plugin.fault_order import remember  # loaded by the sweeps already, if here
+
+            remember(self.config, total["fault_sites"])
+        too_bad = [part.close(session, self.findings) for part in self.parts]
+        failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
+        if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._write_files()
         return result
@@ -168,7 +201,7 @@ class Presenter:
 
     def tell(self, report: pytest.TestReport, data: dict[str, Any]) -> None:
         """Show what a report carries on its own test."""
-        findings = [from_dict(finding) for finding in data["findings"]]
+        findings = self._read(data["findings"])
         self.show(report, findings)
         if data["failed_in_setup"]:
             # pytest shows the sections of a teardown below a failure, not below an error of the setup
@@ -183,7 +216,7 @@ class Presenter:
         """A verdict on a test whose own reports are out: a report of its own."""
         self.wake()
         path, line, domain = group["location"]
-        findings = [from_dict(finding) for finding in group["findings"]]
+        findings = self._read(group["findings"])
         report = pytest.TestReport(
             nodeid=group["test"], location=(path, line, domain), keywords={}, outcome="passed", longrepr=None,
             when="teardown",
@@ -195,8 +228,17 @@ class Presenter:
         if report.outcome == "failed" or STATUS in report.__dict__:
             self.config.hook.pytest_runtest_logreport(report=report)
 
+    def _read(self, findings: list[dict[str, Any]]) -> list[Finding]:
+        """Findings as they were sent, each with its patch, where there is one."""
+        with self.guard.watch.recorder.silence():  # our own reading of the sources
+            return [with_patch(from_dict(finding), self.config.rootpath, self.guard.errors) for finding in findings]
+
     def show(self, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Turn the findings into the outcome of a report."""
+        if self.parts:
+            worker = worker_of(report)
+            for part in self.parts:
+                findings = [shown for finding in findings for shown in part.sift(finding, worker)]
         self.findings += findings
         if self.settings.action == "report":
             return
@@ -213,7 +255,7 @@ class Presenter:
         if notes:
             report.sections.append(("leakguard: left behind after teardown of this failed test", text.message(notes)))
         for finding in (*failing, *notes):
-            report.user_properties.append(("leakguard", finding.fingerprint))
+            report.user_properties += junit.properties(finding)
 
     # -- summary -------------------------------------------------------------
 
@@ -231,18 +273,38 @@ class Presenter:
             if late:
                 terminal.write_sep("=", "late: gone, but only within the grace")
                 terminal.write_line(_message_by_fingerprint(late))
+            once = [finding for finding in self.findings if finding.disposition == "once"]
+            if once:
+                terminal.write_sep("=", "leaked once, and not when repeated")
+                terminal.write_line(_message_by_fingerprint(once))
             told = [finding for finding in self.findings if finding.disposition == "told"]
             if told:
                 terminal.write_sep("=", "faults: told, no failure")
                 terminal.write_line(fault_lines.told(told))
+        if total["cleanup"]:
+            terminal.write_sep("=", "cleanup paths")
+            for line in (*cleanup_lines.table(total["cleanup"]), f"leakguard: {cleanup_lines.total(total['cleanup'])}"):
+                terminal.write_line(line)
+        for part in self.parts:
+            for title, words in part.sections():
+                terminal.write_sep("=", title)
+                terminal.write_line(words)
         for line in fault_lines.totals(total["faults"]):
             terminal.write_line(f"leakguard: {text.printable(line)}")
+        for part in self.parts:
+            for line, colour in part.lines():
+                terminal.write_line(f"leakguard: {text.printable(line)}", **({colour: True} if colour else {}))
         for rule, source in total["unused"]:
-            terminal.write_line(f"leakguard: allow rule {rule!r} hides nothing any more: {source}", yellow=True)
+            terminal.write_line(
+                f"leakguard: allow rule {clipped(rule)!r} hides nothing any more: {clipped(source)}", yellow=True
+            )
         for error in total["errors"]:
-            terminal.write_line(f"leakguard: {text.printable(error)}", red=True)
+            terminal.write_line(f"leakguard: {clipped(error)}", red=True)
         for kind, why in total["blind"].items():
-            terminal.write_line(f"leakguard: blind for {kind}: {why}", red=True)
+            terminal.write_line(f"leakguard: blind for {clipped(kind)}: {clipped(why)}", red=True)
+        for printed in self._printed:
+            terminal.ensure_newline()
+            terminal.write(printed)
         terminal.write_line(self._closing_line(total))
 
     def _closing_line(self, total: dict[str, Any]) -> str:
@@ -258,16 +320,16 @@ class Presenter:
         return text.printable(f"leakguard: {', '.join(words)}, {peak}{where}, +{total['seconds']:.1f} s")
 
     def _write_files(self) -> None:
-        for form, file in self.settings.reports:
-            if form == "json":
-                try:
-                    jsonfile.write(str(self.config.invocation_params.dir / file), self.report())
-                except OSError as error:
-                    self.guard.errors.append(f"report {file!r} not written: {error}")
+        folder = str(self.config.invocation_params.dir)
+        self._printed = writing.write_all(self.settings.reports, self.report, folder, self.guard.errors)
+
+    def _of_part(self, name: str) -> dict[str, Any]:
+        return next((part.data() for part in self.parts if part.name == name), {})
 
     def report(self) -> dict[str, Any]:
         """The whole report as plain data."""
         total, counted = self.tally.total(), _counts(self.findings)
+        root = str(self.config.rootpath)
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -275,6 +337,11 @@ class Presenter:
             "python": platform.python_version(),
             "pytest": pytest.__version__,
             "platform": sys.platform,
+            "session": {
+                "started": datetime.fromtimestamp(self._started, timezone.utc).isoformat(timespec="seconds"),
+                "seconds": round(_real.clock() - self._started, 3),
+                "folder": writing.folder_in_repository(root),
+            },
             "probes": {
                 state.kind: {
                     "active": state.active and state.kind in self.guard.kinds,
@@ -288,26 +355,44 @@ class Presenter:
                 "leaks": counted["leaks"],
                 "findings": len(self.findings),
                 "allowed": counted["allowed"],
+                "known": counted["known"],
                 "notes": counted["note"],
                 "late": counted["late"],
+                "once": counted["once"],
                 "peak_descriptors": total["peak"],
                 "descriptor_limit": self.guard.watch.table.limit,
                 "peak_test": total["peak_test"],
                 "overhead_seconds": round(total["seconds"], 6),
             },
             "findings": [to_dict(finding) for finding in self.findings],
+            "excerpts": excerpts(self.findings, root),
+            "timelines": total["timelines"],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
             "faults": total["faults"],
+            "cleanup": total["cleanup"],
+            **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
         }
 
 
-_EXTRA = (("note", "in failed tests"), ("allowed", "allowed"), ("late", "late"), ("told", "told"))
+_EXTRA = (
+    ("known", "known"),
+    ("note", "in failed tests"),
+    ("allowed", "allowed"),
+    ("late", "late"),
+    ("once", "not confirmed"),
+    ("told", "told"),
+)
+
+
+def worker_of(report: pytest.TestReport) -> str:
+    """The worker of pytest-xdist that a report comes from, or nothing."""
+    return str(getattr(getattr(getattr(report, "node", None), "gateway", None), "id", ""))
 
 
 def _counts(findings: list[Finding]) -> dict[str, int]:
-    counts = {"leaks": 0, "note": 0, "allowed": 0, "late": 0, "told": 0}
+    counts = {"leaks": 0, "known": 0, "note": 0, "allowed": 0, "late": 0, "once": 0, "told": 0}
     for finding in findings:
         name = "leaks" if finding.disposition in ("fails", "warned") else finding.disposition
         counts[name] += finding.count

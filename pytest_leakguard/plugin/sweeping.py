@@ -10,19 +10,22 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from pytest_leakguard.core.allow import first_match
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.faults.families import injectors_for
-from pytest_leakguard.faults.model import FaultPoint
+from pytest_leakguard.faults.model import STRICT_INTERRUPT, FaultPoint
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets, is_test_name
+from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
+from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import FaultSettings
+from pytest_leakguard.plugin.fault_order import order_of
+from pytest_leakguard.plugin.fault_progress import ProgressLine
 from pytest_leakguard.plugin.fault_totals import SweepTotals
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.guard import Guard
@@ -40,20 +43,20 @@ class Sweeper:
         self._guard = guard
         self._test_files: set[str] = set()
         self._targets = Targets(root=str(config.rootpath), given=settings.places, is_test_file=self._is_test_file)
+        self._order = order_of(config)
+        self._progress = ProgressLine(config)
         self._passed = False
         self._held: internals.WiderFixturesHeld | None = None
         self._subject: ItemSubject | None = None
 
     # -- hooks ---------------------------------------------------------------
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self._test_files.update(str(item.path) for item in items)
-
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if not self._families(item):
+        if not self.sweeps(item):
             return (yield)
+        if not self._test_files:
+            self._test_files = {str(one.path) for one in item.session.items}
         self._subject = ItemSubject(self._guard, item, self._targets.is_target)
         self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
         try:
@@ -80,16 +83,22 @@ class Sweeper:
                 if self._passed and self._is_clean(report):
                     self._sweep(item, report, subject)
             finally:
-                self._end(item, report, held)
+                internals.end_wider_fixtures(item, report, held)
         return report
 
     # -- what they do --------------------------------------------------------
 
+    def sweeps(self, item: pytest.Item) -> bool:
+        """Whether it repeats this test."""
+        return bool(self._families(item))
+
     def _families(self, item: pytest.Item) -> tuple[str, ...]:
-        if "leak_faults" in getattr(item, "fixturenames", ()):
+        if not {"leak_faults", "inject_error"}.isdisjoint(getattr(item, "fixturenames", ())):
             return ()  # it injects faults by itself
         if self.settings.only:
-            return tuple({FaultPoint.parse(text).family for text in self.settings.only})
+            points = [FaultPoint.parse(text) for text in self.settings.only]
+            strict = (STRICT_INTERRUPT,) if any(point.is_strict for point in points) else ()
+            return (*{point.family for point in points}, *strict)
         return self._guard.settings_of(item).faults or (self.settings.families if self.settings.every_test else ())
 
     def _is_test_file(self, filename: str) -> bool:
@@ -102,21 +111,27 @@ class Sweeper:
         return not isinstance(data, dict) or not any(f["disposition"] == "fails" for f in data["findings"])
 
     def _sweep(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
-        _cancel_timeout(item)
+        internals.cancel_timeout(item)
         settings = self.settings
         sweep = Sweep(
             subject,
-            injectors_for(self._families(item), self._targets),
+            injectors_for(self._families(item), self._targets, operations_of(self._guard)),
             only=frozenset(settings.only),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=self.totals.seed,
             strict=settings.strict,
+            rank=self._order.rank,
+            progress=self._progress,
+            witness=lambda: Witness(self._targets, subject.held),
         )
+        self._progress.begin(item.nodeid)
         try:
             result = sweep.run()
         except Exception as error:  # an error of ours is told, and never becomes one of the user's test
             self._guard.errors.append(f"{item.nodeid} could not be swept: {type(error).__name__}: {error}")
             return
+        finally:
+            self._progress.end()
         self.totals.add(item.nodeid, result)
         findings = [self._allowed(told(finding, item.nodeid, self._options()), item) for finding in result.findings]
         if findings:
@@ -134,17 +149,3 @@ class Sweeper:
 
     def _options(self) -> list[str]:
         return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]
-
-    def _end(self, item: pytest.Item, report: pytest.TestReport, held: internals.WiderFixturesHeld) -> None:
-        """The teardown of wider fixtures that was put off; an error of theirs is this report's, as without us."""
-        call = pytest.CallInfo.from_call(held.end, "teardown")
-        if call.excinfo is not None and report.outcome == "passed":
-            ended = pytest.TestReport.from_item_and_call(item, call)
-            report.outcome, report.longrepr = ended.outcome, ended.longrepr
-
-
-def _cancel_timeout(item: pytest.Item) -> None:
-    """The timer of pytest-timeout is for the test, which is over."""
-    cancel: Any = getattr(item.config.hook, "pytest_timeout_cancel_timer", None)
-    if cancel is not None:
-        cancel(item=item)

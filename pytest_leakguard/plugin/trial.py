@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextvars
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
+from types import FrameType
 
 import pytest
 
 from pytest_leakguard.core.ledger import Context
-from pytest_leakguard.core.model import Finding, Owner
+from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.faults.observe import Observation, observed
 from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.witness import HeldThen
 from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.fault_hands import is_in_hands
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.judge import Test
 from pytest_leakguard.plugin.pools import abandoned_pools
+from pytest_leakguard.suspects import Item, Suspect
 
 MOST_GRACE_SECONDS = 0.3
 """A sweep has many trials that leave the same thing behind, and each would wait the whole grace for it."""
@@ -37,12 +42,48 @@ class ItemSubject:
         self._guard = guard
         self._item = item
         self._is_target = is_target
+        self._own = guard.settings_of(item)
         self._abandoned: list[Case] = []
+        self._context = contextvars.copy_context()
         self.next = copy(item)
         """Not the item itself, so that its own fixtures are torn down, and only those."""
 
     def run(self, limit_seconds: float) -> Run:
-        """See `Subject`."""
+        """See `Subject`. What a trial leaves in context variables is for later trials to find, not for later tests."""
+        return self._context.run(self._run, limit_seconds)
+
+    def held(self, now: Sequence[FrameType]) -> list[HeldThen]:
+        """The resources that the run under way has acquired and not released yet.
+
+        Args:
+            now: the frames of the moment, innermost first.
+        """
+        guard, item = self._guard, self._item
+        watch = guard.watch
+        owner = Owner(kind="test", scope="function", name=item.nodeid)
+        otherwise = Acquisition(owner=owner, test=item.nodeid, phase=None, origin=Origin())
+        kinds = self._own.kinds
+        with watch.recorder.silence():
+            watch.recorder.resolve()
+            known = watch.items(guard.judge.known)
+            new = guard.judge.everything() - known
+            new = {item for item in new if item[0] in kinds and item[0] != "unclosed" and not _is_standard(item)}
+            # parts of one and the same thing are told once
+            whole = {s.item if s.mark is None else s.mark: s for s in reversed(watch.sketch(new, otherwise))}
+            return [self._held_then(suspect, now) for suspect in reversed(whole.values())]
+
+    def _held_then(self, suspect: Suspect, now: Sequence[FrameType]) -> HeldThen:
+        origin = suspect.acquisition.origin
+        place = f", from {origin.file}:{origin.line} in {origin.function}" if origin.file is not None else ""
+        record = suspect.record
+        return HeldThen(
+            text=f"{suspect.resource.what}{place}",
+            file=origin.file,
+            line=origin.line,
+            in_hands=record is not None and is_in_hands(record.stack, now, self._is_target),
+        )
+
+    def _run(self, limit_seconds: float) -> Run:
         item = self._item
         sections = internals.report_sections(item)
         kept = len(sections), len(item.user_properties)
@@ -71,7 +112,11 @@ class ItemSubject:
                 error = self._phase(lambda: hook.pytest_runtest_call(item=item))
                 internals.note_outcome(item, "call", error is None)
             ledger.phase = "teardown"
+            rest = internals.node_finalizers(item)
             last = self._phase(lambda: hook.pytest_runtest_teardown(item=item, nextitem=self.next))
+            while rest:
+                # an interrupt in one ends pytest's loop over them, and a fixture that is not finished is used again
+                last = self._phase(rest.pop()) or last
             # while the error still holds what the code has let go of
             self._abandoned = abandoned_pools(self._guard.watch, item.nodeid)
             for one in (error, last):
@@ -92,7 +137,7 @@ class ItemSubject:
         """What this run left behind. Judged as a failed test: what a wider fixture may hold becomes a note later."""
         guard, item = self._guard, self._item
         watch = guard.watch
-        own = guard.settings_of(item)
+        own = self._own
         test = Test(
             name=item.nodeid,
             kinds=own.kinds,
@@ -115,9 +160,16 @@ class ItemSubject:
         return [one.case for one in judged if one.test.name == item.nodeid]
 
     def _told(self, cases: list[Case]) -> list[Finding]:
-        guard = self._guard
-        own = guard.settings_of(self._item)
+        if not cases:
+            return []
+        guard, own = self._guard, self._own
         watched = [case for case in cases if case.resource.kind in own.kinds]
         rules = [*own.rules, *guard.rules]
         found = judge(fold(watched, is_part), rules, normal="fails", used=guard.delivery.used_rules.add)
         return [finding for finding in found if finding.disposition == "fails"]
+
+
+def _is_standard(item: Item) -> bool:
+    """Whether it is the input, output or error stream: pytest puts its own files there for each phase."""
+    kind, key = item
+    return kind == "fd" and isinstance(key, tuple) and key[0] in (0, 1, 2)

@@ -22,6 +22,11 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def worker_of(config: pytest.Config) -> str:
+    """The id of the worker that this process is; empty when it is none."""
+    return str(getattr(config, "workerinput", {}).get("workerid", ""))
+
+
 @contextmanager
 def usage_errors_of_a_worker(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """A worker that raises ends in xdist's own error: let it run nothing, and have the controller raise."""
@@ -50,6 +55,7 @@ class Worker:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         result = yield
         groups = [self._guard.delivery.group(test, findings) for test, findings in self._guard.finish()]
+        self._guard.remains.look()
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output[OUTPUT_KEY] = json.dumps({"tally": self._tally.own(), "groups": groups})
         return result
@@ -79,12 +85,18 @@ class Controller:
         return result
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
         output = getattr(node, "workeroutput", {})
         if ERROR_KEY in output:
             raise pytest.UsageError(output[ERROR_KEY])
         if OUTPUT_KEY not in output:
-            return  # it judged nothing, or crashed: what its reports carried is kept
+            # it judged nothing, or crashed: what its reports carried is kept
+            if error and node.config.pluginmanager.has_plugin("leakguard-presenter"):
+                self._presenter().guard.errors.append(
+                    f"worker {node.gateway.id} crashed: what its tests had left before is told, but not what was to be "
+                    "judged at the end of its wider fixtures"
+                )
+            return
         data = json.loads(output[OUTPUT_KEY])
         presenter = self._presenter()
         presenter.tally.add(data["tally"])

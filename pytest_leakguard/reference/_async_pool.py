@@ -195,11 +195,11 @@ class AsyncDatabasePool(Generic[C]):
 
     async def release(self, connection: C) -> None:
         """Give back what `acquire` gave, to be used again. Raises `NotInUse` when it is not in use."""
-        await self._release(self._loan_of(connection))
+        await self._release_lent(connection, keep=True)
 
     async def discard(self, connection: C) -> None:
         """Give back what `acquire` or `connection` gave, to be closed. Raises `NotInUse` when it is not in use."""
-        await self._release(self._loan_of(connection), keep=False)
+        await self._release_lent(connection, keep=False)
 
     async def close(self) -> None:
         """Close what is idle and lend no more; what is in use is closed when it comes back. May be called again.
@@ -297,9 +297,9 @@ class AsyncDatabasePool(Generic[C]):
         if loan not in self._loans:
             return
         doing = f"giving a connection back to {self.name!r}"
-        await _shield.release(partial(self._end, loan, keep), doing, self._release_timeout)
+        await _shield.release(partial(self._close_loan, loan, keep), doing, self._release_timeout)
 
-    async def _end(self, loan: _Loan[C], keep: bool) -> None:
+    async def _close_loan(self, loan: _Loan[C], keep: bool) -> None:
         if loan.ended_by is not None:
             return
         unwind = loan.ended_by = AsyncUnwind()
@@ -341,10 +341,11 @@ class AsyncDatabasePool(Generic[C]):
             # a connection whose close failed is not closed twice
             loan.made.clear()
 
-    def _loan_of(self, connection: C) -> _Loan[C]:
+    async def _release_lent(self, connection: C, *, keep: bool) -> None:
         for loan in self._loans:
             if loan.made and loan.made[0][0] is connection and loan.ended_by is None:
-                return loan
+                await self._release(loan, keep=keep)
+                return
         raise NotInUse(f"{connection!r} is not in use from {self.name!r}: given back already, or not of this pool")
 
     async def __aenter__(self) -> Self:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._expect import expect_callable, expect_positive
 from pytest_leakguard.reference._unwind import Unwind, add_note, close_all, undo
 from pytest_leakguard.reference.errors import NotInUse, PoolClosed, PoolExhausted
@@ -32,12 +32,13 @@ _log = logging.getLogger("pytest_leakguard.reference.pools")
 class _Loan(Generic[T]):
     """One place in a pool, taken by one user: with nothing in it yet, or with a resource and when it was made."""
 
-    __slots__ = ("ended_by", "made")
+    __slots__ = ("enders", "made")
 
     def __init__(self) -> None:
         # a list, so that None can be a resource too
         self.made: list[tuple[T, float]] = []
-        self.ended_by: object | None = None
+        # each giving back puts itself down here before each of its steps; only the first one ends the loan
+        self.enders: list[object] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class PoolCounts:
     max_size: int
 
 
-class ResourcePool(Generic[T]):
+class ResourcePool(ClosedOnExit, Generic[T]):
     """A pool: makes resources when needed, up to a number, and lends each to one user at a time.
 
     Acquires: a resource at a checkout, an idle one if there is one (the one used last comes first), else a new one.
@@ -162,7 +163,7 @@ class ResourcePool(Generic[T]):
         Raises:
             NotInUse: it is not in use: given back already, or of another pool.
         """
-        self._release(self._loan_of(resource))
+        self._release_lent(resource, keep=True)
 
     def discard(self, resource: T) -> None:
         """Give back what `acquire` or `checkout` gave, to be destroyed; the place is free for a new one.
@@ -171,7 +172,7 @@ class ResourcePool(Generic[T]):
             NotInUse: it is not in use.
             BaseException: what destroying it raised; the place is free all the same.
         """
-        self._release(self._loan_of(resource), keep=False)
+        self._release_lent(resource, keep=False)
 
     def close(self) -> None:
         """Destroy what is idle and lend no more; what is in use is destroyed when it comes back. May be called again.
@@ -263,7 +264,8 @@ class ResourcePool(Generic[T]):
         )
 
     def _keep(self, loan: _Loan[T], ender: object, keep: bool) -> None:
-        if not keep or not self._is_claimed(loan, ender) or not loan.made or not self._was_reset(loan):
+        loan.enders.append(ender)
+        if not keep or loan.enders[0] is not ender or not loan.made or not self._was_reset(loan):
             return
         with self._changed:
             if self._is_closed:
@@ -273,13 +275,6 @@ class ResourcePool(Generic[T]):
             self._loans.remove(loan)
             self._changed.notify()
         self._happened("returned")
-
-    def _is_claimed(self, loan: _Loan[T], ender: object) -> bool:
-        """Whether it is this giving back, and none before it, that ends the loan."""
-        with self._changed:
-            if loan.ended_by is None:
-                loan.ended_by = ender
-            return loan.ended_by is ender
 
     def _was_reset(self, loan: _Loan[T]) -> bool:
         if self._reset is None:
@@ -293,7 +288,8 @@ class ResourcePool(Generic[T]):
         return True
 
     def _destroy_held(self, loan: _Loan[T], ender: object) -> None:
-        if self._is_claimed(loan, ender):
+        loan.enders.append(ender)
+        if loan.enders[0] is ender:
             self._destroy_made(loan)
 
     def _destroy_made(self, loan: _Loan[T]) -> None:
@@ -322,32 +318,28 @@ class ResourcePool(Generic[T]):
             self._release(loan, keep=False)
 
     def _free(self, loan: _Loan[T], ender: object) -> None:
-        is_ours = self._is_claimed(loan, ender)
+        loan.enders.append(ender)
         with self._changed:
-            if is_ours and loan in self._loans:
+            if loan.enders[0] is ender and loan in self._loans:
                 self._loans.remove(loan)
             self._changed.notify()
 
-    def _loan_of(self, resource: T) -> _Loan[T]:
+    def _release_lent(self, resource: T, *, keep: bool) -> None:
         with self._changed:
-            for loan in self._loans:
-                if loan.made and loan.made[0][0] is resource and loan.ended_by is None:
-                    return loan
-        raise NotInUse(f"{resource!r} is not in use from {self.name!r}: given back already, or not of this pool")
+            lent = [loan for loan in self._loans if not loan.enders and any(made is resource for made, _ in loan.made)]
+        if not lent:
+            raise NotInUse(f"{resource!r} is not in use from {self.name!r}: given back already, or not of this pool")
+        self._release(lent[0], keep=keep)
 
     def _happened(self, what: Happening, seconds: float = 0.0, error: BaseException | None = None) -> None:
         """For statistics. Called without the lock; must not raise."""
 
+    @property
+    def _closing(self) -> str:
+        return f"closing {self.name!r}"
+
     def __enter__(self) -> Self:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"closing {self.name!r}", self.close)
 
     def __repr__(self) -> str:
         counts = self.counts

@@ -22,6 +22,10 @@ async def _call(function: Callable[[], Awaitable[T]]) -> T:
     return await function()
 
 
+async def _release_in_task(call: Callable[[], Awaitable[object]]) -> None:
+    await call()
+
+
 async def release(call: Callable[[], Awaitable[object]], doing: str, timeout: float) -> None:
     """Run a release in a task of its own and wait for it, however often this task is cancelled meanwhile.
 
@@ -33,7 +37,7 @@ async def release(call: Callable[[], Awaitable[object]], doing: str, timeout: fl
         ReleaseTimeout: it did not end in time.
         BaseException: what the release raised.
     """
-    task = asyncio.ensure_future(_call(call))
+    task = asyncio.ensure_future(_release_in_task(call))
     interrupted = await _wait(task, timeout)
     failure: BaseException | None = None
     if not task.done():

@@ -10,11 +10,11 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 from pytest_leakguard.reference import _shield
 from pytest_leakguard.reference._async_pool import AsyncDatabasePool as AsyncDatabasePool
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._expect import expect, expect_callable
 from pytest_leakguard.reference._unwind import Unwind, add_note, attach, outranks, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
@@ -42,7 +42,7 @@ C = TypeVar("C", bound=Connection)
 A = TypeVar("A", bound=AsyncConnection)
 
 
-class DatabaseConnection(Generic[C]):
+class DatabaseConnection(ClosedOnExit, Generic[C]):
     """One connection; by `with`, or by `open()` and `close()`; usable again.
 
     Acquires: what `connect(*args, **options)` gives. Releases: its `close()`, on every path. It neither commits nor
@@ -106,7 +106,7 @@ class DatabaseConnection(Generic[C]):
             return self._connection
         except BaseException as error:
             add_note(error, f"while connecting to {self.name}")
-            undo(error, f"closing the connection to {self.name}", self.close)
+            undo(error, self._closing, self.close)
             raise
 
     def close(self) -> None:
@@ -122,16 +122,12 @@ class DatabaseConnection(Generic[C]):
         finally:
             self._connection = None
 
+    @property
+    def _closing(self) -> str:
+        return f"closing the connection to {self.name}"
+
     def __enter__(self) -> C:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"closing the connection to {self.name}", self.close)
 
 
 def transaction(connection: C, begin: str | None = None) -> AbstractContextManager[C]:

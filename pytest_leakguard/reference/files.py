@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Generic, Literal, TextIO, TypeVar, cast, overload
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._scratch import ScratchFile
 from pytest_leakguard.reference._unwind import Unwind, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", TextIO, BinaryIO)
 
 
-class ManagedFile(Generic[F]):
+class ManagedFile(ClosedOnExit, Generic[F]):
     """One file, text or binary, by `with` or by `open()` and `close()`; usable again after a close.
 
     Acquires: the file, at `open()` or `with`. Releases: the same file.
@@ -86,7 +86,7 @@ class ManagedFile(Generic[F]):
             self._file = cast(F, open(self.path, self.mode, **self._options))  # noqa: SIM115 - `close` does
             return self._file
         except BaseException as error:
-            undo(error, f"closing {str(self.path)!r}", self.close)
+            undo(error, self._closing, self.close)
             raise
 
     def close(self) -> None:
@@ -104,22 +104,18 @@ class ManagedFile(Generic[F]):
             if self._file.closed:
                 self._file = None
 
+    @property
+    def _closing(self) -> str:
+        return f"closing {str(self.path)!r}"
+
     def __enter__(self) -> F:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"closing {str(self.path)!r}", self.close)
 
     def __repr__(self) -> str:
         return f"<ManagedFile {str(self.path)!r} mode {self.mode!r} {self.state}>"
 
 
-class FileProcessor:
+class FileProcessor(ClosedOnExit):
     """An input file and any number of scratch files, which are made while it is processed.
 
     Acquires: the input at `open()` or `with`; a scratch file at each `scratch()`.
@@ -196,16 +192,12 @@ class FileProcessor:
         path = str(self._source.path)
         close_all((f"removing what {path!r} needed", self._unwind.close), (f"closing {path!r}", self._source.close))
 
+    @property
+    def _closing(self) -> str:
+        return f"cleaning up after {str(self._source.path)!r}"
+
     def __enter__(self) -> Self:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"cleaning up after {str(self._source.path)!r}", self.close)
 
 
 @overload

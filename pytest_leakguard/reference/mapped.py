@@ -5,9 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._expect import expect_positive
 from pytest_leakguard.reference._unwind import add_note, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
 
-class MappedFile:
+class MappedFile(ClosedOnExit):
     """A file and its memory map; by `with` or by `open()` and `close()`; usable again after a close.
 
     Acquires: the file, made with `size` bytes when it is missing or empty; then the map of all of it.
@@ -87,7 +87,7 @@ class MappedFile:
             return self._map
         except BaseException as error:
             add_note(error, f"while mapping {str(self.path)!r}")
-            undo(error, f"closing {str(self.path)!r}", self._abandon)
+            undo(error, f"closing {str(self.path)!r}", self._close_and_unlink)
             raise
 
     def _open_file(self) -> IO[Any]:
@@ -103,11 +103,11 @@ class MappedFile:
         except FileNotFoundError as error:
             raise ValueError(f"file {str(self.path)!r} is missing; give a size to make it") from error
 
-    def _abandon(self) -> None:
+    def _close_and_unlink(self) -> None:
         path = str(self.path)
-        close_all((f"closing {path!r}", self.close), (f"removing {path!r}", self._remove_if_made))
+        close_all((f"closing {path!r}", self.close), (f"removing {path!r}", self._unlink_if_made))
 
-    def _remove_if_made(self) -> None:
+    def _unlink_if_made(self) -> None:
         if self._was_made:
             self.path.unlink(missing_ok=True)
             self._was_made = False
@@ -143,13 +143,9 @@ class MappedFile:
                 if self._file.closed:
                     self._file = None
 
+    @property
+    def _closing(self) -> str:
+        return f"closing {str(self.path)!r}"
+
     def __enter__(self) -> mmap.mmap:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"closing {str(self.path)!r}", self.close)

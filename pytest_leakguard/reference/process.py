@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._expect import expect, expect_callable, expect_positive
 from pytest_leakguard.reference._unwind import add_note, attach, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen, ReleaseTimeout
@@ -23,7 +23,7 @@ E = TypeVar("E", bound=Executor)
 P = ParamSpec("P")
 
 
-class ManagedProcess(Generic[AnyText]):
+class ManagedProcess(ClosedOnExit, Generic[AnyText]):
     """A child process with its pipes; by `with`, or by `open()` and `close()`; usable again.
 
     Acquires: the process and its pipes; then `ready(process)` is called, if given, as a start-up check.
@@ -104,7 +104,7 @@ class ManagedProcess(Generic[AnyText]):
             return self._process
         except BaseException as error:
             add_note(error, f"while starting process {self.name!r}")
-            undo(error, f"ending process {self.name!r}", self.close)
+            undo(error, self._closing, self.close)
             raise
 
     def close(self) -> None:
@@ -150,19 +150,15 @@ class ManagedProcess(Generic[AnyText]):
             self.returncode = self._process.returncode
             self._process = None
 
+    @property
+    def _closing(self) -> str:
+        return f"ending process {self.name!r}"
+
     def __enter__(self) -> subprocess.Popen[AnyText]:
         return self.open()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"ending process {self.name!r}", self.close)
 
-
-class WorkerThread:
+class WorkerThread(ClosedOnExit):
     """A thread that is told to stop, and joined; by `with`, or by `open()` and `close()`; usable again.
 
     Acquires: the thread, with a stop event of its own. Releases: the event is set, the thread joined.
@@ -218,7 +214,7 @@ class WorkerThread:
             return self
         except BaseException as error:
             add_note(error, f"while starting thread {self.name!r}")
-            undo(error, f"joining thread {self.name!r}", self.close)
+            undo(error, self._closing, self.close)
             raise
 
     def _run(self) -> None:
@@ -253,16 +249,12 @@ class WorkerThread:
             finally:
                 del error
 
+    @property
+    def _closing(self) -> str:
+        return f"joining thread {self.name!r}"
+
     def __enter__(self) -> Self:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"joining thread {self.name!r}", self.close)
 
 
 @contextmanager

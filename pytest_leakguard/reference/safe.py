@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._expect import expect_callable
 from pytest_leakguard.reference._unwind import add_note, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
@@ -24,7 +24,7 @@ class ErrorRecord:
     at: float
 
 
-class SafeResource(Generic[T]):
+class SafeResource(ClosedOnExit, Generic[T]):
     """What one callable acquires and another releases; by `with`, or by `open()` and `close()`; usable again.
 
     Acquires: what `acquire()` gives. Releases: `release(resource)`, once, on every path.
@@ -86,7 +86,7 @@ class SafeResource(Generic[T]):
         except BaseException as error:
             self._record("acquire", error)
             add_note(error, f"while acquiring {self.name!r}")
-            undo(error, f"releasing {self.name!r}", self.close)
+            undo(error, self._closing, self.close)
             raise
 
     def close(self) -> None:
@@ -108,13 +108,9 @@ class SafeResource(Generic[T]):
     def _record(self, phase: Literal["acquire", "release"], error: BaseException) -> None:
         self._errors.append(ErrorRecord(phase, f"{type(error).__name__}: {error}", time.time()))
 
+    @property
+    def _closing(self) -> str:
+        return f"releasing {self.name!r}"
+
     def __enter__(self) -> T:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"releasing {self.name!r}", self.close)

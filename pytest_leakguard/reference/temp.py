@@ -8,14 +8,14 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
+from pytest_leakguard.reference._closing import ClosedOnExit
 from pytest_leakguard.reference._journal import Journal, Orphan, orphans
 from pytest_leakguard.reference._unwind import add_note, close_all, undo
 from pytest_leakguard.reference.errors import AlreadyOpen, NotOpen
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pytest_leakguard.reference.temp")
 
 
-class TemporaryResourceManager:
+class TemporaryResourceManager(ClosedOnExit):
     """Temporary files and folders; by `with`, or by `open()` and `close()`; usable again.
 
     Acquires: a journal in the folder; then each file and folder, which is written down there before it is made.
@@ -99,7 +99,7 @@ class TemporaryResourceManager:
             if not self._keep:
                 self._journal = Journal(self.folder, self.prefix)
                 self._journal.open()
-                _on_termination.add(self)
+                _on_termination.register(self)
             return self
         except BaseException as error:
             add_note(error, f"while opening TemporaryResourceManager {self.prefix!r} in {self.folder}")
@@ -167,21 +167,24 @@ class TemporaryResourceManager:
         close_all(
             *[(f"removing {name!r}", partial(self._remove, name)) for name in reversed(self._names) if not self._keep],
             (f"closing the journal of {self.prefix!r}", self._close_journal),
-            ("closing", self._closed),
+            ("closing", self._unregister),
         )
 
-    def _closed(self) -> None:
+    def _unregister(self) -> None:
         if self._keep:
             self._names.clear()
         if not self._names:
-            _on_termination.discard(self)
+            _on_termination.unregister(self)
 
     def _remove(self, name: str) -> None:
+        path = self.folder / name
         with self._lock:
-            remove(self.folder / name)
-            # another thread may close too
-            if name in self._names:
-                self._names.remove(name)
+            try:
+                remove(path)
+            finally:
+                # what is gone need not be tried again; and another thread may close too
+                if name in self._names and not os.path.lexists(path):
+                    self._names.remove(name)
 
     def _close_journal(self) -> None:
         if self._journal is not None:
@@ -211,16 +214,12 @@ class TemporaryResourceManager:
         orphan.path.unlink(missing_ok=True)
         return removed
 
+    @property
+    def _closing(self) -> str:
+        return f"removing what {self.prefix!r} made"
+
     def __enter__(self) -> Self:
         return self.open()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            undo(error, f"removing what {self.prefix!r} made", self.close)
 
 
 def remove(path: Path) -> None:
@@ -230,12 +229,21 @@ def remove(path: Path) -> None:
         OSError: it could not be removed.
     """
     try:
-        if stat.S_ISDIR(path.lstat().st_mode):
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        os.unlink(path)
     except FileNotFoundError:
-        # gone already; or something else takes a folder apart at the same time, and then the rest is tried again
+        pass
+    except (IsADirectoryError, PermissionError):
+        # a folder, says Linux by the first and others by the second
+        if not os.path.isdir(path) or os.path.islink(path):
+            raise
+        _unlink_folder(path)
+
+
+def _unlink_folder(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        # something else takes it apart at the same time: then the rest is tried again
         if os.path.lexists(path):
             shutil.rmtree(path)
 
@@ -248,7 +256,7 @@ class _OnTermination:
         self._is_installed = False
         self._is_registered = False
 
-    def add(self, manager: TemporaryResourceManager) -> None:
+    def register(self, manager: TemporaryResourceManager) -> None:
         self._managers.append(manager)
         if not self._is_registered:
             self._is_registered = True
@@ -259,7 +267,7 @@ class _OnTermination:
             signal.signal(signal.SIGTERM, self._terminated)
             self._is_installed = True
 
-    def discard(self, manager: TemporaryResourceManager) -> None:
+    def unregister(self, manager: TemporaryResourceManager) -> None:
         if manager in self._managers:
             self._managers.remove(manager)
         is_main = threading.current_thread() is threading.main_thread()

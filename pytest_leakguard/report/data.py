@@ -51,7 +51,10 @@ def to_dict(finding: Finding) -> dict[str, Any]:
         },
         "point": finding.point,
         "fault": finding.fault,
+        "held_then": list(finding.held_then),
+        "cleanups": list(finding.cleanups),
         "repeat": finding.repeat,
+        "patch": finding.patch,
     }
 
 
@@ -87,5 +90,8 @@ def from_dict(data: dict[str, Any]) -> Finding:
         held=Held(chain=tuple(held["chain"]), reason=held["reason"], graph=held["graph"]),
         point=data["point"],
         fault=data["fault"],
+        held_then=tuple(data["held_then"]),
+        cleanups=tuple(data["cleanups"]),
         repeat=data["repeat"],
+        patch=data["patch"],
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pytest_leakguard.core.model import Finding
-from pytest_leakguard.report.text import printable
+from pytest_leakguard.report.plain import printable
 
 
 def totals(data: dict[str, Any]) -> list[str]:
@@ -30,5 +30,6 @@ def told(findings: Iterable[Finding]) -> str:
     lines = []
     for finding in findings:
         times = f"  x{finding.count}" if finding.count > 1 else ""
-        lines.append(printable(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}"))
+        why = "".join(f" ({note})" for note in finding.notes if note.startswith("told only: "))
+        lines.append(printable(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}{why}"))
     return "\n".join(lines)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.report import holding
+from pytest_leakguard.report.plain import clipped, code_line
+from pytest_leakguard.report.plain import printable as printable
 
 _LABEL_WIDTH = 10
-
-
-def printable(text: str) -> str:
-    """Text that can't move the cursor, change colours or break the encoding of the output."""
-    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
+_PATCH_LINES_TOLD = 40
 
 
 def headline(finding: Finding) -> str:
     """``LEAK fd  tests/test_a.py::test_x``, or the fixture that owns it."""
-    word = {"late": "LATE", "allowed": "ALLOWED LEAK"}.get(finding.disposition, "LEAK")
+    word = {"late": "LATE", "allowed": "ALLOWED LEAK", "known": "KNOWN LEAK", "once": "LEAKED ONCE"}.get(
+        finding.disposition, "LEAK"
+    )
     word = "FAULT" if finding.verdict == "fault" else word
     owner = finding.owner
     if owner.kind == "fixture":
@@ -28,7 +27,7 @@ def headline(finding: Finding) -> str:
     else:
         name = f"{owner.name}, {owner.where}" if owner.where else owner.name
     times = f"  x{finding.count}" if finding.count > 1 else ""
-    return printable(f"{word} {finding.kind}  {name}{times}")
+    return f"{printable(f'{word} {finding.kind}')}  {clipped(name)}{times}"
 
 
 def acquired(finding: Finding) -> str:
@@ -57,6 +56,8 @@ def lines(finding: Finding) -> list[str]:
         ("held", holding.line(finding.held)),
         ("due", finding.due),
         ("fault", finding.fault),
+        *(("then held", line) for line in finding.held_then),
+        *(("cleanup", line) for line in finding.cleanups),
         ("fix", finding.fix),
         *((("allow", finding.allow),) if finding.disposition not in ("allowed", "late") else ()),
         *(("note", note) for note in finding.notes),
@@ -64,8 +65,19 @@ def lines(finding: Finding) -> list[str]:
     ]
     return [
         headline(finding),
-        *(f"  {label:<{_LABEL_WIDTH}}{printable(value)}" for label, value in rows if value),
+        *(f"  {label:<{_LABEL_WIDTH}}{clipped(value)}" for label, value in rows if value),
+        *_patch(finding),
     ]
+
+
+def _patch(finding: Finding) -> list[str]:
+    """The patch, from the left edge on so that it can be copied; a long one only named."""
+    rows = finding.patch.rstrip("\n").split("\n")
+    if not finding.patch or finding.disposition in ("allowed", "late"):
+        return []
+    if len(rows) > _PATCH_LINES_TOLD:
+        return [f"  {'patch':<{_LABEL_WIDTH}}{len(rows)} lines, in the JSON and the HTML report"]
+    return [f"  {'patch':<{_LABEL_WIDTH}}for `git apply`:", *(code_line(row) for row in rows)]
 
 
 def message(findings: list[Finding]) -> str:

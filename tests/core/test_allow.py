@@ -140,3 +140,56 @@ def test_the_first_rule_that_matches_counts():
 def test_a_near_match_is_offered_if_there_is_one(word, offered):
     """The end of a sentence: an offer, or just its point."""
     assert near(word, KINDS) == offered
+
+
+# -- rules by origin, owner and name
+
+
+def leak_at(file: str | None, function: str | None, owner: str = "t.py::test_a") -> Finding:
+    return Finding(
+        kind="fd", verdict="leaked", test="t", phase="call", owner=Owner(kind="test", scope="function", name=owner),
+        what="", subject="data.csv", origin=Origin(file=file, line=3, function=function), due="", fix="", allow="",
+        fingerprint="",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("origin=app/pool.py:Pool.connect", True),
+        ("origin=app/pool.py:*", True),
+        ("origin=*:Pool.connect", True),
+        ("origin=app/pool.py:Pool", False),  # the whole name
+        ("origin=pool.py:Pool.connect", False),
+        ("origin=app/pool.py:Other.connect", False),
+        ("owner=t.py::test_a", True),
+        ("owner=t.py::*", True),
+        ("owner=test_a", False),
+        ("name=data.*", True),
+        ("name=t.py::test_a", False),
+        ("data.csv", True),
+        ("orign=app/pool.py:*", False),  # no word that selects: a subject
+    ],
+)
+def test_a_word_selects_what_is_matched(pattern, matches):
+    """File and qualified name of the acquiring function, the owner, the name; the rest is the subject."""
+    assert rule("fd", pattern).matches(leak_at("app/pool.py", "Pool.connect")) is matches
+
+
+def test_an_origin_that_is_not_known_matches_no_rule():
+    """Not even a star: whoever wrote the rule had a place in mind."""
+    assert not rule("fd", "origin=*").matches(leak_at(None, None))
+    assert not rule("socket", "origin=*").matches(leak_at("a.py", "f"))
+
+
+def test_python_3_10_has_bare_names_only(monkeypatch):
+    """There a rule for a method matches its bare name in that file; on later ones it does not."""
+    import sys
+
+    found, method = leak_at("app/pool.py", "connect"), rule("fd", "origin=app/pool.py:Pool.connect")
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4, "final", 0))
+    assert method.matches(found)
+    assert not method.matches(leak_at("app/other.py", "connect"))
+    assert not method.matches(leak_at("app/pool.py", "close"))
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
+    assert not method.matches(found)

@@ -34,6 +34,7 @@ FINDING = Finding(
     point="acquire:app/loader.py:load:open#2",
     fault="open raised OSError (injected) at app/loader.py:50 in load",
     repeat="pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
+    patch="--- a/app/loader.py\n",
 )
 
 GOLD = {
@@ -68,6 +69,7 @@ GOLD = {
     "point": "acquire:app/loader.py:load:open#2",
     "fault": "open raised OSError (injected) at app/loader.py:50 in load",
     "repeat": "pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
+    "patch": "--- a/app/loader.py\n",
 }
 
 

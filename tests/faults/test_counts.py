@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import linecache
 
@@ -9,8 +10,12 @@ import pytest
 
 from pytest_leakguard.core.ledger import Ledger
 from pytest_leakguard.faults.acquire import AcquireInjector
-from pytest_leakguard.faults.errors import fault_of, is_injected
+from pytest_leakguard.faults.errors import comes_from_injected, fault_of, is_injected, related
+from pytest_leakguard.faults.families import injectors_for
+from pytest_leakguard.faults.model import FAMILIES
+from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
+from pytest_leakguard.faults.sweep import Sweep
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.origins.audit import Recorder
 
@@ -104,6 +109,14 @@ def test_calls_with_a_star(generated):
     assert raised == points
 
 
+def test_calls_with_a_star_after_one_without(generated):
+    """Python 3.12 tells them in different ways."""
+    module, targets = generated("def g(x): return x\ndef f():\n    g(1)\n    g(*(2,))\n")
+    points, raised = sweep(call_injector(targets), module.f)
+    assert points == ["call:generated.py:f:g#1", "call:generated.py:f:g#2"]
+    assert raised == points
+
+
 def test_calls_of_functions_in_c(generated):
     """Those of the system are points, with the error the system gives."""
     module, targets = generated("import os\ndef f():\n    os.stat('.')\n    return os.getpid()\n")
@@ -147,8 +160,9 @@ def test_releases_fail_after_their_effect(generated):
 
 
 def test_interrupts(generated):
-    """Lines that call something; not a `try:` line, the start of a handler, a hand-over or a release."""
+    """Lines that call something; not a `try:` line, a clean-up, a hand-over or a release. In full, those too."""
     module, targets = generated(
+        "import contextlib\n"
         "def g(): return 1\n"
         "def f(kept):\n"
         "    x = g()\n"
@@ -159,11 +173,99 @@ def test_interrupts(generated):
         "    finally:\n"
         "        g()\n"
         "        g()\n"
-        "    return x\n"
+        "    try:\n"
+        "        raise OSError\n"
+        "    except OSError:\n"
+        "        kept.append(g())\n"
+        "        z = g()\n"
+        "    with contextlib.nullcontext():\n"
+        "        z = g()\n"
+        "    kept.clear()\n"
     )
-    points, raised = sweep(interrupt_injector(targets), lambda: module.f([]))
-    assert points == [f"interrupt:generated.py:f:g#{number}" for number in (1, 2, 3)]
-    assert raised == points
-    with interrupt_injector(targets).count() as counted:
-        module.f([])
-    assert [point.line for point in counted] == [3, 6, 10]
+
+    def lines(injector):
+        with injector.count() as counted:
+            module.f([])
+        return [(point.line, point.what) for point in counted]
+
+    def in_turn(injector):
+        points, raised = sweep(injector, lambda: module.f([]))
+        assert raised == points
+
+    borne = [(4, "g"), (7, "g"), (16, "g"), (17, "nullcontext"), (18, "g")]
+    assert lines(interrupt_injector(targets)) == borne
+    in_turn(interrupt_injector(targets))
+    full = interrupt_injector(targets, strict=True)
+    told = [
+        (5, "append"), (6, "try"), (10, "g"), (11, "g"), (12, "try"), (15, "append"), (17, "with"), (19, "clear")
+    ]  # fmt: skip
+    assert sorted(lines(full)) == sorted([*borne, *((line, f"strict-{what}") for line, what in told)])
+    in_turn(full)
+
+
+def test_what_a_handler_calls_that_raises_again_is_cleanup(generated):
+    """An interrupt of a clean-up is not blamed on anybody; a handler that goes on in another way is code like any."""
+    module, targets = generated(
+        "def g(): return 1\n"
+        "def f():\n"
+        "    try:\n"
+        "        raise ValueError\n"
+        "    except ValueError:\n"
+        "        g()\n"
+        "        g()\n"
+        "        raise\n"
+    )
+    with interrupt_injector(targets).count() as counted, pytest.raises(ValueError):
+        module.f()
+    assert counted == []
+
+
+LINES = {
+    "acquire": "with open(__file__): pass",
+    "call": "step()",
+    "body": "with contextlib.nullcontext():\n        step()",
+    "release": "Thing().close()",
+    "interrupt": "step()",
+    "cancel": "await asyncio.sleep(0)",
+    "timeout": "await asyncio.sleep(0)",
+}
+
+
+class Function:
+    """A function as the subject of a sweep; keeps the ids of the faults that came out of it."""
+
+    def __init__(self, function):
+        self.function, self.came = function, []
+
+    def run(self, limit_seconds):
+        try:
+            self.function()
+        except BaseException as error:
+            ids = [fault_of(one) for one in related(error) if is_injected(one)]
+            self.came += ids[:1]
+            return Run(error=type(error).__name__, is_from_fault=comes_from_injected(error))
+        return Run()
+
+
+@pytest.mark.usefixtures("recording")
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_sweep_has_as_many_trials_as_the_function_has_points(generated, family, count):
+    """Of each family; each point fails once, and its error is the one that comes out."""
+    line = LINES[family]
+    word = "async def" if "await" in line else "def"
+    lines = "".join(f"    {line}\n" for _ in range(count))
+    module, targets = generated(
+        "import asyncio\nimport contextlib\n"
+        "class Thing:\n    def close(self): pass\n"
+        f"def step(): pass\n{word} work():\n{lines}"
+    )
+    work = module.work
+    subject = Function((lambda: asyncio.run(work())) if "await" in line else work)
+    result = Sweep(subject, injectors_for([family], targets), modes=("transient",)).run()
+    assert result.stopped == ""
+    ids = [point.id for point in result.points]
+    assert len(set(ids)) == count
+    assert [trial.point.id for trial in result.trials] == ids
+    assert {trial.outcome for trial in result.trials} == {"raised"}
+    assert subject.came == ids

@@ -160,6 +160,18 @@ LIBRARIES = {
         kind="temp",
         needs="joblib",
     ),
+    "tqdm's monitor": Rule(
+        forgives="import tqdm; it = tqdm.tqdm([1], file=sys.__stderr__); list(it)",
+        catches="import tqdm; it = tqdm.tqdm([1], file=sys.__stderr__); list(map(lambda _: leak_thread(), it))",
+        kind="thread",
+        needs="tqdm",
+    ),
+    "fsspec's loop": Rule(
+        forgives="import fsspec.asyn; fsspec.asyn.get_loop()",
+        catches="import fsspec.asyn; fsspec.asyn.get_loop(); leak_thread()",
+        kind="thread",
+        needs="fsspec",
+    ),
 }
 
 HEAD = """
@@ -402,7 +414,7 @@ def test_every_rule_of_the_tables_in_the_package_has_its_pair_here():
     bodies = " ".join(rule.forgives for rule in LIBRARIES.values())
     modules = {rule.module.partition("/")[0] for rule in ONCE} | {one.module.partition(".")[0] for one in SINGLETONS}
     # anyio's are in test_task_rules.py
-    assert modules == {"trio", "multiprocessing", "loky", "joblib", "anyio"}
+    assert modules == {"trio", "multiprocessing", "loky", "joblib", "anyio", "tqdm", "fsspec"}
     assert all(module in bodies for module in modules - {"anyio"})
     assert all(rule.reason for rule in (*ONCE, *SINGLETONS))
 

@@ -33,6 +33,12 @@ def test_the_entry_point_loads_next_to_nothing():
     }
 
 
+def test_a_fault_point_loads_next_to_nothing():
+    """The code under test has it in production too."""
+    code = LOADS.replace("import pytest_leakguard.plugin.entry", "from pytest_leakguard import fault_point")
+    assert loaded(code) == ["pytest_leakguard", "pytest_leakguard.fault_points"]
+
+
 def test_the_package_itself_loads_nothing():
     """`import pytest_leakguard` is cheap; its public names load what they need when they are asked for."""
     code = LOADS.replace("import pytest_leakguard.plugin.entry", "import pytest_leakguard")
@@ -46,7 +52,7 @@ assert pytest_leakguard.guard.__module__ == "pytest_leakguard.guarding"
 assert "_pytest" not in sys.modules
 assert pytest_leakguard.LeakCheck.__name__ == "LeakCheck"
 assert set(pytest_leakguard.__all__) == {
-    "LeakCheck", "LeakError", "__version__", "guard", "is_injected", "track", "track_lock"
+    "LeakCheck", "LeakError", "__version__", "fault_point", "guard", "is_injected", "track", "track_lock"
 }
 try:
     pytest_leakguard.nonsense
@@ -95,13 +101,14 @@ def names(found) -> set[str]:
 
 
 def test_off_it_has_no_hook_that_runs_for_each_test(hooks):
-    """Options, markers and one look at the collected tests: nothing for a test, a fixture or a report."""
+    """Options, markers and a look at what is collected: nothing for a test, a fixture or a report."""
     found = hooks()
     assert names(found) == {
         "pytest_addhooks",
         "pytest_addoption",
         "pytest_configure",
         "pytest_collection_modifyitems",
+        "pytest_generate_tests",
     }
     assert found["loaded"] == []
 

@@ -271,6 +271,8 @@ def test_what_is_a_time_is_taken(value, number):
     assert options.seconds(value, "here") == number
 
 
+FORMATS_ALLOWED = "Allowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif."
+
 BAD = [
     (["--leakguard-action=explode"], "", "--leakguard-action: unknown action 'explode'.\nKnown: fail, report, warn."),
     (
@@ -288,17 +290,17 @@ BAD = [
         "leakguard_grace (ini file tox.ini): bad time 'soon'. Allowed: seconds, 0 or more, e.g. 0.5.",
     ),
     (
-        ["--leakguard-report=html:a.html"], "",
-        "--leakguard-report: bad report 'html:a.html'.\nAllowed: FORMAT:FILE; formats: json.",
+        ["--leakguard-report=pdf:a.pdf"], "",
+        "--leakguard-report: bad report 'pdf:a.pdf'.\n" + FORMATS_ALLOWED,
     ),
     (
         ["--leakguard-report=jsno:a"], "",
-        "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\nAllowed: FORMAT:FILE; formats: json.",
+        "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\n" + FORMATS_ALLOWED,
     ),
     (
         [], "leakguard_report =\n  json:a\n  a.json",
         "leakguard_report (ini file tox.ini): bad report 'a.json'; did you mean 'json'?\n"
-        "Allowed: FORMAT:FILE; formats: json.",
+        "Allowed: FORMAT:FILE; formats: github, gitlab, html, json, markdown, sarif.",
     ),
     (
         ["--leakguard-graph=tox.ini"], "",

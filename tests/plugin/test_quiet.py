@@ -124,3 +124,34 @@ def test_after_a_look_a_single_test_is_blamed(pytester, alone):
     )
     swapped, _ = alone().report["findings"]
     assert (swapped["owner"]["kind"], swapped["test"]) == ("test", "test_a.py::test_quiet[0]")
+
+
+CYCLES = """
+import gc, warnings
+gc.disable()  # nothing but the guard collects
+
+class Session:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        warnings.warn("unclosed session", ResourceWarning)
+
+def moves():
+    open(__file__).close()
+
+def test_first(): moves()
+def test_makes_garbage_and_moves():
+    Session()
+    moves()
+def test_makes_garbage(): Session()
+def test_moves(): moves()
+"""
+
+
+def test_garbage_of_a_test_that_was_not_looked_at_is_no_single_tests(pytester, alone):
+    """Nothing moved in the test that made it: told as between two tests, not on the one that was collected after."""
+    pytester.makepyfile(test_a=CYCLES)
+    own, older = sorted(alone().report["findings"], key=lambda finding: finding["owner"]["kind"], reverse=True)
+    assert (own["kind"], own["owner"]["name"]) == ("unclosed", "test_a.py::test_makes_garbage_and_moves")
+    stretch = "between test_a.py::test_makes_garbage_and_moves and test_a.py::test_moves"
+    assert (older["kind"], older["owner"]["kind"], older["owner"]["name"]) == ("unclosed", "stretch", stretch)

@@ -51,7 +51,7 @@ def state():
         "threads": [thread.name for thread in threading.enumerate()],
         "running": len(sys._current_frames()),
         "descriptors": sorted(int(name) for name in os.listdir("/dev/fd")),
-        "children": [file.read_text() for file in pathlib.Path("/proc/self/task").glob("*/children")],
+        "children": "".join(file.read_text() for file in pathlib.Path("/proc/self/task").glob("*/children")),
         "unraisablehook": name_of(sys.unraisablehook),
         "excepthook": name_of(sys.excepthook),
         "threading excepthook": name_of(threading.excepthook),

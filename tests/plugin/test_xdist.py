@@ -278,7 +278,9 @@ def test_a_crashed_worker_loses_no_finding_made_before(pytester, alone):
             pass
         """
     )
-    ran = alone(QUICK, "-p", "xdist", "-n", "1", "--max-worker-restart=2")
+    ran = alone(QUICK, "-p", "xdist", "-n", "1", "--max-worker-restart=2", errors=True)
+    (error,) = ran.report["errors"]
+    assert error.startswith("worker gw0 crashed: what its tests had left before is told, but not ")
     ran.result.stdout.fnmatch_lines(["*worker 'gw0' crashed while running 'test_it.py::test_c_ends_the_process'*"])
     ran.result.assert_outcomes(passed=4, failed=1)
     assert sorted((f["test"].partition("::")[2], f["kind"]) for f in ran.findings) == [

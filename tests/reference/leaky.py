@@ -8,6 +8,7 @@ collector; `release_kept` then ends it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import mmap
 import os
 import socket
@@ -17,7 +18,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -195,6 +196,20 @@ class LeakyResourceGroup:
             manager.__exit__(*details)
 
 
+class LeakyAsyncResourceGroup:
+    """Stops at the first release that fails, here of async ones."""
+
+    def __init__(self, **managers: AbstractAsyncContextManager[Any]) -> None:
+        self.managers = managers
+
+    async def __aenter__(self) -> dict[str, Any]:
+        return {name: await manager.__aenter__() for name, manager in self.managers.items()}
+
+    async def __aexit__(self, *details: Any) -> None:
+        for manager in reversed(self.managers.values()):
+            await manager.__aexit__(*details)
+
+
 class LeakyLoopbackServer:
     """Never closes the connections that it accepted."""
 
@@ -260,7 +275,7 @@ def leaky_transaction(connection: Any, begin: str | None = None) -> Iterator[Any
 
 @asynccontextmanager
 async def leaky_async_transaction(connection: Any) -> AsyncIterator[Any]:
-    """The same among coroutines."""
+    """`except Exception` misses a cancellation."""
     try:
         yield connection
         await connection.commit()
@@ -383,6 +398,26 @@ def leaky_accumulate(source: Any, into: list[Any]) -> Iterator[Any]:
     source.close()
 
 
+class LeakyStreamAccumulator:
+    """Closes its source only when it was read to the end."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.chunks: list[Any] = []
+
+    def __enter__(self) -> LeakyStreamAccumulator:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        for chunk in self.source:
+            self.chunks.append(chunk)
+            yield chunk
+        self.source.close()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def leaky_stream_metrics(source: Any, report: Callable[[int], object]) -> Iterator[Iterator[Any]]:
     """The numbers are lost on an error."""
@@ -406,6 +441,14 @@ def leaky_timer(report: Callable[[float], object]) -> Iterator[None]:
     report(time.perf_counter() - started)
 
 
+@contextmanager
+def leaky_timed_block(name: str, logger: logging.Logger) -> Iterator[None]:
+    """Nothing is logged on an error."""
+    started = time.perf_counter()
+    yield
+    logger.info("%s took %.3f s", name, time.perf_counter() - started)
+
+
 class LeakyManagedProcess:
     """The pipes are left open when the start-up check fails."""
 
@@ -414,10 +457,8 @@ class LeakyManagedProcess:
         self.ready = ready
 
     def __enter__(self) -> subprocess.Popen[bytes]:
-        self.process = keep(
-            subprocess.Popen(self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE),  # leaks
-            lambda process: process.communicate(),
-        )
+        self.process = subprocess.Popen(self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # leaks
+        KEPT.append((self.process, lambda process: process.communicate()))
         try:
             self.ready(self.process)
         except BaseException:
@@ -451,8 +492,8 @@ class LeakyWorkerThread:
 
 @contextmanager
 def leaky_managed_executor(make: Callable[..., Any], **options: Any) -> Iterator[Any]:
-    """The same for an executor."""
-    executor = keep(make(**options), lambda executor: executor.shutdown(wait=True))
+    """The shutdown is skipped when the body raised."""
+    executor = keep(make(**options), lambda executor: executor.shutdown(wait=True))  # leaks
     yield executor
     executor.shutdown(wait=True)
 
@@ -463,6 +504,16 @@ def leaky_held(lock: Any, timeout: float) -> Iterator[None]:
     try:
         if not lock.acquire(timeout=timeout):
             raise TimeoutError("lock not acquired")
+        yield
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def leaky_async_held(lock: asyncio.Lock, timeout: float) -> AsyncIterator[None]:
+    """Releases a lock of asyncio that it never got."""
+    try:
+        await asyncio.wait_for(lock.acquire(), timeout)
         yield
     finally:
         lock.release()

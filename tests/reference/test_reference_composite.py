@@ -211,3 +211,34 @@ def test_the_twin_that_stops_at_a_failing_release(source, left_behind):
     (finding,) = left_behind(lambda: use(leaky.LeakyResourceGroup(**parts())))
     assert finding.kind == "fd"
     assert finding.subject.endswith("readings.csv")
+
+
+def test_the_async_twin_that_stops_at_a_failing_release(source, left_behind):
+    """Likewise, under asyncio."""
+
+    class File:
+        async def __aenter__(self):
+            self.file = leaky.keep(open(source))
+
+        async def __aexit__(self, *_):
+            self.file.close()
+
+    class Bad:
+        async def __aenter__(self):
+            pass
+
+        async def __aexit__(self, *_):
+            raise Boom
+
+    def use(kind):
+        async def main():
+            with pytest.raises(Boom):
+                async with kind(file=File(), bad=Bad()):
+                    pass
+
+        asyncio.run(main())
+
+    assert left_behind(lambda: use(AsyncResourceGroup)) == []
+    (finding,) = left_behind(lambda: use(leaky.LeakyAsyncResourceGroup))
+    assert finding.kind == "fd"
+    assert finding.subject.endswith("readings.csv")

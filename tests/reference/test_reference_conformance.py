@@ -1,7 +1,7 @@
-"""Each manager used once in full, with nothing of its own asserted: what a fault sweep runs over.
+"""Each manager through `leak_check.releases`: a normal exit, an error, an interrupt, a cancellation in the body.
 
-`--leakguard-faults` makes each operation of these fail in turn; here they are
-put through `leak_check.releases`, and through one use under the check.
+The sweeps of every operation are in test_reference_sweep; the async managers
+are entered and left here in a loop of their own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import functools
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from subjects import CHILD, Line, Node, open_line
 
+from pytest_leakguard import reference
 from pytest_leakguard.reference import (
     AsyncDatabasePool,
     AsyncResource,
@@ -34,9 +36,9 @@ from pytest_leakguard.reference import (
     ResourceGroup,
     ResourcePool,
     SafeResource,
+    StreamAccumulator,
     StreamWriter,
     TemporaryResourceManager,
-    WeakCache,
     WorkerThread,
     accumulate,
     async_held,
@@ -53,193 +55,111 @@ from pytest_leakguard.reference import (
     transaction,
 )
 
-
-class Node:
-    other = None
+NO_MANAGERS = {"WeakCache", "secondary_errors"}
 
 
-def make_factories(path, listener):
-    """A name for each manager that is entered with `with`, and how to make a fresh one."""
+class InLoop:
+    """An async context manager as a plain one; the loop ends with it."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        self.manager = self.loop.run_until_complete(self.made())
+        return self.loop.run_until_complete(self.manager.__aenter__())
+
+    async def made(self):
+        return self.make()  # where a loop runs, as locks want it on 3.10
+
+    def __exit__(self, *details):
+        try:
+            return self.loop.run_until_complete(self.manager.__aexit__(*details))
+        finally:
+            self.loop.close()
+
+
+def make_factories(path, address):
+    """A name for each manager, and for the blocks of the pools, and how to make a fresh one."""
     folder, database = path.parent, path.with_suffix(".db")
     connect = functools.partial(sqlite3.connect, database, check_same_thread=False)
-    pool = functools.partial(ResourcePool, socket.socket, socket.socket.close)
+    line = functools.partial(AsyncResource, open_line, Line.close)
+
+    @contextmanager
+    def in_transaction():
+        with DatabaseConnection(database) as connection, transaction(connection) as same:
+            yield same
+
+    @contextmanager
+    def checked_out(pool, name):
+        with pool, getattr(pool, name)() as lent:
+            yield lent
+
+    @asynccontextmanager
+    async def in_async_transaction():
+        async with line() as connection, async_transaction(connection, "begin") as same:
+            yield same
+
+    @asynccontextmanager
+    async def lent():
+        async with AsyncDatabasePool(open_line) as pool, pool.connection() as connection:
+            yield connection
+
     return {
-        "ManagedFile": lambda: ManagedFile(path),
-        "FileProcessor": lambda: FileProcessor(path, folder=folder),
-        "open_all": lambda: open_all([path] * 3),
-        "atomic_write": lambda: atomic_write(path),
-        "MappedFile": lambda: MappedFile(folder / "map", 64),
-        "NetworkClient": lambda: NetworkClient(*listener.getsockname()),
-        "LoopbackServer": LoopbackServer,
+        "AsyncDatabasePool": lambda: InLoop(lambda: AsyncDatabasePool(open_line)),
+        "AsyncDatabasePool.connection": lambda: InLoop(lent),
+        "AsyncResource": lambda: InLoop(line),
+        "AsyncResourceGroup": lambda: InLoop(lambda: AsyncResourceGroup(a=line(), b=line())),
         "DatabaseConnection": lambda: DatabaseConnection(database),
         "DatabasePool": lambda: DatabasePool(connect),
-        "ResourcePool": pool,
+        "DatabasePool.connection": lambda: checked_out(DatabasePool(connect), "connection"),
+        "DatabasePool.transaction": lambda: checked_out(DatabasePool(connect), "transaction"),
+        "FileProcessor": lambda: FileProcessor(path, folder=folder),
+        "LoopbackServer": LoopbackServer,
+        "ManagedFile": lambda: ManagedFile(path),
+        "ManagedProcess": lambda: ManagedProcess(CHILD, stdin=subprocess.PIPE),
+        "MappedFile": lambda: MappedFile(folder / "map", 64),
         "MonitoredResourcePool": lambda: MonitoredResourcePool(socket.socket, socket.socket.close),
-        "TemporaryResourceManager": lambda: TemporaryResourceManager("x-", folder),
-        "SafeResource": lambda: SafeResource(socket.socket, socket.socket.close),
+        "NetworkClient": lambda: NetworkClient(*address),
         "ResourceGroup": lambda: ResourceGroup(a=ManagedFile(path), b=SafeResource(socket.socket, socket.socket.close)),
+        "ResourcePool": lambda: ResourcePool(socket.socket, socket.socket.close),
+        "ResourcePool.checkout": lambda: checked_out(ResourcePool(socket.socket, socket.socket.close), "checkout"),
+        "SafeResource": lambda: SafeResource(socket.socket, socket.socket.close),
+        "StreamAccumulator": lambda: StreamAccumulator(open(path)),
         "StreamWriter": lambda: StreamWriter(open(path, "a")),
-        "accumulate": lambda: accumulate(open(path)),
-        "stream_metrics": lambda: stream_metrics(open(path)),
-        "timer": timer,
-        "timed_block": lambda: timed_block("x"),
-        "ManagedProcess": lambda: ManagedProcess([sys.executable, "-c", "input()"], stdin=subprocess.PIPE),
+        "TemporaryResourceManager": lambda: TemporaryResourceManager("x-", folder),
         "WorkerThread": lambda: WorkerThread(lambda stop: stop.wait(30)),
-        "managed_executor": lambda: managed_executor(ThreadPoolExecutor, max_workers=1),
-        "held": lambda: held(threading.Lock(), 1),
+        "accumulate": lambda: accumulate(open(path)),
+        "async_held": lambda: InLoop(lambda: async_held(asyncio.Lock(), 1)),
+        "async_transaction": lambda: InLoop(in_async_transaction),
+        "atomic_write": lambda: atomic_write(path),
         "breaks_cycle": lambda: breaks_cycle((Node(), "other")),
+        "held": lambda: held(threading.Lock(), 1),
+        "managed_executor": lambda: managed_executor(ThreadPoolExecutor, max_workers=1),
+        "open_all": lambda: open_all([path] * 3),
+        "open_connections": lambda: InLoop(lambda: open_connections([line() for _ in range(3)])),
+        "stream_metrics": lambda: stream_metrics(open(path)),
+        "timed_block": lambda: timed_block("x"),
+        "timer": timer,
+        "transaction": in_transaction,
     }
 
 
+NAMES = sorted(make_factories(Path("x"), ("127.0.0.1", 1)))
+
+
 @pytest.fixture(scope="module")
-def listener():
+def address():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener
+        yield listener.getsockname()
 
 
-@pytest.mark.parametrize("name", sorted(make_factories(Path("x"), None)))
-def test_releases(name, source, listener, leak_check):
-    """After a normal exit and after an error in the body nothing is left."""
-    leak_check.releases(make_factories(source, listener)[name])
+def test_none_is_left_out():
+    """Each public name that is a context manager."""
+    assert {name.partition(".")[0] for name in NAMES} == set(reference.__all__) - NO_MANAGERS
 
 
-def test_files(source, tmp_path):
-    """Files, a map, temporary files."""
-    with ManagedFile(source) as file:
-        file.read()
-    with FileProcessor(source, folder=tmp_path) as job:
-        job.scratch(".txt").write(job.source.read())
-        job.scratch(text=False)
-    with open_all([source] * 3) as files:
-        files[0].read()
-    with atomic_write(source) as file:
-        file.write("new")
-    with MappedFile(tmp_path / "map", 64) as view:
-        view[0] = 1
-    with TemporaryResourceManager("x-", tmp_path) as temp:
-        temp.file()
-        temp.directory()
-
-
-def test_network(listener):
-    """A client of a listener, a server with one client."""
-    with NetworkClient(*listener.getsockname()).connect() as connection:
-        connection.sendall(b"x")
-    with LoopbackServer() as server:
-        with socket.create_connection(server.address, 5) as client:
-            client.sendall(b"x")
-            client.recv(1)
-
-
-def test_databases(tmp_path):
-    """A connection, a transaction, a pool used twice."""
-    with DatabaseConnection(tmp_path / "db") as connection, transaction(connection):
-        connection.execute("create table account (name)")
-    with DatabasePool(functools.partial(sqlite3.connect, tmp_path / "db", check_same_thread=False)) as pool:
-        with pool.transaction() as connection:
-            connection.execute("insert into account values ('ann')")
-        with pool.connection() as connection:
-            connection.execute("select * from account").fetchall()
-
-
-def test_pools():
-    """Two at once, one again, one by hand; with check and reset."""
-    with ResourcePool(socket.socket, socket.socket.close, max_size=2) as pool:
-        with pool.checkout(), pool.checkout():
-            pass
-        pool.release(pool.acquire())
-    with MonitoredResourcePool(
-        socket.socket, socket.socket.close, max_size=2, check=lambda made: True, reset=lambda made: None
-    ) as pool:
-        for _ in range(2):
-            with pool.checkout():
-                pass
-
-
-def test_groups_streams_and_others(source):
-    """One of each."""
-    with ResourceGroup(a=ManagedFile(source), b=ManagedFile(source)) as group:
-        group["a"].read()
-    with SafeResource(socket.socket, socket.socket.close):
-        pass
-    with open(source, "a") as file, StreamWriter(file) as out:
-        out.write("x")
-    with open(source) as file, accumulate(file) as stream:
-        assert len(list(stream)) == 3
-    with open(source) as file, stream_metrics(file) as stream:
-        assert len(list(stream)) == 3
-    with timer() as running:
-        pass
-    assert running.seconds >= 0
-    with held(threading.Lock(), 1):
-        pass
-    node = Node()
-    node.other = node
-    with breaks_cycle((node, "other")):
-        pass
-    value = WeakCache(lambda key: Node()).get("x")
-    assert value.other is None
-
-
-def test_processes_and_threads():
-    """A child with two pipes, a thread, an executor."""
-    with ManagedProcess([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        child.poll()
-    with WorkerThread(lambda stop: stop.wait(30)):
-        pass
-    with managed_executor(ThreadPoolExecutor, max_workers=1) as executor:
-        executor.submit(int).result()
-
-
-class Line:
-    """A socket with the methods of an async connection; each gives way to the loop once."""
-
-    def __init__(self):
-        self.socket = socket.socket()
-
-    async def close(self):
-        try:
-            await asyncio.sleep(0)
-        finally:
-            self.socket.close()
-
-    async def execute(self, sql):
-        await asyncio.sleep(0)
-
-    async def commit(self):
-        await asyncio.sleep(0)
-
-    async def rollback(self):
-        await asyncio.sleep(0)
-
-
-async def open_line():
-    line = Line()
-    try:
-        await asyncio.sleep(0)
-    except BaseException:
-        line.socket.close()
-        raise
-    return line
-
-
-def test_async_ones():
-    """A resource, many, a group, a pool with a transaction, a lock: each awaits something at every step."""
-
-    async def main():
-        async with AsyncResource(open_line, Line.close, timeout=5):
-            await asyncio.sleep(0)
-        async with open_connections([AsyncResource(open_line, Line.close) for _ in range(3)]):
-            await asyncio.sleep(0)
-        async with AsyncResourceGroup(
-            a=AsyncResource(open_line, Line.close), b=AsyncResource(open_line, Line.close)
-        ) as group:
-            await group["a"].execute("x")
-        async with AsyncDatabasePool(open_line, max_size=2) as pool:
-            for _ in range(2):
-                async with pool.connection() as line, async_transaction(line, "begin"):
-                    await line.execute("x")
-        async with async_held(asyncio.Lock(), 5):
-            await asyncio.sleep(0)
-
-    asyncio.run(main())
+@pytest.mark.parametrize("name", NAMES)
+def test_releases(name, source, address, leak_check):
+    """After a normal exit and after each error in the body nothing is left."""
+    leak_check.releases(make_factories(source, address)[name])

@@ -172,6 +172,21 @@ def test_the_twin_that_releases_what_it_never_got():
             lock.release()
 
 
+def test_the_async_twin_that_releases_what_it_never_got():
+    """Likewise, under asyncio."""
+
+    async def main():
+        for manager, is_still_held in ((async_held, True), (leaky.leaky_async_held, False)):
+            lock = asyncio.Lock()
+            await lock.acquire()
+            with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+                async with manager(lock, 0.01):
+                    pass
+            assert lock.locked() is is_still_held
+
+    asyncio.run(main())
+
+
 # -- timing
 
 
@@ -249,6 +264,16 @@ def test_the_twin_that_reports_nothing_on_an_error():
         with suppress(Boom), manager(told.append):
             raise Boom
         assert len(told) == number
+
+
+def test_the_twin_that_logs_nothing_on_an_error(caplog):
+    """Told by the contract."""
+    logger = logging.getLogger("twin")
+    for manager, number in ((timed_block, 1), (leaky.leaky_timed_block, 0)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO), suppress(Boom), manager("load", logger):
+            raise Boom
+        assert len(caplog.records) == number
 
 
 # -- memory

@@ -1,0 +1,99 @@
+"""The `with`, `except` and `finally` around a line: what has to clean up when that line fails."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import CodeType
+
+from pytest_leakguard.faults.source import node_of
+
+_TEXT_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleanup:
+    """One of them.
+
+    Attributes:
+        text: as it is written, in short: ``with open(path)``, ``except OSError``, ``finally``.
+        line: where it stands.
+        first, last: the lines that run when a handler does.
+        is_handler: it is an ``except``, which may let an error pass.
+    """
+
+    text: str
+    line: int
+    first: int = 0
+    last: int = 0
+    is_handler: bool = False
+
+
+def around(code: CodeType, line: int) -> list[Cleanup]:
+    """Those that a line of a function is inside of, innermost first; none when its source is not there."""
+    node = node_of(code)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return []
+    return list(_around(node.body, line))
+
+
+def _around(body: Sequence[ast.stmt], line: int) -> Iterator[Cleanup]:
+    for statement in body:
+        if not _is_in(statement, line) or isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        for block in blocks_of(statement):
+            yield from _around(block, line)
+        if isinstance(statement, (ast.With, ast.AsyncWith)):
+            yield from _of_with(statement, line)
+        elif is_try(statement):
+            yield from _of_try(statement, line)
+
+
+def is_try(statement: ast.stmt) -> bool:
+    """Whether it is a `try`, with ``except`` or ``except*``."""
+    return type(statement).__name__ in ("Try", "TryStar")
+
+
+def blocks_of(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The blocks of a compound statement."""
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(statement, name, None)
+        if isinstance(block, list):
+            yield block
+    for name in ("handlers", "cases"):
+        for part in getattr(statement, name, ()):
+            yield part.body
+
+
+def _of_with(statement: ast.With | ast.AsyncWith, line: int) -> Iterator[Cleanup]:
+    word = "async with" if isinstance(statement, ast.AsyncWith) else "with"
+    inside = any(_is_in(one, line) for one in statement.body)
+    for item in reversed(statement.items):
+        manager = item.context_expr
+        # of several, those before the one that is being entered
+        if inside or (manager.end_lineno or manager.lineno) < line:
+            yield Cleanup(text=_short(f"{word} {ast.unparse(manager)}"), line=manager.lineno)
+
+
+def _of_try(statement: ast.stmt, line: int) -> Iterator[Cleanup]:
+    if any(_is_in(one, line) for one in statement.body):  # type: ignore[attr-defined]
+        for handler in statement.handlers:  # type: ignore[attr-defined]
+            caught = f" {ast.unparse(handler.type)}" if handler.type is not None else ""
+            first, last = handler.body[0], handler.body[-1]
+            yield Cleanup(
+                text=_short(f"except{caught}"), line=handler.lineno, is_handler=True,
+                first=first.lineno, last=last.end_lineno or last.lineno,
+            )  # fmt: skip
+    final = statement.finalbody  # type: ignore[attr-defined]
+    if final and not any(_is_in(one, line) for one in final):
+        yield Cleanup(text="finally", line=final[0].lineno)
+
+
+def _is_in(statement: ast.stmt, line: int) -> bool:
+    return statement.lineno <= line <= (statement.end_lineno or statement.lineno)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TEXT_WIDTH else line[: _TEXT_WIDTH - 3] + "..."
