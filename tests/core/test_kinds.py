@@ -61,6 +61,12 @@ def test_what_names_no_kind_is_refused(text, message):
     assert str(error.value) == message
 
 
+def test_a_kind_may_begin_with_any_letter():
+    """Only a plus or a minus is a sign."""
+    assert choose("xattr", (*KNOWN, "xattr"), "x") == {"xattr"}
+    assert choose("-xattr", ("fd", "xattr"), "x") == {"fd"}
+
+
 def test_kinds_are_told_apart_from_one_another():
     """The answer can be kept: it is a frozen set."""
     assert isinstance(choose("fd", KNOWN, "x"), frozenset)

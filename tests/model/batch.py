@@ -32,7 +32,7 @@ def told_of(report: dict[str, Any], number: int) -> Expected:
     return told
 
 
-A_RUN = 25
+A_RUN = 15
 """Programs in one run of pytest, so that it ends in time on a slow machine too."""
 
 
