@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from program import WIDE, Plan, Program, Step
 
 PLANS = st.lists(
-    st.tuples(st.booleans(), st.frozensets(st.sampled_from(WIDE), max_size=3)), min_size=1, max_size=5
+    st.tuples(st.booleans(), st.frozensets(st.sampled_from(WIDE), max_size=3)), min_size=2, max_size=5
 ).map(tuple)
 NUMBER = st.integers(0, 59)
 
@@ -42,6 +42,11 @@ def written(number_of_programs: int, seeded: int, steps: int = 40) -> list[tuple
             c=NUMBER,
         )
         def use(self, a: int, b: int, c: int, what: str) -> None:
+            self.note(what, a, b, c)
+
+        @precondition(is_open)
+        @rule(a=NUMBER, b=NUMBER, what=st.sampled_from(("give", "dup", "fork")), c=NUMBER)
+        def pass_on(self, a: int, b: int, c: int, what: str) -> None:
             self.note(what, a, b, c)
 
         @rule()
