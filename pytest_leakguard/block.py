@@ -23,7 +23,7 @@ from pytest_leakguard.core.model import Acquisition, Finding, Origin
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.errors import LeakError
 from pytest_leakguard.known import known_by_design
-from pytest_leakguard.origins.record import BLOCK
+from pytest_leakguard.origins.record import BLOCK, Record
 from pytest_leakguard.suspects import Item, Suspect
 from pytest_leakguard.watch import Watch
 
@@ -188,6 +188,7 @@ class Block:
             told, findings = findings_of(
                 ground, self._new(), self._place(), self._rules(), "end of the block",
                 looks=settled.looks, seconds=settled.seconds, is_others=self._is_others, holder=self._holder,
+                for_good=True,
             )  # fmt: skip
             ground.told |= told
             ground.tell(told)
@@ -205,6 +206,14 @@ class Block:
         might = block in self._beside or block > self.serial
         return might and not self._ground.is_within(block, self.serial)
 
+    def held(self) -> list[Suspect]:
+        """What was acquired since it was entered and is there now, by the record alone: a look from inside it."""
+        ground, place = self._ground, self._place()
+        otherwise = Acquisition(owner=place.owner, test=place.test, phase=place.phase, origin=Origin())
+        with ground.looking, ground.watch.recorder.silence():
+            ground.watch.recorder.resolve()
+            return ground.watch.sketch({item for item in self._new() if item[0] != "unclosed"}, otherwise)
+
     def _context(self) -> Context:
         return self._place() if self._ground.own else self._ground.watch.recorder.context()
 
@@ -216,6 +225,7 @@ class Block:
 def findings_of(
     ground: Ground, items: Collection[Item], place: Context, rules: Sequence[AllowRule], until: str,
     *, looks: int, seconds: float, is_others: Callable[[int], bool] = lambda block: False, holder: Holder | None = None,
+    for_good: bool = False,
 ) -> tuple[set[Item], list[Finding]]:  # fmt: skip
     """Findings for resources that are new, and the items that were judged.
 
@@ -224,6 +234,7 @@ def findings_of(
         until: when they had to be gone.
         is_others: whether what was acquired in a block is left out.
         holder: in place of the ground's.
+        for_good: what is told here is told nowhere else, also when the collector closes it later.
     """
     watch = ground.watch
     otherwise = Acquisition(owner=place.owner, test=place.test, phase=place.phase, origin=Origin())
@@ -239,16 +250,28 @@ def findings_of(
         if inside and is_others(inside):
             continue
         told.add(suspect.item)
+        if for_good and suspect.record is not None and _is_told_before(suspect, suspect.record):
+            continue
         acquisition = suspect.acquisition
         if acquisition.owner.kind == "nobody" or suspect.item in design:
             continue  # an import's, or what a library keeps on purpose
         if ground.own:
             acquisition = replace(acquisition, owner=place.owner, test=place.test, phase=place.phase)
         cases.append(_case(suspect, acquisition, until, looks, seconds))
+        if for_good and suspect.record is not None:
+            suspect.record.blamed = True  # whoever sees the collector close it later is not to blame
     blamed = {suspect.item: suspect for suspect in suspects if suspect.item[0] != "unclosed"}
     who = holder or ground.holder
     found = judge(fold(cases, is_part), rules, normal="fails", used=ground.used, holder=lambda case: who(case, blamed))
     return told, [finding for finding in found if finding.disposition == "fails"]
+
+
+def _is_told_before(suspect: Suspect, record: Record) -> bool:
+    """Whether what the collector closed now was told as a leak while it was open."""
+    if suspect.item[0] != "unclosed":
+        return False
+    record.spent = True
+    return record.blamed
 
 
 def _case(suspect: Suspect, acquisition: Acquisition, until: str, looks: int, seconds: float) -> Case:

@@ -83,8 +83,10 @@ def run(options: argparse.Namespace, folder: str) -> int:
             result = SweepResult(stopped="it leaks without a fault") if plain.leaks else SweepResult()
             if not plain.leaks:
                 injectors = injectors_for(families, targets)
-                sweep = Sweep(swept, injectors, only=only, budget=budget, seed=options.seed, strict=options.strict)
-                result = sweep.run()
+                result = Sweep(
+                    swept, injectors, only=only, budget=budget, seed=options.seed, strict=options.strict,
+                    witness=swept.witness,
+                ).run()  # fmt: skip
     findings = [*plain.leaks, *(replace(told(one, name, ()), repeat="") for one in result.findings)]
     findings = [_repeatable(finding, options) for finding in findings]
     failing = [finding for finding in findings if finding.disposition == "fails"]

@@ -22,6 +22,7 @@ from pytest_leakguard.core.model import KINDS, Acquisition, Key, Origin, Resourc
 from pytest_leakguard.joining import join_attached, join_copies, join_event_loops, join_pipes, join_same, mark_of_call
 from pytest_leakguard.origins import frames, holders
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.closes import Closes
 from pytest_leakguard.origins.executors import Executors
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of
 from pytest_leakguard.origins.phase import current_phase
@@ -85,7 +86,8 @@ class Watch:
         self.unclosed.on_runtime_warning = self.tasks.note_unawaited
         self.state = StateProbe(self.recorder, root)
         self.instances = Instances(self.objects, self.recorder)
-        self.tracer = Tracer(self.recorder) if trace else None
+        self.closes = Closes(self.recorder, short)
+        self.tracer = Tracer(self.recorder, self.closes) if trace else None
         self.roster = Roster(
             [
                 FdProbe(self.table, short),
@@ -292,6 +294,7 @@ class Watch:
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
             join_same(suspects, self.objects, self.connections)
             join_event_loops(suspects)
+            join_copies(suspects)
             join_attached(suspects, self.recorder, self.connections, self.root)
         return suspects
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +26,8 @@ from pytest_leakguard.plugin.fixtures import LeakCheck
 from pytest_leakguard.probes.protocol import Probe
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+AROUND = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md"]
+PAGES = [*(ROOT / name for name in AROUND), *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = ROOT / "docs" / "reference"
 
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -56,7 +59,7 @@ def named(page: Path) -> set[str]:
 @pages
 def test_code_from_a_file_is_as_it_stands_there(page):
     """A block that is marked as taken from a file is found in it, to the character."""
-    for name, block in re.findall(r"<!-- from: (\S+) -->\n```python\n(.*?)```", text_of(page), re.DOTALL):
+    for name, block in re.findall(r"<!-- from: (\S+) -->\n```\w+\n(.*?)```", text_of(page), re.DOTALL):
         source = (ROOT / name).read_text("utf-8")
         assert block in source, f"not in {name}:\n{block}"
 
@@ -64,9 +67,11 @@ def test_code_from_a_file_is_as_it_stands_there(page):
 @pages
 def test_every_mark_is_followed_by_its_block(page):
     """A comment that promises a block has one: code of a file, a report, a line for .ci/run."""
+    languages = {".py": "python", ".ini": "ini", ".yml": "yaml", ".toml": "toml", "": "dockerfile"}
     for mark, language in re.findall(r"<!-- ([^>]*?) -->\n+(?:```(\w+))?", text_of(page)):
-        word = mark.partition(":")[0]
-        assert language == {"from": "python", "report": "text", "ci": "sh"}[word], f"<!-- {mark} -->"
+        word, _, what = mark.partition(":")
+        wanted = languages[Path(what).suffix] if word == "from" else {"report": "text", "ci": "sh"}[word]
+        assert language == wanted, f"<!-- {mark} -->"
 
 
 @pages
@@ -115,7 +120,7 @@ def shown(pytester, monkeypatch):
 def test_every_option_is_documented(shown):
     """Each option of --help has a heading and a row in the reference, and a row in the README; and none is made up."""
     options = set(re.findall(r"^  (--leakguard[a-z-]*)", shown("--help"), re.MULTILINE))
-    assert len(options) == 18
+    assert len(options) == 24
     reference, readme = text_of(REFERENCE / "options.md"), text_of(ROOT / "README.md")
     assert {heading for heading in headings(REFERENCE / "options.md") if heading.startswith("--")} == options
     for text in (reference, readme):
@@ -244,8 +249,6 @@ def test_every_value_of_a_closed_set_is_documented():
 
 def test_the_example_of_the_json_report_has_real_fields(alone, pytester):
     """The finding that is shown is one, but for the fields that the page says are left out."""
-    import json
-
     (block,) = re.findall(r"```json\n(.*?)```", text_of(REFERENCE / "json.md"), re.DOTALL)
     shown = json.loads(block)
     pytester.makepyfile(JSON_RUN)
@@ -372,6 +375,121 @@ def test_the_tutorial_goes_as_it_says(project, alone, pytester, monkeypatch):
     fixed.result.stdout.fnmatch_lines(["leakguard: 2 tests, 0 leaks, *"])
 
 
+RUNS = re.compile(r"<!-- report: (docs/examples/\w+)((?: \S+)*) -->\n```text\n(.*?)```", re.DOTALL)
+printed_on = sorted({(folder, arguments) for page in PAGES for folder, arguments, _ in RUNS.findall(text_of(page))})
+
+
+@pytest.mark.parametrize(("folder", "arguments"), printed_on)
+def test_what_a_page_shows_of_a_run_is_printed(folder, arguments, project, alone):
+    """`<!-- report: FOLDER ARGUMENTS -->`: each line of the block stands in the output of that run, but for numbers."""
+    project(folder)
+    ran = alone(*arguments.split())
+    assert ran.result.ret in (0, 1)
+    printed = [steady(line.rstrip()) for line in ran.result.outlines]
+    blocks = [found[2] for page in PAGES for found in RUNS.findall(text_of(page)) if found[:2] == (folder, arguments)]
+    for line in "".join(blocks).splitlines():
+        assert not line or steady(line.rstrip()) in printed, line
+
+
+def test_the_leaky_tests_of_the_pages_leak_and_the_others_do_not(project, alone):
+    """In the projects of the pages the tests that are called leaky are LEAKED, and no others."""
+    for folder in ("asyncio", "third_party"):
+        tests = project(f"docs/examples/{folder}")
+        names = set(re.findall(r"^def (test_\w+)", "".join(map(text_of, tests.glob("test_*.py"))), re.MULTILINE))
+        leaky = {name for name in names if name.startswith("test_leaky")}
+        assert leaky
+        assert leaky < names
+        ran = alone()
+        assert leaked(ran) == leaky
+        assert ran.report["unused_allows"] == []
+        for file in tests.glob("*.*"):
+            if file.is_file():
+                file.unlink()
+
+
+def test_the_repeat_of_the_howto_goes_as_it_says(project, alone):
+    """The command of "reproduce a fault" leaks again, at that point; of one that is not there nothing is tried."""
+    project("docs/examples/faults")
+    page = text_of(ROOT / "docs" / "howto" / "reproduce-a-fault.md")
+    (command,) = set(re.findall(r"^pytest (\S+) '(--leakguard-fault=\S+)'", page, re.MULTILINE))
+    ran = alone(*command, flag=())
+    assert [finding["point"] for finding in ran.findings] == [command[1].partition("=")[2]]
+    none = alone(command[0], command[1].replace("#2", "#9"), flag=())
+    assert none.result.ret == 0
+    none.result.stdout.fnmatch_lines(["leakguard: faults: *, 0 trials, *"])
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The pytest lines of a page's sh blocks, as the words after `pytest`."""
+    blocks = re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)
+    return [shlex.split(line.partition("pytest")[2]) for line in "".join(blocks).splitlines() if "pytest" in line]
+
+
+def test_the_second_part_of_the_tutorial_goes_as_it_says(project, alone):
+    """Its commands, in order: green with what is known, red with a new leak, one less after a repair."""
+    folder = project("examples")
+    page = ROOT / "docs" / "tutorial" / "green-ci.md"
+    text = text_of(page)
+    write, run, update = commands_of(page)
+    messages = [
+        steady(line) for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
+    ]
+
+    written = alone(*write, flag=())
+    assert written.result.ret == 0
+    assert messages[0] in written.result.outlines
+    assert messages[1] in [steady(line) for line in written.result.outlines]
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert block in (folder / "leaks.toml").read_text("utf-8")
+    blocks = (folder / "leaks.toml").read_text("utf-8").count("[[leak]]")
+
+    (ini,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    (folder / "pytest.ini").write_text(ini, "utf-8")
+    known = alone(*run, flag=())
+    assert (known.result.ret, known.findings) == (0, [])
+    assert known.report["summary"]["known"] > 0
+
+    tests = (folder / "test_fd.py").read_text("utf-8")
+    (new,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (folder / "test_fd.py").write_text(tests + "\n\n" + new, "utf-8")
+    red = alone(*run, flag=())
+    assert red.result.ret == 1
+    assert leaked(red) == {"test_new_leak"}
+
+    (fix,) = re.findall(r"```python\n(    with journal.*?)```", text_of(page.parent / "first-leak.md"), re.DOTALL)
+    body = tests.partition("journal.open_journal(")[2].partition("\n\n")[0]
+    (folder / "test_fd.py").write_text(tests.replace(f"    journal.open_journal({body}\n", fix, 1), "utf-8")
+    gone = alone(*run, flag=())
+    assert gone.result.ret == 0
+    assert set(messages[2:]) <= set(gone.result.outlines)
+    assert alone(*run, "--leakguard-baseline-strict", flag=()).result.ret == 1
+    assert alone(*update, flag=()).result.ret == 0
+    assert (folder / "leaks.toml").read_text("utf-8").count("[[leak]]") == blocks - 1
+    assert alone(*run, "--leakguard-baseline-strict", flag=()).result.ret == 0
+
+
+def test_the_recipes_for_ci_run(alone, pytester):
+    """Each pytest line of the recipes runs, passes with the known leak, fails with a new one, and writes its files."""
+    recipes = {file.name: text_of(file) for file in (ROOT / "docs" / "examples" / "ci").iterdir()}
+    found = {name: re.search(r"pytest((?:\s+--[\w-]+(?:\s+[^-\s]\S*)?)+)", text) for name, text in recipes.items()}
+    lines = {name: line[1].split() for name, line in found.items() if line is not None}
+    (docker,) = re.findall(r"^CMD (.*)$", recipes["Dockerfile"], re.MULTILINE)
+    lines["Dockerfile"] = json.loads(docker)[1:]
+    assert set(lines) == set(recipes) == {"github.yml", "gitlab.yml", "nightly.yml", "Dockerfile"}
+    pytester.makepyfile(test_old="KEPT = []\ndef test_old(): KEPT.append(open(__file__))\n")
+    assert alone("--leakguard-baseline=leaks.toml", "--leakguard-baseline-update").result.ret == 0
+    for name, line in lines.items():
+        ran = alone(*line, *(["--leakguard-baseline=leaks.toml"] if name == "nightly.yml" else []), flag=())
+        assert ran.result.ret == 0, ran.text
+        for word in line:
+            file = word.partition(":")[2] or (word if word.endswith(".xml") else "")
+            assert file in ("", "-") or (pytester.path / file).stat().st_size > 0, word
+    pytester.makepyfile(test_new="KEPT = []\ndef test_new(): KEPT.append(open(__file__))\n")
+    for name, line in lines.items():
+        if name != "nightly.yml":
+            assert leaked(alone(*line, flag=())) == {"test_new"}, name
+
+
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory, run_tree):
     """One run of the README's line over a copy of examples/."""
@@ -435,6 +553,25 @@ def test_the_report_of_the_guarded_job_is_as_it_prints(tmp_path):
     assert plain(block) == plain(ended.stdout)
 
 
+def test_every_message_leads_on():
+    """Each message on its page links to the page that tells what to do, or why."""
+    parts = re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", text_of(REFERENCE / "messages.md"), re.MULTILINE | re.DOTALL)
+    assert len(parts) >= 17
+    assert [slug for slug, text in parts if not re.search(r"\]\((?!#)[^)]+\.md", text)] == []
+
+
+def test_the_budgets_on_the_page_are_those_that_are_measured():
+    """The table of "what it costs" is that of the benchmarks, row by row."""
+
+    def rows(text: str) -> list[list[str]]:
+        found = re.findall(r"^\| `?(\w+)`? +\| (.*?) *\| (.*?) *\|$", text, re.MULTILINE)
+        return [list(row) for row in found if "<=" in row[2]]
+
+    measured = rows(text_of(ROOT / "benchmarks" / "run.py"))
+    assert measured
+    assert rows(text_of(ROOT / "docs" / "explanation" / "cost.md")) == measured
+
+
 def test_every_subject_of_state_is_documented():
     """The table of what is compared has a row for each value that is watched."""
     from pytest_leakguard.probes.state_interpreter import INTERPRETER_VALUES, MODULES
@@ -446,6 +583,26 @@ def test_every_subject_of_state_is_documented():
         for part in [""] if value.name else value.read():
             subject = value.name or part
             assert any(name.startswith(subject) for name in known), subject
+
+
+def test_every_command_is_documented():
+    """Each command of `python -m pytest_leakguard` stands in the reference, and so does each of its options."""
+
+    def help_of(*words: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest_leakguard", *words, "--help"],
+            capture_output=True, text=True, timeout=60, check=True,
+            env={**os.environ, "COLUMNS": "200", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        )  # fmt: skip
+        return ran.stdout
+
+    text = "".join(map(text_of, REFERENCE.glob("*.md")))
+    (commands,) = re.findall(r"^  \{(\S+)\}", help_of(), re.MULTILINE)
+    assert "doctor" in commands
+    for command in commands.split(","):
+        assert f"python -m pytest_leakguard {command}" in text, command
+        for option in set(re.findall(r"^  (--[\w-]+)", help_of(command), re.MULTILINE)):
+            assert re.search(rf"{option}\b", text), f"{command} {option}"
 
 
 def test_the_doctor_is_documented():

@@ -15,8 +15,9 @@ Key = Hashable
 """What a probe takes for the identity of a resource; unique within its kind."""
 
 Phase = Literal["setup", "call", "teardown"]
-Verdict = Literal["leaked", "unclosed", "late", "growth", "fault"]
-"""``fault``: what a fault sweep showed that is no leak; the kind says what: hang, swallowed, ..."""
+Verdict = Literal["leaked", "unclosed", "late", "growth", "misclosed", "fault"]
+"""``misclosed``: closed twice, or under its owner.
+``fault``: what a fault sweep showed that is no leak; the kind says what: hang, swallowed, ..."""
 How = Literal["audit", "wrap", "trace", "track", "warning", "fault", "unknown"]
 OwnerKind = Literal["test", "fixture", "node", "stretch", "block", "nobody"]
 Disposition = Literal["fails", "warned", "note", "late", "allowed", "known", "once", "told"]

@@ -41,6 +41,7 @@ class Case:
         looks, seconds: how patiently it was looked for.
         until: when it had to be gone, where that is no scope's end.
         mark: what tells compound resources apart: equal marks come from one call.
+        notes: further remarks for the report.
     """
 
     resource: Resource
@@ -51,6 +52,7 @@ class Case:
     seconds: float = 0.0
     until: str = ""
     mark: Key = None
+    notes: tuple[str, ...] = ()
 
 
 def fingerprint(case: Case) -> str:
@@ -62,6 +64,7 @@ def fingerprint(case: Case) -> str:
     if origin.file is not None:
         # one place may change several values: each is told
         value = f":{case.resource.subject}" if case.resource.kind == "state" else ""
+        value = ":misclosed" if case.verdict == "misclosed" else value
         return f"{case.resource.kind}:{origin.file}:{origin.function}{value}"
     owner = _PARAMETERS.sub("", _steady_name(case.acquisition.owner))
     return f"{case.resource.kind}:{owner}:{_NUMBERS.sub('N', case.resource.subject)}"
@@ -169,6 +172,7 @@ def in_words(case: Case, disposition: Disposition) -> Finding:
         allow=_allow(owner, resource, acquisition.origin),
         fingerprint=fingerprint(case),
         disposition=disposition,
+        notes=case.notes,
     )
 
 
@@ -197,7 +201,7 @@ def _due(case: Case) -> str:
         scope, end = f"end of {owner.scope} scope", "teardown"
     else:
         scope, end = f"end of {owner.scope} scope", "its teardown" if owner.xunit else f"the {owner.kind}'s teardown"
-    if case.verdict == "growth":
+    if case.verdict in ("growth", "misclosed"):
         return case.until
     state = case.resource.state or _STATES.get(case.resource.kind, "open")
     if case.resource.ended:

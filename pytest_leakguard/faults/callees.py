@@ -31,6 +31,9 @@ _SYSTEM = words(
     shutil signal socket socketserver ssl subprocess tempfile termios
     """
 )
+_SELF = "pytest_leakguard"
+_RUNNERS = frozenset({_SELF, "_pytest", "pytest", "pluggy"})
+"""What the code under test calls there is no operation of its own: a tracked object's callback, a `fault_point`."""
 _DUNDERS_CALLED = frozenset({"__init__", "__call__"})
 _COMPREHENSIONS = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"})
 
@@ -63,7 +66,9 @@ class Callee:
     @property
     def is_release(self) -> bool:
         """Whether it gives something back, other than a lock or an element of a container."""
-        return is_release(self.name) and self.module != "builtins" and (self.is_own or self.module not in _PURE_MODULES)
+        if not is_release(self.name) or self.module == "builtins" or self.module in _RUNNERS:
+            return False
+        return self.is_own or self.module not in _PURE_MODULES
 
     @property
     def can_fail(self) -> bool:
@@ -72,6 +77,8 @@ class Callee:
         if is_release(name) or name in BOOKKEEPING or name in _COMPREHENSIONS:
             return False
         if name.startswith("__") and name not in _DUNDERS_CALLED:
+            return False
+        if self.module in _RUNNERS:
             return False
         if self.module == "builtins":
             return name in _BUILTINS
@@ -127,8 +134,10 @@ def _maker_of(made: type) -> object:
 
 def of_code(code: CodeType, module: object) -> Callee:
     """What a Python function is."""
-    own = frames.region(code.co_filename) != "stdlib"
-    return Callee(code.co_name, _top(module), own, _text(module), code=code)
+    where = frames.region(code.co_filename)
+    if where == "self" and not _is_bundled(module):
+        module = _SELF  # also a function of ours that stands for one of the project
+    return Callee(code.co_name, _top(module), where != "stdlib", _text(module), code=code)
 
 
 def _of_named(callee: Any, module: object) -> Callee:
@@ -140,7 +149,14 @@ def _text(name: object) -> str:
 
 
 def _top(module: object) -> str:
-    return module.partition(".")[0] if isinstance(module, str) else ""
+    if not isinstance(module, str):
+        return ""
+    return module if _is_bundled(module) else module.partition(".")[0]
+
+
+def _is_bundled(module: object) -> bool:
+    """Whether it is one of the bundled managers, which are code like any that is installed."""
+    return isinstance(module, str) and module.startswith(f"{_SELF}.reference")
 
 
 def _is_own_module(module: object) -> bool:

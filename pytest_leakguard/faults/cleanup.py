@@ -52,21 +52,24 @@ class Ledger:
         self.counts: dict[CleanupPath, Counts] = {}
         self._targets = targets
         self._files: dict[str, dict[tuple[str, int], list[Site]]] = {}
-        self._watched: dict[CodeType, Watched | None] = {}
+        self._watched: dict[int, Watched | None] = {}
+        self._codes: list[CodeType] = []
         self._open: dict[int, set[int]] = {}
         self._thrown: set[int] = set()
 
     def watched(self, code: CodeType) -> Watched | None:
         """What there is to count in a function; None when nothing is."""
-        if code not in self._watched:
-            self._watched[code] = self._look(code)
-        return self._watched[code]
+        if not self._targets.is_target(code.co_filename) or code.co_name == "<module>":
+            return None
+        # by id: equal functions of two files are equal code objects
+        key = id(code)
+        if key not in self._watched:
+            self._watched[key] = self._look(code)
+            self._codes.append(code)
+        return self._watched[key]
 
     def _look(self, code: CodeType) -> Watched | None:
-        filename = code.co_filename
-        if code.co_name == "<module>" or not self._targets.is_target(filename):
-            return None
-        sites = self._sites(filename).get((code.co_name, code.co_firstlineno))
+        sites = self._sites(code.co_filename).get((code.co_name, code.co_firstlineno))
         if not sites:
             return None
         counts = tuple(self.of(site.path) for site in sites)

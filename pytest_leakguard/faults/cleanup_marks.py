@@ -12,7 +12,6 @@ import dis
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from types import CodeType
 from typing import Literal
 
@@ -55,7 +54,7 @@ class Marks:
 def marks_of(code: CodeType, sites: Sequence[Site]) -> Marks:
     """Read the instructions of a function."""
     steps = _steps(code)
-    errors = _error_entries(code)
+    errors = _error_entries(code, steps)
     found: dict[int, list[Mark]] = {}
     for number, site in enumerate(sites):
         for index, step in enumerate(steps):
@@ -97,7 +96,6 @@ class _Step:
     is_none: bool
 
 
-@lru_cache(maxsize=8)
 def _steps(code: CodeType) -> tuple[_Step, ...]:
     lines = [(start, end, line or 0) for start, end, line in code.co_lines()]
     steps, number = [], 0
@@ -118,9 +116,8 @@ def _steps(code: CodeType) -> tuple[_Step, ...]:
     return tuple(steps)
 
 
-def _error_entries(code: CodeType) -> frozenset[int]:
+def _error_entries(code: CodeType, steps: Sequence[_Step]) -> frozenset[int]:
     """The instructions at which an error comes in; the first of them may have no line of its own."""
-    steps = _steps(code)
     entries = getattr(dis.Bytecode(code), "exception_entries", None)
     if entries is None:
         return frozenset(step.target for step in steps if step.name.startswith("SETUP_") and step.target)

@@ -21,7 +21,7 @@ class MonitoringDriver:
         self._ledger = ledger
         self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         self._tool = -1
-        self._codes: set[CodeType] = set()
+        self._codes: dict[int, CodeType] = {}
 
     def start(self) -> None:
         """See `Driver`."""
@@ -47,10 +47,11 @@ class MonitoringDriver:
             return
         monitoring = self._monitoring
         monitoring.set_events(self._tool, 0)
-        for code in self._codes:
+        for code in self._codes.values():
             monitoring.set_local_events(self._tool, code, 0)
         for event, _ in self._callbacks():
             monitoring.register_callback(self._tool, event, None)
+        self._codes.clear()
         monitoring.free_tool_id(self._tool)
         self._tool = -1
 
@@ -67,8 +68,8 @@ class MonitoringDriver:
         watched = self._ledger.watched(code)
         if watched is None:
             return self._monitoring.DISABLE
-        if code not in self._codes:
-            self._codes.add(code)
+        if id(code) not in self._codes:
+            self._codes[id(code)] = code
             events = self._monitoring.events
             self._monitoring.set_local_events(self._tool, code, events.LINE | events.PY_RETURN)
         self._ledger.started(_real.getframe(1), watched)

@@ -62,12 +62,26 @@ def lines_of(code: CodeType) -> Lines:
 def _bodies(function: ast.AST) -> Iterator[tuple[int, str]]:
     for node in own_nodes(function):
         if isinstance(node, (ast.With, ast.AsyncWith)):
-            first = node.body[0]
+            first = _first_protected(node.body)
             header_ends = max(getattr(item.context_expr, "end_lineno", node.lineno) for item in node.items)
             # a body on the header's own line has no line event of its own
             # and where nothing is called or awaited nothing fails
             if first.lineno > header_ends and any(_may_fail(inner) for inner in node.body):
                 yield first.lineno, "with"
+
+
+def _first_protected(body: list[ast.stmt]) -> ast.stmt:
+    """The first statement whose failure the block around it hears of.
+
+    For ``try:`` and ``pass`` CPython 3.11 and later make an instruction that no handler covers: an error that comes
+    there, as only an interrupt can, goes past the `with`.
+    """
+    for statement in body:
+        if is_try(statement):
+            return _first_protected(statement.body)  # type: ignore[attr-defined]
+        if not isinstance(statement, ast.Pass):
+            return statement
+    return body[0]
 
 
 def _may_fail(statement: ast.stmt) -> bool:

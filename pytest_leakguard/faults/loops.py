@@ -94,10 +94,16 @@ class _Watched:
         return self.inner.apart
 
     def findings(self, point: FaultPoint, mode: Mode) -> tuple[FaultFinding, ...]:
-        """Tasks and generators that only this trial left; the rest is for the sweep to judge."""
+        """Tasks, generators and lost errors that only this trial left; the rest is for the sweep to judge."""
         seen = replace(self.seen, injected=self.inner.injected, stack=self.inner.stack)
         found = judge(seen, self.without, point=point, mode=mode)
-        return tuple(replace(finding, error=self.inner.error) for finding in found if finding.fault == "leak")
+        kept = [
+            finding
+            for finding in found
+            # the injected error itself, in a task that nobody asks, was swallowed
+            if finding.fault == "leak" or (finding.fault == "unraisable" and "(injected" not in finding.what)
+        ]
+        return tuple(replace(finding, error=self.inner.error) for finding in kept)
 
 
 def watched(injector: Injector, targets: Targets) -> Injector:

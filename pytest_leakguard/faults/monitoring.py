@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,8 @@ class _Driver:
         self._tool = tool
         self._targets = targets
         self._listener = listener
-        self._local: dict[CodeType, int] = {}
+        # by id: equal functions of two files are equal code objects
+        self._local: dict[int, tuple[CodeType, int]] = {}
         self._wanted = 0
         if listener.line is not None:
             self._wanted |= self._events.LINE
@@ -66,15 +68,15 @@ class _Driver:
     def stop(self) -> None:
         monitoring, tool, events = self._monitoring, self._tool, self._events
         monitoring.set_events(tool, 0)
-        for code in self._local:
+        for code, _ in self._local.values():
             monitoring.set_local_events(tool, code, 0)
         for event in (events.PY_START, events.LINE, events.CALL, events.C_RETURN, events.PY_RETURN):
             monitoring.register_callback(tool, event, None)
 
     def _add(self, code: CodeType, events: int) -> None:
-        before = self._local.get(code, 0)
+        _, before = self._local.get(id(code), (code, 0))
         if before | events != before:
-            self._local[code] = before | events
+            self._local[id(code)] = (code, before | events)
             self._monitoring.set_local_events(self._tool, code, before | events)
 
     def _on_start(self, code: CodeType, offset: int) -> Any:
@@ -117,6 +119,9 @@ class _Driver:
                 self._add(inner, self._events.PY_RETURN)
 
     def _on_c_return(self, code: CodeType, offset: int, callee: Any, first: Any) -> None:
+        inner = getattr(getattr(callee, "__func__", callee), "__code__", None)
+        if isinstance(inner, CodeType) and inner.co_flags & inspect.CO_COROUTINE:
+            return  # its coroutine was made, as at the end of an `async with`; it has not run yet
         known = callees.of_object(callee) if self._listener.returned is not None else None
         if known is not None and self._listener.returned is not None:
             error = self._listener.returned(_real.getframe(1), known)

@@ -74,16 +74,15 @@ class Observation:
 
 
 @contextmanager
-def observed(is_target: Callable[[str], bool], limit_seconds: float) -> Iterator[Observation]:
-    """The block runs within the limit; errors that nobody could catch are collected, not shown."""
-    seen = Observation(is_target)
-    start = _real.perf_counter()
+def listening(seen: Observation) -> Iterator[None]:
+    """While the block runs, errors that nobody could catch are collected, not shown."""
     hooks = sys.unraisablehook, threading.excepthook
 
     def unraisable(args: Any) -> None:
         # what the fault itself raised in a destructor or a thread had nowhere else to go
         if not isinstance(args.exc_value, (ResourceWarning, Hung)) and not comes_from_injected(args.exc_value):
-            seen.unraisable.append(f"{in_words(args.exc_value)}, with nobody to raise it to")
+            where = getattr(args.object, "__qualname__", "")
+            seen.unraisable.append(f"{in_words(args.exc_value)}, with nobody to raise it to{where and f', in {where}'}")
 
     def in_thread(args: Any) -> None:
         if args.exc_type is not SystemExit and not comes_from_injected(args.exc_value):
@@ -91,19 +90,29 @@ def observed(is_target: Callable[[str], bool], limit_seconds: float) -> Iterator
             seen.unraisable.append(f"{in_words(args.exc_value)}, which ended thread {name!r}")
 
     sys.unraisablehook, threading.excepthook = unraisable, in_thread
+    try:
+        yield
+    finally:
+        if sys.unraisablehook is unraisable:
+            sys.unraisablehook = hooks[0]
+        if threading.excepthook is in_thread:
+            threading.excepthook = hooks[1]
+
+
+@contextmanager
+def observed(is_target: Callable[[str], bool], limit_seconds: float) -> Iterator[Observation]:
+    """The block runs within the limit; errors that nobody could catch are collected, not shown."""
+    seen = Observation(is_target)
+    start = _real.perf_counter()
     alarm = None
     try:
-        with limited(limit_seconds) as alarm:
+        with listening(seen), limited(limit_seconds) as alarm:
             yield seen
     except Hung:
         pass
     finally:
         if alarm is not None:
             seen.stacks += alarm.stacks
-        if sys.unraisablehook is unraisable:
-            sys.unraisablehook = hooks[0]
-        if threading.excepthook is in_thread:
-            threading.excepthook = hooks[1]
         seen.seconds = _real.perf_counter() - start
 
 

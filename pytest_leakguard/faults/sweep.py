@@ -17,6 +17,8 @@ from pytest_leakguard.faults.watching import Refused
 from pytest_leakguard.faults.witness import Witness
 
 SHORTEST_LIMIT_SECONDS = 5.0
+COUNTING_LIMIT_SECONDS = 60.0
+"""For the runs without a fault that count, where nobody knows yet how long one takes."""
 LIMIT_FACTOR = 20
 """A trial may take that many times as long as the run without a fault."""
 HANGS_BORNE = 3
@@ -50,6 +52,7 @@ class Sweep:
         injectors: one for each family; modes: what each point is tried with, where its family has it.
         only: the ids to try, all when empty.
         rank: smaller is tried earlier; equal ones in the order in which they come, shuffled by `seed` under a budget.
+        limit_seconds: for the run that counts; a trial's follows from how long that took.
         progress: told after each point: how many are done, how many there are.
         witness: makes one for a trial that found something and is looked at again; None: none is.
     """
@@ -61,12 +64,13 @@ class Sweep:
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
     strict: bool = False
+    limit_seconds: float = COUNTING_LIMIT_SECONDS
     rank: Callable[[FaultPoint], int] = lambda point: 0
     progress: Callable[[int, int], object] = lambda done, of: None
     witness: Callable[[], Witness] | None = None
     _skipped: Counter[str] = field(default_factory=Counter)
     _trials: list[Trial] = field(default_factory=list)
-    _limit: float = SHORTEST_LIMIT_SECONDS
+    _limit: float = COUNTING_LIMIT_SECONDS
     _causes: set[tuple[object, ...]] = field(default_factory=set)
 
     def run(self) -> SweepResult:
@@ -99,7 +103,7 @@ class Sweep:
         for injector in self.injectors:
             try:
                 with injector.count() as counted:
-                    run = self.subject.run(self._limit)
+                    run = self.subject.run(self.limit_seconds)
             except Refused as refused:
                 self._skipped[f"{injector.family}: {refused}"] += 1
                 continue

@@ -119,6 +119,8 @@ class _Driver:
         elif event in ("call", "return") and frame.f_back is not None and self._is_caller(frame.f_back):
             if frame.f_code.co_flags & _RESUMABLE and not _is_first_or_last(event, frame):
                 return
+            if event == "call" and not _is_calling(frame.f_back):
+                return  # run by the interpreter: a destructor, the callback of a weak reference, a property
             caller, known = frame.f_back, _of_frame(frame)
         else:
             return
@@ -133,6 +135,20 @@ class _Driver:
     def _is_caller(self, frame: FrameType) -> bool:
         code = frame.f_code
         return code.co_name != "<module>" and self._targets.is_target(code.co_filename)
+
+
+_CALLS = frozenset(number for name, number in dis.opmap.items() if name.startswith(("CALL", "PRECALL")))
+
+
+_CACHE = dis.opmap.get("CACHE")
+
+
+def _is_calling(caller: FrameType) -> bool:
+    """Whether a frame is at an instruction that calls."""
+    instructions, at = caller.f_code.co_code, caller.f_lasti
+    while _CACHE is not None and instructions[at] == _CACHE:
+        at -= 2  # Python 3.11 has moved on over what the instruction keeps behind it
+    return instructions[at] in _CALLS
 
 
 _HEAD = 6

@@ -102,6 +102,11 @@ def unhush(before: int) -> None:
     _silenced = before
 
 
+def is_hushed() -> bool:
+    """Whether this thread does work of ours."""
+    return _silenced == _real.get_ident()
+
+
 def failures() -> list[str]:
     """Errors of our own handlers, for the report."""
     return list(_failures)

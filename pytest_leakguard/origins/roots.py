@@ -165,7 +165,8 @@ def thread_name(thread: threading.Thread) -> str:
 def _namespaces() -> dict[int, str]:
     found: dict[int, str] = {}
     for name, module in tuple(sys.modules.items()):
-        if isinstance(module, ModuleType):
+        # not by isinstance: the libraries of cffi say that they are modules
+        if issubclass(type(module), ModuleType):
             found.setdefault(id(ModuleType.__getattribute__(module, "__dict__")), str(name))
     return found
 

@@ -11,23 +11,30 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.closes import Closes
+from pytest_leakguard.origins.hook import is_hushed
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.descriptors import DescriptorTable
 
+_CLOSERS = ("close", "__exit__")
 _UNTOLD = "a call of a C type or a foreign function"
 
 
 class Tracer:
     """Watches the descriptor count; a profiler that was there before is called too."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, closes: Closes) -> None:
         self._recorder = recorder
+        self._closes = closes
+        self._unwrap: Callable[[], None] = lambda: None
+        closes.opened = self.record
         self._table = DescriptorTable()
         self._count = 0
         self._seen: frozenset[Any] = frozenset()
@@ -41,6 +48,7 @@ class Tracer:
         self._chained = sys.getprofile()
         self._rebase()
         self.running = True
+        self._unwrap = self._closes.wrap()
         threading.setprofile(self._profile)
         self._lines = sys.gettrace() is None
         if self._lines:
@@ -53,6 +61,7 @@ class Tracer:
         if not self.running:
             return
         self.running = False
+        self._unwrap()
         threading.setprofile(self._chained)
         if sys.getprofile() == self._profile:
             sys.setprofile(self._chained)
@@ -73,10 +82,15 @@ class Tracer:
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         if self._chained is not None:
             self._chained(frame, event, arg)
+        if is_hushed():
+            return  # one of ours
         if self.running and event in ("c_call", "c_return") and self._table.count() != self._count:
             # what rose before a C function was entered is not that function's
             name = str(getattr(arg, "__qualname__", "C function")) if event == "c_return" else _UNTOLD
             self._note(frames.walk(frame), name)
+        if self.running and event == "c_call" and getattr(arg, "__name__", "") in _CLOSERS:
+            with self._recorder.unharmed():
+                self._closes.is_closing(getattr(arg, "__self__", None), frame)
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         if frames.region(frame.f_code.co_filename) not in ("project", "dependency"):
@@ -85,7 +99,7 @@ class Tracer:
 
         def line(frame: FrameType, event: str, arg: Any) -> Any:
             nonlocal last
-            if self.running and self._table.count() != self._count:
+            if self.running and not is_hushed() and self._table.count() != self._count:
                 # it rose since this frame's last line, and no C function had a part in it
                 outer = frames.walk(frame.f_back)
                 self._note(((frame.f_code, last), *outer), _UNTOLD)
@@ -95,10 +109,9 @@ class Tracer:
         return line
 
     def _note(self, stack: frames.Stack, event: str) -> None:
-        before, count = self._seen, self._count
+        before = self._seen
         self._rebase()
-        if self._count <= count:
-            return
+        self._closes.note(before - self._seen, stack, event)
         for key in self._seen - before:
             record = Record(event, None, stack, self._recorder.context())
             record.how = "trace"

@@ -28,14 +28,18 @@ def add_parts(config: pytest.Config, guard: Guard, tally: Tally) -> list[Part]:
         guard.is_followed = True
         config.pluginmanager.register(Confirmer(guard), "leakguard-confirmer")
     if asked.baseline is not None:
+        from pytest_leakguard.plugin.adoption_options import read_baseline
+        from pytest_leakguard.plugin.baseline import unless_known
         from pytest_leakguard.plugin.ran import RunRecord
 
+        text = read_baseline(asked)
+        guard.delivery.holder = unless_known(guard.delivery.holder, text.entries, accepts_new=asked.update)
         record = RunRecord(config)
         config.pluginmanager.register(record, "leakguard-run-record")
         if not is_worker(config):
             from pytest_leakguard.plugin.baseline import Baseline
 
-            parts.append(Baseline(guard.settings, record, guard.kinds & guard.watch.roster.kinds))
+            parts.append(Baseline(guard.settings, text, record, guard.kinds & guard.watch.roster.kinds))
     if asked.isolate and not is_worker(config):
         from pytest_leakguard.plugin.isolate import Isolation
 

@@ -39,7 +39,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--leakguard-probes",
         metavar="KINDS",
-        help=f"kinds to watch: default, all, or a list of {KINDS_IN_WORDS}; +kind adds, -kind leaves out",
+        help=f"kinds to watch: default, all, or a list of {KINDS_IN_WORDS}; +kind adds, -kind "
+        "leaves out; help tells of each",
     )
     group.addoption(
         "--leakguard-action",

@@ -47,7 +47,7 @@ class Delivery:
         self._config = config
         self._rules = rules
         self._action = action
-        self._holder = holder
+        self.holder = holder
         self._unsent: dict[str, list[Finding]] = {}
         self._locations: dict[str, Location] = {}
         self.used_rules: set[AllowRule] = set()
@@ -74,7 +74,7 @@ class Delivery:
         found: list[Finding] = []
         for (rules, failed), cases in groups.items():
             normal: Disposition = "note" if failed else "warned" if self._action == "warn" else "fails"
-            found += judge(cases, [*rules, *self._rules], normal=normal, used=self.used_rules.add, holder=self._holder)
+            found += judge(cases, [*rules, *self._rules], normal=normal, used=self.used_rules.add, holder=self.holder)
         for finding in found:
             call_each(self._config.hook, "pytest_leakguard_leak", self.errors, finding=to_dict(finding))
         return found

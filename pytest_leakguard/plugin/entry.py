@@ -27,6 +27,19 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if config.option.leakguard_probes != "help":
+        return None
+    import sys
+
+    from pytest_leakguard.plugin.probes_help import lines
+
+    # there is no reporter before the configuration
+    sys.stdout.write("\n".join([*lines(config), ""]))
+    return 0
+
+
 configs: list[pytest.Config] = []
 """Those of the sessions that run in this process; `guard` asks them for the root folder."""
 

@@ -93,12 +93,14 @@ class LeakFaults:
         chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
         root = str(item.config.rootpath)
         code = Targets(root=root, given=places_of(targets, folder=root) or settings.places)
+        swept = CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, code)
         result = Sweep(
-            CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, code),
+            swept,
             injectors_for(chosen, code, operations_of(self._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
             strict=settings.strict,
+            witness=swept.witness,
         ).run()
         if result.stopped.startswith("without a fault"):
             raise AssertionError(f"leak_faults.sweep: {result.stopped}")

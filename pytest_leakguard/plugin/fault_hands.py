@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
 
 from pytest_leakguard.faults.cleanups import blocks_of, is_try
-from pytest_leakguard.faults.names import RELEASES
+from pytest_leakguard.faults.names import is_release
 from pytest_leakguard.faults.source import node_of, own_nodes
 from pytest_leakguard.origins import frames
 
@@ -24,11 +24,15 @@ def is_in_hands(acquired: frames.Stack, now: Sequence[FrameType], is_target: Cal
         acquired: the stack of the acquisition, innermost first.
         now: the frames at the moment of the fault, innermost first.
     """
-    test = next((frame for frame in now if _is_test(frame.f_code, is_target)), None)
-    if test is None:
-        return False
+    at = next((index for index, frame in enumerate(now) if _is_test(frame.f_code, is_target)), None)
+    if at is None or (at and is_release(now[at - 1].f_code.co_name)):
+        return False  # nobody's test, or one that is just having it released
+    test = now[at]
     first = next((frames.line_of(code, lasti) for code, lasti in acquired if code is test.f_code), None)
-    if first is None or first == test.f_lineno:
+    if first is None:
+        # other code of the tests, such as a `setUp`, whose `tearDown` unittest leaves out after an interrupt
+        return not any(is_target(code.co_filename) for code, _ in acquired)
+    if first == test.f_lineno:
         return False
     function = node_of(test.f_code)
     return function is not None and not _is_guarded(function, first, test.f_lineno)
@@ -39,11 +43,9 @@ def _is_test(code: CodeType, is_target: Callable[[str], bool]) -> bool:
 
 
 def _is_guarded(function: ast.AST, first: int, now: int) -> bool:
-    """Whether the function releases, at the line where it is now or around it, what it got at the first one."""
-    got, running = _statement_at(function, first), _statement_at(function, now)
-    if got is None or running is None:
-        return True
-    if isinstance(got, (ast.With, ast.AsyncWith)) or any(name in RELEASES for name in _calls(running)):
+    """Whether the function releases, around the line where it is now, what it got at the first one."""
+    got = _statement_at(function, first)
+    if got is None or isinstance(got, (ast.With, ast.AsyncWith)):
         return True
     names = _assigned(got) or _names(got)
     return any(names & _names(part) for part in _guards(function, now))
@@ -81,10 +83,3 @@ def _assigned(statement: ast.stmt) -> set[str]:
 
 def _names(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-
-
-def _calls(statement: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Call):
-            called = node.func
-            yield called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")

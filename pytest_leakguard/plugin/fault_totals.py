@@ -18,12 +18,13 @@ class SweepTotals:
 
     Attributes:
         points: found, by family; skipped: trials left out, by reason; stopped: why a test's sweep ended early.
-        sites: the places that were tried.
+        tried: how many of the points; sites: their places.
     """
 
     seed: int
     tests: int = 0
     points: Counter[str] = field(default_factory=Counter)
+    tried: int = 0
     trials: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     stopped: list[str] = field(default_factory=list)
@@ -35,6 +36,7 @@ class SweepTotals:
         """Count one sweep."""
         self.tests += 1
         self.points.update(point.family for point in result.points)
+        self.tried += len({trial.point.id for trial in result.trials})
         self.trials += len(result.trials)
         self.skipped.update(dict(result.skipped))
         self.sites.update(site_of(trial.point) for trial in result.trials)
@@ -48,6 +50,7 @@ class SweepTotals:
         return {
             "tests": self.tests,
             "points": dict(self.points),
+            "tried": self.tried,
             "trials": self.trials,
             "skipped": dict(self.skipped),
             "stopped": list(self.stopped),
@@ -75,6 +78,7 @@ def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "tests": sum(part["tests"] for part in parts),
         "points": dict(points),
+        "tried": sum(part["tried"] for part in parts),
         "trials": sum(part["trials"] for part in parts),
         "skipped": dict(skipped),
         "stopped": [line for part in parts for line in part["stopped"]],

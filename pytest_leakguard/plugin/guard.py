@@ -266,6 +266,12 @@ class Guard:
         if findings:
             self.wake()
             self.delivery.add(item, report, findings)
+            self.mark(findings)
+
+    def mark(self, findings: list[Finding]) -> None:
+        """Findings are told now: the timeline of a report shows when."""
+        if self.sampler is not None:
+            self.sampler.mark(findings)
 
     def settings_of(self, item: pytest.Item) -> options.ItemSettings:
         """What holds for a test; a marker added while it ran may be bad, that is told and passed over."""
@@ -292,8 +298,7 @@ class Guard:
                 with self.watch.collecting(None, lambda: None):
                     judged = self.judge.end(test)
                 last = self.delivery.findings(judged)
-                if self.sampler is not None:
-                    self.sampler.mark(last)
+                self.mark(last)
                 for name, findings in by_test(last).items():
                     told.setdefault(name, []).extend(findings)
             self.holding.draw()
@@ -427,8 +432,7 @@ class Guard:
             self._tell_unraisable(item, report)
             judged = [one.of_failed(item.nodeid) for one in judged] if self._reports.outcome.failed else judged
         findings = self.delivery.findings(judged) if judged else []
-        if self.sampler is not None:
-            self.sampler.mark(findings)
+        self.mark(findings)
         if self.settings.restore_state:
             put_back(self.watch, findings)
         if findings or self.delivery.has_unsent:

@@ -150,7 +150,7 @@ def injecting(request: pytest.FixtureRequest) -> Iterator[InjectError]:
             pytrace=False,
         )
     injections = _injections(request.config)
-    injected = InjectError(kind, item)
+    injected = InjectError(types_of(kind, f"inject_error of {item.nodeid}")[0], item)
     function = item.obj
     item.obj = injected.wrapped(function)
     injections.running[item.nodeid] = injected
@@ -177,6 +177,10 @@ class Injections:
         with usage_errors_of_a_worker(config, items):
             if self.refused is not None:
                 raise self.refused
+            for item in items:
+                # "and nothing is left" is part of what it asks
+                if FIXTURE in getattr(item, "fixturenames", ()) and item.get_closest_marker("no_leaks") is None:
+                    item.add_marker(pytest.mark.no_leaks)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -206,19 +210,17 @@ def _injections(config: pytest.Config) -> Injections:
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Run the test once for each error type; it is checked for leaks as by ``no_leaks``."""
-    definition, config = metafunc.definition, metafunc.config
+    """Run the test once for each error type, unless it names its own by parametrizing the fixture."""
+    definition = metafunc.definition
+    injections = _injections(metafunc.config)
     if any(FIXTURE in str(mark.args[:1]) for mark in definition.iter_markers("parametrize")):
-        return  # it names its own
+        return
     kinds: tuple[type[BaseException], ...] = ()
     try:
         kinds = _kinds(definition)
     except pytest.UsageError as error:
-        injections = _injections(config)
         injections.refused = injections.refused or error
-    _injections(config)
-    marks = () if definition.get_closest_marker("no_leaks") is not None else (pytest.mark.no_leaks,)
-    metafunc.parametrize(FIXTURE, [pytest.param(kind, id=kind.__name__, marks=marks) for kind in kinds], indirect=True)
+    metafunc.parametrize(FIXTURE, [pytest.param(kind, id=kind.__name__) for kind in kinds], indirect=True)
 
 
 def _kinds(definition: pytest.Item) -> tuple[type[BaseException], ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
+from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Phase, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.known import known_by_design
@@ -105,6 +106,9 @@ class Judge:
 
     def claim(self, before: Collection[Item], owner: Owner, phase: Phase = "setup") -> None:
         """What is new since a scope's set-up began is its own, recorded or not; of a teardown, what has no record."""
+        recorder = self.watch.recorder
+        if not recorder.has_questions:
+            recorder.resolve()  # before anybody closes its sockets
         for item in self.everything().difference(before):
             if item[0] != "unclosed":
                 self._claims.setdefault(item, (owner, phase))
@@ -142,9 +146,13 @@ class Judge:
             descriptors: how many are open now.
         """
         watch = self.watch
-        if watch.ledger.has_ended or watch.unclosed.has_caught:
+        if watch.ledger.has_ended or watch.unclosed.has_caught or watch.closes.has_seen:
             return True
-        return not self.watch.is_still(self._census, descriptors=descriptors) and bool(self._new())
+        # a socket that a fixture opened and the same test closed under it leaves all as it was before both
+        has_moved = not watch.is_still(self._census, descriptors=descriptors) or any(
+            kind == "socket" for kind, _ in self._claims
+        )
+        return has_moved and (bool(self._new()) or watch.closes.has_seen)
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
@@ -154,7 +162,7 @@ class Judge:
         suspects = self._suspects(test, bool(ended and self.deferred))
         now = self._classify(test, suspects)
         now += self._due(test, ended)
-        cases = self._settled(now, test.grace_seconds, others) + self._unclosed(test)
+        cases = self._settled(now, test.grace_seconds, others) + self._unclosed(test) + self._misclosed(test)
         self._remember(now)
         return cases
 
@@ -167,7 +175,7 @@ class Judge:
         self._new()
         due = self._due(test, self.watch.ledger.take_ended() | {0})
         others = self.watch.may_still_change(self._told_threads)
-        cases = self._settled(due, test.grace_seconds, others) + self._unclosed(test)
+        cases = self._settled(due, test.grace_seconds, others) + self._unclosed(test) + self._misclosed(test)
         self._remember(due)
         return cases
 
@@ -185,12 +193,22 @@ class Judge:
                 known |= self._heirs.of(known, keys)
             elif kind == "object":
                 known |= self.watch.objects.heirs(known, keys)
+            elif kind == "socket" and not known <= keys:
+                self.watch.closes.vanished(known - keys)
             fresh = {key for key in keys - known if (kind, key) not in self.deferred}
             new.update((kind, key) for key in fresh)
             self.known[kind] = frozenset(keys & known)
         if self.deferred:
-            for item in [item for item in self.deferred if item[1] not in census.get(item[0], ())]:
+            gone = [item for item in self.deferred if item[1] not in census.get(item[0], ())]
+            self.watch.closes.vanished(key for kind, key in gone if kind == "socket")
+            for item in gone:
                 self._release(item)
+        if self._claims:
+            sockets = census.get("socket", frozenset())
+            gone = [item for item in self._claims if item[0] == "socket" and item[1] not in sockets]
+            self.watch.closes.vanished(key for _, key in gone)
+            for item in gone:
+                del self._claims[item]
         return new
 
     def _suspects(self, test: Test, collect: bool) -> list[Suspect]:
@@ -382,6 +400,14 @@ class Judge:
             case = Case(resource=suspect.resource, acquisition=acquisition, verdict="unclosed", mark=suspect.mark)
             judged.append(Judged(case, test))
         return judged
+
+    def _misclosed(self, test: Test) -> list[Judged]:
+        """Closes that hit the wrong descriptor; where nothing told of one, the test or tests since the last look."""
+        closes = self.watch.closes
+        if not closes.has_seen:
+            return []
+        owner = between(test.since, test.name) if test.since else self._otherwise(test).owner
+        return [Judged(case, test) for case in closes.take(self.watch.root, Context(owner, test.name, None))]
 
     def _remember(self, judged: list[Deferred]) -> None:
         """Each is told once, whether it is still there or went late."""

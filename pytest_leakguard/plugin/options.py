@@ -116,6 +116,7 @@ def read(config: pytest.Config) -> Settings:
     adoption = adoption_options.read(config)
     if adoption.only_report:
         asked = [("json", adoption.only_report)]
+    _refuse_one_file_for_two(asked, reports_source)
     return Settings(
         every_test=bool(setting("leakguard") if flag is None else flag) or faults.every_test or faults.cleanup_report,
         probes=str(probes or "default"),
@@ -325,6 +326,15 @@ def _report(text: object, source: str) -> tuple[str, str]:
             f"{source}: bad report {text!r}{near(form, FORMATS)}\nAllowed: FORMAT:FILE; formats: {_listed(FORMATS)}."
         )
     return form, file
+
+
+def _refuse_one_file_for_two(reports: list[tuple[str, str]], source: str) -> None:
+    forms: dict[str, str] = {}
+    for form, file in reports:
+        if forms.setdefault(file, form) != form and file != "-":
+            raise pytest.UsageError(
+                f"{source}: {file!r} is asked for as {forms[file]} and as {form}.\nAllowed: a file for each format."
+            )
 
 
 def _folder(name: str, source: str, start: Path) -> str:

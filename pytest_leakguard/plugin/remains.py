@@ -14,6 +14,7 @@ from pytest_leakguard.known import known_by_design
 from pytest_leakguard.plugin.entry import configs
 from pytest_leakguard.plugin.exit_watch import watch_exit
 from pytest_leakguard.plugin.parts import Plain
+from pytest_leakguard.report.text import printable
 from pytest_leakguard.suspects import Item
 
 if TYPE_CHECKING:
@@ -106,21 +107,17 @@ class Ending(Plain):
             watch_exit(self._guard.watch.root, self._guard.remains.places)
         return False
 
-    def lines(self) -> list[tuple[str, str]]:
+    def sections(self) -> list[tuple[str, str]]:
         """See `Part`."""
         left = self._left()
-        if not left["counts"]:
+        if not left["counts"] or self._guard.settings.action == "report":
             return []
-        counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(left["counts"].items()))
-        lines = [(f"still there after the last teardown: {counts}", "")]
+        lines = [", ".join(f"{count:,} {kind}" for kind, count in sorted(left["counts"].items()))]
         holders = [one for one in left["found"] if one["holds_exit"]]
-        lines += [
-            (f"may hold the exit: {one['what']}; started {one['acquired']}", "yellow")
-            for one in holders[:_TOLD_AT_MOST]
-        ]
+        lines += [f"may hold the exit: {one['what']}; started {one['acquired']}" for one in holders[:_TOLD_AT_MOST]]
         if len(holders) > _TOLD_AT_MOST:
-            lines.append((f"... and {len(holders) - _TOLD_AT_MOST:,} more that may hold the exit", "yellow"))
-        return lines
+            lines.append(f"... and {len(holders) - _TOLD_AT_MOST:,} more that may hold the exit")
+        return [("still there after the last teardown", "\n".join(map(printable, lines)))]
 
     def data(self) -> dict[str, Any]:
         """See `Part`."""

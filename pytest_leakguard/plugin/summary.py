@@ -19,6 +19,7 @@ from pytest_leakguard.plugin import internals, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
+from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.remedy.patch import with_patch
 from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
@@ -157,9 +158,8 @@ class Presenter:
         guard, settings = self.guard, self.settings
         watched = [kind for kind in sorted(guard.kinds) if kind in guard.watch.roster.kinds]
         scope = "every test" if settings.every_test else "marked tests"
-        lines = [
-            f"leakguard: {', '.join(watched)}; {scope}; action {settings.action}, grace {settings.grace_seconds:g} s"
-        ]
+        mode = ", ".join([f"action {settings.action}", f"grace {settings.grace_seconds:g} s", *_modes(settings)])
+        lines = [f"leakguard: {', '.join(watched)}; {scope}; {mode}"]
         lines += [
             f"leakguard: {state.kind} is not watched: {state.note}"
             for state in guard.watch.roster.states()
@@ -183,7 +183,7 @@ class Presenter:
             from pytest_leakguard.plugin.fault_order import remember  # loaded by the sweeps already, if here
 
             remember(self.config, total["fault_sites"])
-        too_bad = [part.close(session, self.findings) for part in self.parts]
+        too_bad = [self._close(part, session) for part in self.parts]
         failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
         if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -196,6 +196,13 @@ class Presenter:
         if self.guard.watch.is_own_process() and not self.config.option.collectonly:
             self._summarize(terminalreporter)
         return result
+
+    def _close(self, part: Part, session: pytest.Session) -> bool:
+        try:
+            return part.close(session, self.findings)
+        except Exception as error:  # an error of ours is told, and the run ends as it would
+            self.guard.errors.append(f"{part.name} could not be ended: {type(error).__name__}: {error}")
+            return False
 
     # -- outcomes ------------------------------------------------------------
 
@@ -374,6 +381,18 @@ class Presenter:
             "blind": total["blind"],
             "errors": total["errors"],
         }
+
+
+def _modes(settings: Settings) -> list[str]:
+    """What this run does beside looking after each test, in words for the header."""
+    adoption = settings.adoption
+    return [
+        *(["trace"] if settings.trace else []),
+        *([f"repeat {settings.repeat}"] if settings.repeat else []),
+        *(["faults"] if settings.faults.every_test else []),
+        *(["confirm"] if adoption.confirm else []),
+        *(["isolate"] if adoption.isolate else []),
+    ]
 
 
 _EXTRA = (

@@ -17,7 +17,7 @@ from pytest_leakguard.core.allow import first_match
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import STRICT_INTERRUPT, FaultPoint
-from pytest_leakguard.faults.sweep import Budget, Sweep
+from pytest_leakguard.faults.sweep import COUNTING_LIMIT_SECONDS, LIMIT_FACTOR, Budget, Sweep
 from pytest_leakguard.faults.targets import Targets, is_test_name
 from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.plugin import internals
@@ -46,6 +46,7 @@ class Sweeper:
         self._order = order_of(config)
         self._progress = ProgressLine(config)
         self._passed = False
+        self._seconds = 0.0
         self._held: internals.WiderFixturesHeld | None = None
         self._subject: ItemSubject | None = None
 
@@ -75,7 +76,8 @@ class Sweeper:
         if subject is None or held is None:
             return report
         if call.when == "setup":
-            self._passed = True
+            self._passed, self._seconds = True, 0.0
+        self._seconds += call.duration
         self._passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
         if call.when == "teardown":
             self._held = None
@@ -120,6 +122,7 @@ class Sweeper:
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=self.totals.seed,
             strict=settings.strict,
+            limit_seconds=max(COUNTING_LIMIT_SECONDS, LIMIT_FACTOR * self._seconds),
             rank=self._order.rank,
             progress=self._progress,
             witness=lambda: Witness(self._targets, subject.held),
@@ -137,6 +140,7 @@ class Sweeper:
         if findings:
             self._guard.wake()
             self._guard.delivery.attach(item, report, findings, failed_in_setup=False)
+            self._guard.mark(findings)
 
     def _allowed(self, finding: Finding, item: pytest.Item) -> Finding:
         """The same, or marked as allowed by a rule for its fault point; those for resources were asked before."""

@@ -13,9 +13,10 @@ import pytest
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Finding, Origin, Owner
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
-from pytest_leakguard.faults.observe import Observation, observed
+from pytest_leakguard.faults.observe import Observation, listening, observed
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.faults.witness import HeldThen
+from pytest_leakguard.held_then import held_then
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.fault_hands import is_in_hands
 from pytest_leakguard.plugin.guard import Guard
@@ -68,20 +69,10 @@ class ItemSubject:
             known = watch.items(guard.judge.known)
             new = guard.judge.everything() - known
             new = {item for item in new if item[0] in kinds and item[0] != "unclosed" and not _is_standard(item)}
-            # parts of one and the same thing are told once
-            whole = {s.item if s.mark is None else s.mark: s for s in reversed(watch.sketch(new, otherwise))}
-            return [self._held_then(suspect, now) for suspect in reversed(whole.values())]
+            return held_then(watch.sketch(new, otherwise), lambda suspect: self._is_in_hands(suspect, now))
 
-    def _held_then(self, suspect: Suspect, now: Sequence[FrameType]) -> HeldThen:
-        origin = suspect.acquisition.origin
-        place = f", from {origin.file}:{origin.line} in {origin.function}" if origin.file is not None else ""
-        record = suspect.record
-        return HeldThen(
-            text=f"{suspect.resource.what}{place}",
-            file=origin.file,
-            line=origin.line,
-            in_hands=record is not None and is_in_hands(record.stack, now, self._is_target),
-        )
+    def _is_in_hands(self, suspect: Suspect, now: Sequence[FrameType]) -> bool:
+        return suspect.record is not None and is_in_hands(suspect.record.stack, now, self._is_target)
 
     def _run(self, limit_seconds: float) -> Run:
         item = self._item
@@ -94,7 +85,10 @@ class ItemSubject:
                 with observed(self._is_target, limit_seconds) as seen:
                     self._phases(seen)
                 abandoned, self._abandoned = self._abandoned, []
-                return seen.run((*self._told(abandoned), *self._told(self._judge())))
+                # what the error held dies only now, and may have something to say
+                with listening(seen):
+                    left = self._judge()
+                return seen.run((*self._told(abandoned), *self._told(left)))
         finally:
             del sections[kept[0] :], item.user_properties[kept[1] :]
             internals.end_request(item)

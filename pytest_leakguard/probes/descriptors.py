@@ -112,6 +112,15 @@ class Picture:
 _INODE_AND_DEVICE = operator.itemgetter(1, 2)
 
 
+def key_of(number: int) -> DescriptorKey | None:
+    """What a number leads to at this moment, or None."""
+    try:
+        status = _real.fstat(number)
+    except (OSError, OverflowError):
+        return None
+    return (number, status[2], status[1], status[0] & _TYPE_BITS)
+
+
 def _is_open(number: int) -> bool:
     try:
         _real.fstat(number)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
+from pytest_leakguard import _real
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.ledger import OUTSIDE
 from pytest_leakguard.core.model import Key
@@ -37,7 +38,8 @@ class Instances:
         self._is_of_project: Callable[[type], bool] = lambda cls: False
         self._is_before = False  # what is found now was there before the test
         self._before: set[int] = set()  # ids of what was young before the test and can't be weakly referenced
-        self._has_scanned = False
+        self._has_searched = False  # for instances of the classes of Python code
+        self._has_scanned = False  # the whole heap, for all others
         self.young = YoungLook(self._is_looked_for, self._found)
 
     # -- what is asked for ---------------------------------------------------
@@ -74,23 +76,28 @@ class Instances:
     def begin_test(self) -> frozenset[Key]:
         """Get ready. Returns what was there before the test: it is nobody's.
 
-        Once in a session that takes a look at the heap, later at what is young.
+        Once in a session that takes a look at the heap, later at what is young. The first is cheap where all
+        watched classes are of Python code: their instances refer to them, and the collector finds these.
         """
         self.classes.search()
         self.classes.watch_new_subclasses()
         self.young.on = False
-        if self._has_scanned and not self.needs_young:
+        if self._has_searched and not self.needs_young:
             return frozenset()
         before = self._objects.keys()
         self._before.clear()
         self._is_before = True
         try:
             self.young.on = self.needs_young
-            self.young.look(everything=not self._has_scanned)
+            if self.needs_young:
+                self.young.look(everything=not self._has_scanned)
+                self._has_scanned = True
+            else:
+                self._search()
             now = self._objects.keys()
         finally:
             self._is_before = False
-        self._has_scanned = True
+        self._has_searched = True
         if self.young.on:
             self.young.start()
         return now - before
@@ -99,6 +106,12 @@ class Instances:
         """Leave classes, imports and the collector as they were found."""
         self.young.stop()
         self.classes.stop()
+
+    def _search(self) -> None:
+        classes = self.classes.alive()
+        for obj in _real.gc_get_referrers(*classes) if classes else ():
+            if self.classes.entry(type(obj)) is not None:
+                self._found(obj)
 
     def _begin_to_notice(self) -> None:
         self._objects.moves_are_recorded = False

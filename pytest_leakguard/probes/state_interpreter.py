@@ -117,6 +117,8 @@ def _put_atexit(_: str, callbacks: Digest) -> None:
         callback = original(one)
         if not any(callback is known for known in before):
             atexit.unregister(callback)
+    if _read_atexit()[""] != callbacks:
+        raise LookupError("of a callback that was removed, or is there twice, only the function is known")
 
 
 def _read_gc() -> Mapping[str, Digest]:

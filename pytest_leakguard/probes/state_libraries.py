@@ -207,7 +207,10 @@ def _read_loop_policy() -> Mapping[str, Digest]:
     return {"": identity(policy)}
 
 
-_DEFAULT_POLICIES = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy", "WindowsProactorEventLoopPolicy")
+_DEFAULT_POLICIES = (
+    "_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy", "WindowsProactorEventLoopPolicy",
+    "_WindowsProactorEventLoopPolicy",  # since 3.14
+)  # fmt: skip
 
 
 def _say_loop_policy(part: str, before: Digest, after: Digest) -> str:

@@ -129,6 +129,10 @@ class WatchedClasses:
         entry = self._classes.get(id(cls))
         return entry if entry is not None and entry.ref() is cls else None
 
+    def alive(self) -> list[type]:
+        """The classes that are watched now."""
+        return [cls for entry in self._classes.values() if (cls := entry.ref()) is not None]
+
     def c_base(self, cls: type) -> Watched | None:
         """The watched C type that a class is, or comes from without being watched itself."""
         bases = type.__getattribute__(cls, "__mro__")

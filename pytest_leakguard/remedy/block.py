@@ -42,7 +42,7 @@ class Place:
 
 
 def find(tree: ast.Module, line: int, function: str) -> Place:
-    """The innermost statement on a line.
+    """The simple statement, or the head of the ``for`` loop, that stands on a line.
 
     Args:
         function: the qualified name of the function that holds it.
@@ -53,7 +53,7 @@ def find(tree: ast.Module, line: int, function: str) -> Place:
         raise Doubt("the line is not in that function")
     for block in _blocks(holder):
         for number, statement in enumerate(block):
-            if statement.lineno <= line <= last_line(statement) and not list(_inner_blocks(statement)):
+            if statement.lineno <= line <= _end_of_head(statement):
                 return Place(holder, block, number)
     raise Doubt("no simple statement on the line")
 
@@ -75,6 +75,13 @@ def _innermost(tree: ast.Module, line: int) -> Function | None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.body[0].lineno <= line <= last_line(node):
             found = node if found is None or node.lineno >= found.lineno else found
     return found
+
+
+def _end_of_head(statement: ast.stmt) -> int:
+    """The last line that is the statement's own; 0 for one with blocks inside, but for a loop."""
+    if isinstance(statement, ast.For) and statement.body[0].lineno > (statement.iter.end_lineno or 0):
+        return statement.iter.end_lineno or 0
+    return last_line(statement) if not list(_inner_blocks(statement)) else 0
 
 
 def _blocks(function: Function) -> Iterator[list[ast.stmt]]:

@@ -36,6 +36,8 @@ def closed(case: Case) -> Text:
         return case.text.replaced(statement.lineno, last_line(statement), lines)
     if event != "open" or case.gives or case.request.verdict != "unclosed":
         raise Doubt("it is not bound to a name")
+    if isinstance(statement, ast.For):
+        return _looped(case, statement, call, source)
     return _named(case, call, source)
 
 
@@ -56,7 +58,19 @@ def _named(case: Case, call: ast.Call, source: str) -> Text:
     return text.replaced(statement.lineno, statement.lineno, [f"{indent}with {source} as {name}:", f"    {changed}"])
 
 
-def _refuse_other_order(statement: ast.stmt, call: ast.Call) -> None:
+def _looped(case: Case, loop: ast.For, call: ast.Call, source: str) -> Text:
+    """``for line in open(path):`` reads while it loops: the ``with`` goes around all of it."""
+    if call not in ast.walk(loop.iter) or loop.lineno != loop.iter.end_lineno:
+        raise Doubt("not in the head of the loop, or that is more than one line")
+    _refuse_other_order(loop.iter, call)
+    name, indent = _free_name(case), case.text.indent(loop)
+    head = case.text.lines[loop.lineno - 1].encode()
+    changed = (head[: call.col_offset] + name.encode() + head[call.end_col_offset :]).decode()
+    lines = [f"{indent}with {source} as {name}:", f"    {changed}", *case.text.inside([loop])[1:]]
+    return case.text.replaced(loop.lineno, last_line(loop), lines)
+
+
+def _refuse_other_order(statement: ast.AST, call: ast.Call) -> None:
     """What was evaluated before the call must not come after it now, and the call must surely be made."""
     inside = {id(node) for node in ast.walk(call)}
     around = [node for node in ast.walk(statement) if call in ast.walk(node)]

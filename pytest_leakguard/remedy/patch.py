@@ -104,16 +104,31 @@ def _rewritten(case: Case) -> Text:
 
 @lru_cache(maxsize=256)
 def _patch(path: str, file: str, changed: int, request: Request) -> str:
+    source = _parsed(path, changed)
+    if source is None:
+        return ""
+    before, tree = source
+    try:
+        after = _rewritten(Case(request, before, tree, find(tree, request.line, request.function)))
+        ast.parse("\n".join(after.lines))
+    except (Doubt, SyntaxError, RecursionError):
+        return ""
+    patch = unified(file, before, after)
+    return patch if patch.replace("\n", "").isprintable() else ""
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: str, changed: int) -> tuple[Text, ast.Module] | None:
+    """A file as it is now; nothing where lines are not what they seem, or it can't be read.
+
+    Args:
+        changed: when it was written, so that a changed file is read again.
+    """
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             source = stream.read()
         if "\r" in source or "\f" in source or not source.endswith("\n"):
-            return ""
-        before = Text(tuple(source[:-1].split("\n")))
-        tree = ast.parse(source)
-        after = _rewritten(Case(request, before, tree, find(tree, request.line, request.function)))
-        ast.parse("\n".join(after.lines))
-    except (Doubt, OSError, SyntaxError, ValueError, RecursionError):
-        return ""
-    patch = unified(file, before, after)
-    return patch if patch.replace("\n", "").isprintable() else ""
+            return None
+        return Text(tuple(source[:-1].split("\n"))), ast.parse(source)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None

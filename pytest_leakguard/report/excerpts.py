@@ -19,24 +19,25 @@ _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?: in .*)?", re.DOTALL)
 
 
 def excerpts(findings: Iterable[Finding], root: str) -> dict[str, dict[str, Any]]:
-    """``file:line`` -> ``{"first": number, "lines": [...]}`` for each place that a finding names.
+    """``file:line`` -> ``{"first": number, "lines": [...], "inside": bool}`` for each place that a finding names.
 
     Args:
-        root: what relative paths are relative to; then the folders of `sys.path` are tried.
+        root: what relative paths are relative to; then the folders of `sys.path` are tried. What is found below
+            it is inside: the project's own.
     Returns: only those that can be read; at most `MOST_EXCERPTS`.
     """
-    sources: dict[str, list[str]] = {}
+    sources: dict[str, tuple[list[str], bool]] = {}
     found: dict[str, dict[str, Any]] = {}
     for file, line in dict.fromkeys(place for finding in findings for place in places(finding)):
         if len(found) >= MOST_EXCERPTS:
             break
         if file not in sources:
-            sources[file] = source_lines(file, root)
-        lines = sources[file]
+            sources[file] = _source(file, root)
+        lines, inside = sources[file]
         if 0 < line <= len(lines):
             first = max(1, line - BEFORE)
-            shown = lines[first - 1 : line + AFTER]
-            found[f"{file}:{line}"] = {"first": first, "lines": [text[:_LINE_AT_MOST] for text in shown]}
+            shown = [text[:_LINE_AT_MOST] for text in lines[first - 1 : line + AFTER]]
+            found[f"{file}:{line}"] = {"first": first, "lines": shown, "inside": inside}
     return found
 
 
@@ -51,16 +52,16 @@ def places(finding: Finding) -> list[tuple[str, int]]:
     return known
 
 
-def source_lines(file: str, root: str) -> list[str]:
-    """The lines of a Python file as reports name it, without their ends; none when it can't be read."""
+def _source(file: str, root: str) -> tuple[list[str], bool]:
+    """The lines of a Python file as reports name it, without their ends, and whether it lies below the root folder."""
     if "\0" in file or not file.endswith(".py"):
-        return []
+        return [], False
     for folder in (root, *sys.path):
         path = os.path.join(folder, file)
         try:
             if os.path.isfile(path) and os.path.getsize(path) <= _MOST_BYTES:
                 with tokenize.open(path) as stream:
-                    return stream.read().split("\n")
+                    return stream.read().split("\n"), folder == root and not os.path.isabs(file)
         except (OSError, SyntaxError, ValueError):  # gone, not to be read, or no text in the encoding that it names
             continue
-    return []
+    return [], False

@@ -20,6 +20,9 @@ def totals(data: dict[str, Any]) -> list[str]:
         + (f" ({families})" if families else "")
         + f", {data['trials']:,} trials, {data['seconds']:.1f} s, seed {', '.join(map(str, data['seeds']))}"
     ]
+    found = sum(points.values())
+    if data.get("tried", found) < found:
+        lines.append(f"faults: {data['tried']:,} of {found:,} points tried")
     lines += [f"faults: {count:,} left out: {reason}" for reason, count in data["skipped"].items()]
     lines += [f"faults: sweep of {line}" for line in data["stopped"]]
     return lines

@@ -15,6 +15,7 @@ MOST_CHARACTERS = 900_000
 """GitHub takes one MiB of a step's summary, and refuses all of a longer one."""
 
 _VALUE_AT_MOST = 300
+_COMMAND_AT_MOST = 5000
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#!|~&@$])")
 _ENTITIES = {
     "<": "&lt;",
@@ -104,8 +105,8 @@ def _details(group: Group, report: dict[str, Any]) -> list[str]:
         ("due", escaped(first.due)),
         ("fault", escaped(first.fault)),
         ("fix", escaped(first.fix)),
-        ("allow", code(first.allow)),
-        ("repeat", code(first.repeat, 1000)),
+        ("allow", code(first.allow, _COMMAND_AT_MOST)),
+        ("repeat", code(first.repeat, _COMMAND_AT_MOST)),
         ("first test", code(group.tests[0]) if group.tests else ""),
         ("last test", code(group.tests[-1]) if len(group.tests) > 1 else ""),
     ]

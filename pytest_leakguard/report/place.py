@@ -22,18 +22,24 @@ def in_project(finding: Finding, excerpts: dict[str, Any]) -> Place | None:
     """The line to point at: of the acquisition, of what led to it, of the fixture, or of the test's file.
 
     Args:
-        excerpts: of the report; a file outside the project has none, and is passed over.
+        excerpts: of the report; what lies outside of the project is passed over.
     """
-    origin, owner = finding.origin, finding.owner
+    origin = finding.origin
     candidates = []
     if origin.file is not None and origin.line and _is_relative(origin.file):
         candidates.append(Place(origin.file, origin.line))
-    candidates += [place for text in (origin.via, owner.where) if (place := _parsed(text, _WHERE)) is not None]
-    known = [place for place in candidates if f"{place.file}:{place.line}" in excerpts]
-    if known:
-        # a dependency's own line comes with the project's line that led there, which is the one to change
-        return known[1] if origin.via and len(known) > 1 else known[0]
-    return candidates[0] if candidates and not origin.via else _parsed(finding.test, _TEST_FILE)
+    candidates += [place for text in (origin.via, finding.owner.where) if (place := _parsed(text, _WHERE)) is not None]
+    for place in candidates:
+        if is_inside(place, excerpts):
+            return place
+    unread = [place for place in candidates if f"{place.file}:{place.line}" not in excerpts]
+    return unread[0] if unread and not origin.via else _parsed(finding.test, _TEST_FILE)
+
+
+def is_inside(place: Place, excerpts: dict[str, Any]) -> bool:
+    """Whether a place is known to be the project's own."""
+    excerpt = excerpts.get(f"{place.file}:{place.line}")
+    return excerpt is not None and bool(excerpt["inside"])
 
 
 def under(folder: str, file: str) -> str:

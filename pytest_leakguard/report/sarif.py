@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.report.groups import Group, groups_of, owner_in_words, place
-from pytest_leakguard.report.place import Place, in_project, under
+from pytest_leakguard.report.place import Place, in_project, is_inside, under
 from pytest_leakguard.report.plain import clipped, counted
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -119,6 +119,8 @@ def _result(group: Group, index: int, report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _location(where: Place, folder: str, excerpts: dict[str, Any], text: str = "") -> dict[str, Any]:
+    if f"{where.file}:{where.line}" in excerpts and not is_inside(where, excerpts):
+        return {"message": {"text": clipped(text)}}  # a dependency's file has no place in the repository
     region: dict[str, Any] = {"startLine": where.line}
     physical: dict[str, Any] = {
         "artifactLocation": {"uri": _uri(under(folder, where.file)), "uriBaseId": "ROOT"},

@@ -37,6 +37,11 @@ def _one_of(values: Any) -> dict[str, Any]:
     return {"enum": list(get_args(values))}
 
 
+def _if_on(**properties: Any) -> dict[str, Any]:
+    """As `_object`, or empty where that part was not asked for."""
+    return {"anyOf": [_object(**properties), {"type": "object", "maxProperties": 0}]}
+
+
 def _finding() -> dict[str, Any]:
     owner = _object(kind=_one_of(model.OwnerKind), scope=TEXT, name=TEXT, where=TEXT, xunit=TRUTH)
     origin = _object(
@@ -48,6 +53,7 @@ def _finding() -> dict[str, Any]:
         what=TEXT, subject=TEXT, origin=origin, due=TEXT, fix=TEXT, allow=TEXT, fingerprint=TEXT,
         count={"type": "integer", "minimum": 1}, disposition=_one_of(model.Disposition), notes=TEXTS,
         held=_object(chain=TEXTS, reason=TEXT, graph=TEXT), point=TEXT, fault=TEXT, repeat=TEXT, patch=TEXT,
+        held_then=TEXTS, cleanups=TEXTS,
     )  # fmt: skip
 
 
@@ -57,14 +63,20 @@ def _timeline() -> dict[str, Any]:
     return _object(worker=TEXT, columns=TEXTS, rows=_list(row), marks=_list(mark), marks_left_out=COUNT)
 
 
+def _cleanup_path() -> dict[str, Any]:
+    return _object(
+        kind=TEXT, path=TEXT, line=COUNT, qualname=TEXT, what=TEXT, entered=COUNT, normal=COUNT, error=COUNT
+    )  # fmt: skip
+
+
 def _faults() -> dict[str, Any]:
     trial = {"type": "array", "prefixItems": [TEXT, TEXT, TEXTS]}
     point = _object(id=TEXT, line=COUNT, trials=_list(trial))
-    swept = _object(
-        tests=COUNT, points=_map(COUNT), trials=COUNT, skipped=_map(COUNT), stopped=TEXTS, seconds=NUMBER,
-        seeds=_list(COUNT), sweeps=_list(_object(test=TEXT, points=_list(point), stopped=TEXT)), points_left_out=COUNT,
+    return _if_on(
+        tests=COUNT, points=_map(COUNT), tried=COUNT, trials=COUNT, skipped=_map(COUNT), stopped=TEXTS,
+        seconds=NUMBER, seeds=_list(COUNT), points_left_out=COUNT,
+        sweeps=_list(_object(test=TEXT, points=_list(point), stopped=TEXT)),
     )  # fmt: skip
-    return {"anyOf": [swept, {"type": "object", "maxProperties": 0}]}
 
 
 def schema() -> dict[str, Any]:
@@ -79,14 +91,22 @@ def schema() -> dict[str, Any]:
         session=_object(started={"type": "string", "format": "date-time"}, seconds=NUMBER, folder=TEXT),
         probes=_map(_object(active=TRUTH, mechanism=TEXT, note=TEXT)),
         summary=_object(
-            tests=COUNT, leaks=COUNT, findings=COUNT, allowed=COUNT, notes=COUNT, late=COUNT, peak_descriptors=COUNT,
-            descriptor_limit=COUNT, peak_test=TEXT, overhead_seconds=NUMBER,
+            tests=COUNT, leaks=COUNT, findings=COUNT, allowed=COUNT, known=COUNT, notes=COUNT, late=COUNT, once=COUNT,
+            peak_descriptors=COUNT, descriptor_limit=COUNT, peak_test=TEXT, overhead_seconds=NUMBER,
         ),
         findings=_list(_finding()),
-        excerpts=_map(_object(first=COUNT, lines=TEXTS)),
+        excerpts=_map(_object(first=COUNT, lines=TEXTS, inside=TRUTH)),
         timelines=_list(_timeline()),
         unused_allows=_list(_object(rule=TEXT, source=TEXT)),
         faults=_faults(),
+        cleanup=_list(_cleanup_path()),
+        baseline=_if_on(file=TEXT, entries=COUNT, known=COUNT, new=TEXTS, gone=TEXTS, fewer=TEXTS),
+        isolated=_if_on(leaks=_list(_object(test=TEXT, fingerprint=TEXT, answer=TEXT, after=TEXTS)), left_out=COUNT),
+        explained=_map(_object(settings=TEXTS, steps=TEXTS)),
+        still_there=_if_on(
+            counts=_map(COUNT),
+            found=_list(_object(kind=TEXT, what=TEXT, acquired=TEXT, owner=TEXT, holds_exit=TRUTH)),
+        ),
         blind=_map(TEXT),
         errors=TEXTS,
     )  # fmt: skip

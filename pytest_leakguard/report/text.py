@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.report import holding
-from pytest_leakguard.report.plain import clipped, code_line
+from pytest_leakguard.report.plain import code_line
 from pytest_leakguard.report.plain import printable as printable
 
 _LABEL_WIDTH = 10
@@ -27,7 +27,7 @@ def headline(finding: Finding) -> str:
     else:
         name = f"{owner.name}, {owner.where}" if owner.where else owner.name
     times = f"  x{finding.count}" if finding.count > 1 else ""
-    return f"{printable(f'{word} {finding.kind}')}  {clipped(name)}{times}"
+    return printable(f"{word} {finding.kind}  {name}{times}")
 
 
 def acquired(finding: Finding) -> str:
@@ -45,6 +45,8 @@ def acquired(finding: Finding) -> str:
 def _place_label(finding: Finding) -> str:
     if finding.verdict == "fault":
         return "at"
+    if finding.verdict == "misclosed":
+        return "closed"
     return "changed" if finding.kind == "state" else "acquired"
 
 
@@ -65,7 +67,7 @@ def lines(finding: Finding) -> list[str]:
     ]
     return [
         headline(finding),
-        *(f"  {label:<{_LABEL_WIDTH}}{clipped(value)}" for label, value in rows if value),
+        *(f"  {label:<{_LABEL_WIDTH}}{printable(value)}" for label, value in rows if value),
         *_patch(finding),
     ]
 

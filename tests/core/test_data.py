@@ -33,6 +33,8 @@ FINDING = Finding(
     held=Held(chain=("module app.cache, global `S`", "dict['a']", "TextIOWrapper"), graph="graphs/fd-1.dot"),
     point="acquire:app/loader.py:load:open#2",
     fault="open raised OSError (injected) at app/loader.py:50 in load",
+    held_then=("fd 3, open file: a.txt, app/loader.py:49 in load",),
+    cleanups=("finally at app/loader.py:60 in load ran",),
     repeat="pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
     patch="--- a/app/loader.py\n",
 )
@@ -68,6 +70,8 @@ GOLD = {
     },
     "point": "acquire:app/loader.py:load:open#2",
     "fault": "open raised OSError (injected) at app/loader.py:50 in load",
+    "held_then": ["fd 3, open file: a.txt, app/loader.py:49 in load"],
+    "cleanups": ["finally at app/loader.py:60 in load ran"],
     "repeat": "pytest t.py --leakguard-fault=acquire:app/loader.py:load:open#2",
     "patch": "--- a/app/loader.py\n",
 }

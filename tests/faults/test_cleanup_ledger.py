@@ -74,6 +74,27 @@ def test_every_path_is_counted(counted):
     assert set(found) == set(wanted)
 
 
+def test_equal_functions_of_two_files_are_two(tmp_path):
+    """Python takes their code objects for equal."""
+    text = "def f():\n    try:\n        pass\n    finally:\n        print(end='')\n"
+    modules = []
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(text)
+        spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+        modules.append(importlib.util.module_from_spec(spec))
+        spec.loader.exec_module(modules[-1])
+    ledger = Ledger(Targets(root=str(tmp_path), given=(str(tmp_path),)))
+    driver = driver_for(ledger)
+    driver.start()
+    try:
+        modules[0].f()
+        for _ in range(2):
+            modules[1].f()
+    finally:
+        driver.stop()
+    assert {path.path: counts.normal for path, counts in ledger.counts.items()} == {"one.py": 1, "two.py": 2}
+
+
 def test_a_block_on_its_header_line_is_no_path(counted):
     """It has no line of its own, so nothing could be told; a `finally` has."""
     found = counted(

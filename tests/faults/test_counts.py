@@ -117,6 +117,21 @@ def test_calls_with_a_star_after_one_without(generated):
     assert raised == points
 
 
+def test_equal_functions_of_two_files(tmp_path):
+    """Python takes their code objects for equal; both have their points."""
+    run = []
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text("def g(): pass\ndef f():\n    g()\n")
+        spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        run.append(module.f)
+    with call_injector(Targets(root=str(tmp_path), given=(str(tmp_path),))).count() as points:
+        for f in run:
+            f()
+    assert [point.id for point in points] == ["call:one.py:f:g#1", "call:two.py:f:g#1"]
+
+
 def test_calls_of_functions_in_c(generated):
     """Those of the system are points, with the error the system gives."""
     module, targets = generated("import os\ndef f():\n    os.stat('.')\n    return os.getpid()\n")
@@ -139,6 +154,21 @@ def test_bodies(generated, count):
     points, raised = sweep(body_injector(targets), module.f)
     assert points == [f"body:generated.py:f:with#{number + 1}" for number in range(count)]
     assert raised == points
+
+
+@pytest.mark.parametrize("head", ["try:", "pass\n        try:", "try:\n          try:"])
+def test_a_body_that_begins_with_try_fails_inside_it(generated, head):
+    """On the line of the `try` itself the error would go past the `with`, which no code could bear."""
+    inner = "try:" in head.splitlines()[-1] and head.count("try:") == 2
+    end = "          finally:\n            pass\n" if inner else ""
+    module, targets = generated(
+        "class A:\n    left = 0\n    def __enter__(self): return self\n    def __exit__(self, *args): A.left += 1\n"
+        "def g(): pass\n"
+        f"def f():\n    with A():\n        {head}\n            g()\n{end}        finally:\n            pass\n"
+    )
+    points, raised = sweep(body_injector(targets), module.f)
+    assert points == raised == ["body:generated.py:f:with#1"]
+    assert module.A.left == 2
 
 
 def test_releases_fail_after_their_effect(generated):
@@ -228,6 +258,7 @@ LINES = {
     "interrupt": "step()",
     "cancel": "await asyncio.sleep(0)",
     "timeout": "await asyncio.sleep(0)",
+    "custom": "fault_point('step')",
 }
 
 
@@ -256,7 +287,7 @@ def test_a_sweep_has_as_many_trials_as_the_function_has_points(generated, family
     word = "async def" if "await" in line else "def"
     lines = "".join(f"    {line}\n" for _ in range(count))
     module, targets = generated(
-        "import asyncio\nimport contextlib\n"
+        "import asyncio\nimport contextlib\nfrom pytest_leakguard import fault_point\n"
         "class Thing:\n    def close(self): pass\n"
         f"def step(): pass\n{word} work():\n{lines}"
     )

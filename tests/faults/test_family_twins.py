@@ -68,7 +68,8 @@ def look(path):
 def interrupt_clean(path):
     with open(path) as file:
         look(path)
-        return file.read()
+        text = file.read()
+    return text
 """
 TESTS = """
 import asyncio
@@ -157,4 +158,4 @@ def test_a_family_that_is_unknown_is_refused(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     result = pytester.runpytest("-p", "leakguard", "--leakguard-fault-families=body=strict")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "interrupt, cancel, timeout, interrupt=strict, all." in result.stderr.str()
+    assert "interrupt, cancel, timeout, custom, interrupt=strict, all." in result.stderr.str()

@@ -23,11 +23,15 @@ def lost(path):
 
 
 class Two:
-    def __init__(self, path):
+    def __init__(self, path, ends=False):
         self.path = path
+        self.ends = ends
         self.fds = []
-        for _ in range(2):
+        for _ in range(0 if ends else 2):
             self.fds.append(opened(path))
+
+    def more(self):
+        self.fds += [opened(self.path), opened(self.path)]
 
     def close(self):
         os.close(self.fds[0])
@@ -38,6 +42,9 @@ class Two:
         return self
 
     def __exit__(self, kind, error, traceback):
+        if self.ends:
+            self.close()
+            return
         for fd in self.fds if error is None else ():
             os.close(fd)
 
@@ -51,6 +58,7 @@ def give_up(two):
 """
 TESTS = """
 import os
+import unittest
 import pytest
 from app import code
 
@@ -91,6 +99,18 @@ def test_another_block_is_no_guard(tmp_path):
     os.close(fd)
 
 
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        self.fd = os.open(HERE, os.O_RDONLY)
+
+    def tearDown(self):
+        os.close(self.fd)
+
+    @pytest.mark.no_leaks(faults="interrupt")
+    def test_set_up_by_the_test(self):
+        code.use(HERE)
+
+
 def test_lost_by_the_code():
     os.close(code.lost(HERE))
 
@@ -103,6 +123,11 @@ def test_lost_when_released():
 def test_lost_at_the_end_of_its_block():
     with code.Two(HERE):
         code.use(HERE)
+
+
+def test_lost_when_its_manager_ends():
+    with code.Two(HERE, ends=True) as two:
+        two.more()
 
 
 def test_lost_though_the_test_guards_it():
@@ -122,12 +147,21 @@ def swept(run_tree, tmp_path_factory):
     return run_tree(tmp_path_factory.mktemp("hands"), files)
 
 
-@pytest.mark.parametrize("name", ["in_hands", "in_hands_of_a_fixture", "another_block_is_no_guard"])
-def test_what_a_test_would_release_below_the_failing_line_is_told(swept, name):
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("in_hands", "opened"),
+        ("in_hands_of_a_fixture", "opened"),
+        ("another_block_is_no_guard", "opened"),
+        ("set_up_by_the_test", "TestCase.setUp"),
+    ],
+)
+def test_what_a_test_would_release_below_the_failing_line_is_told(swept, name, function):
     """It fails nothing, and says why."""
     assert swept.of(f"::test_{name}") == []
     told = [one for one in swept.report["findings"] if one["test"].endswith(f"::test_{name}")]
-    assert [(one["disposition"], one["origin"]["function"]) for one in told] == [("told", "opened")]
+    assert [one["disposition"] for one in told] == ["told"]
+    assert told[0]["origin"]["function"].rpartition(".")[2] == function.rpartition(".")[2]
     assert "told only: the test had it in its hands by then" in swept.text
 
 
@@ -137,7 +171,14 @@ def test_a_test_that_guards_what_it_has_is_clean(swept):
 
 
 @pytest.mark.parametrize(
-    "name", ["lost_by_the_code", "lost_when_released", "lost_at_the_end_of_its_block", "lost_though_the_test_guards_it"]
+    "name",
+    [
+        "lost_by_the_code",
+        "lost_when_released",
+        "lost_at_the_end_of_its_block",
+        "lost_when_its_manager_ends",
+        "lost_though_the_test_guards_it",
+    ],
 )
 def test_what_the_code_under_test_loses_is_a_failure(swept, name):
     """It had it still, or was to release it, or the test does all that it can."""

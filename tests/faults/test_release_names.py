@@ -75,9 +75,15 @@ class Account:
     async def close(self):
         await asyncio.sleep(0)
         Account.closed += 1
+    async def __aenter__(self): return self
+    async def __aexit__(self, *details): await self.close()
 
 async def use():
     await Account().close()
+
+async def enter():
+    async with Account():
+        pass
 """
 
 
@@ -147,6 +153,18 @@ def test_the_release_of_a_coroutine_fails_after_its_effect(module):
     with injector.inject(points[0], "transient"), pytest.raises(Exception, match="injected"):
         asyncio.run(module.use())
     assert module.Account.closed == 1
+
+
+def test_the_end_of_an_async_with_fails_after_its_effect(module):
+    """Likewise, where no call stands in the source; and each point is reached again."""
+    injector = release_injector(targets_of(module))
+    with injector.count() as points:
+        asyncio.run(module.enter())
+    for point in points:
+        module.Account.closed = 0
+        with injector.inject(point, "transient"), pytest.raises(Exception, match="injected"):
+            asyncio.run(module.enter())
+        assert module.Account.closed == 1
 
 
 def test_the_bundled_managers_are_targets_when_they_are_named(tmp_path):

@@ -224,3 +224,46 @@ def test_the_message_has_them_in_order(swept):
     text = swept.text[swept.text.index("LEAK fd  test_shapes.py::test_it[narrow]") :]
     labels = [line.split()[0] for line in text.splitlines()[1:10]]
     assert labels == ["what", "acquired", "due", "fault", "then", "cleanup", "fix", "allow", "note"]
+
+
+def test_a_sweep_by_hand_tells_the_same(alone, pytester):
+    """`leak_faults.sweep` raises findings with what was held, the cleanups and the remedy."""
+    pytester.mkpydir("app").joinpath("shapes.py").write_text(MODULE)
+    pytester.makepyfile(
+        """
+        import pytest
+        from app import shapes
+        from pytest_leakguard import LeakError
+
+        def test_it(leak_faults):
+            with pytest.raises(LeakError) as caught:
+                leak_faults.sweep(lambda: shapes.narrow(__file__), families="call")
+            (finding,) = caught.value.findings
+            (held,) = finding.held_then
+            assert held.endswith("in narrow")
+            assert finding.cleanups[0].startswith("did not run: except ValueError (app/shapes.py:")
+            assert "went past `except ValueError`" in finding.fix
+        """
+    )
+    alone(flag=()).result.assert_outcomes(passed=1)
+
+
+def test_how_many_of_the_points_were_tried_is_told(alone, pytester):
+    """Where a budget has left some out."""
+    pytester.mkpydir("app").joinpath("shapes.py").write_text(MODULE)
+    pytester.makepyfile(
+        """
+        import pytest
+        from app import shapes
+
+        @pytest.mark.no_leaks(faults="call")
+        def test_it():
+            shapes.handled(__file__)
+        """
+    )
+    ran = alone("--leakguard-fault-budget=2", flag=())
+    faults = ran.report["faults"]
+    found = sum(faults["points"].values())
+    assert faults["tried"] == 2 < found
+    assert f"leakguard: faults: 2 of {found} points tried" in ran.text
+    assert faults["skipped"] == {"beyond the budget": found - 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 # name -> (subject, lines that change it and bind `old`, line that puts it back, what is told)
@@ -151,18 +151,20 @@ import pytest
 
 BEFORE = (os.getcwd(), sys.excepthook, sys.getrecursionlimit(), gc.get_threshold(), sys.stdin)
 REAL = (sys.__stdout__, sys.__stderr__)
+HOOKS = []
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(nextitem):
-    hooks = (threading.excepthook, sys.unraisablehook)
+    if not HOOKS:
+        HOOKS.extend((threading.excepthook, sys.unraisablehook))
     try:
         return (yield)
     finally:
         if nextitem is None or not nextitem.name.endswith("_again"):
-            put_right(hooks)
+            put_right()
 
-def put_right(hooks):
-    threading.excepthook, sys.unraisablehook = hooks
+def put_right():
+    threading.excepthook, sys.unraisablehook = HOOKS
     os.chdir(BEFORE[0]), os.umask(0o022), signal.signal(signal.SIGUSR1, signal.SIG_DFL)
     os.environ["GIVEN"] = "before"
     sys.excepthook, sys.stdin = BEFORE[1], BEFORE[4]
@@ -174,13 +176,13 @@ def put_right(hooks):
     multiprocessing.set_start_method(None, force=True), time.tzset()
 """
 
-SHAPES = {
-    ("function", "plain"): """
+FUNCTION = {
+    "plain": """
 def test_ROW():
     {change}
     {end}
 """,
-    ("function", "setup"): """
+    "setup": """
 @pytest.fixture
 def fixture_ROW():
     {change}
@@ -189,7 +191,7 @@ def fixture_ROW():
 
 def test_ROW(fixture_ROW): pass
 """,
-    ("function", "call"): """
+    "call": """
 @pytest.fixture
 def fixture_ROW():
     held = []
@@ -201,7 +203,7 @@ def test_ROW(fixture_ROW):
     {change}
     fixture_ROW.append(old)
 """,
-    ("function", "teardown"): """
+    "teardown": """
 @pytest.fixture
 def fixture_ROW():
     yield
@@ -210,29 +212,37 @@ def fixture_ROW():
 
 def test_ROW(fixture_ROW): pass
 """,
-    ("module", "setup"): """
-@pytest.fixture(scope="module")
+}
+
+# a wider owner's change stands for a second test, which is not at fault, and is judged with its end
+WIDER = {
+    "setup": """
+@pytest.fixture(scope="SCOPE")
 def fixture_ROW():
     {change}
     yield
     {end}
-
-def test_ROW(fixture_ROW): pass
-
-def test_ROW_again(fixture_ROW): pass
 """,
-    ("module", "teardown"): """
-@pytest.fixture(scope="module")
+    "teardown": """
+@pytest.fixture(scope="SCOPE")
 def fixture_ROW():
     yield
     {change}
     {end}
-
-def test_ROW(fixture_ROW): pass
-
-def test_ROW_again(fixture_ROW): pass
 """,
 }
+USERS = """
+def test_ROW(fixture_ROW): pass
+
+def test_ROW_again(fixture_ROW): pass
+"""
+IN_CLASS = """
+class Test_ROW:
+    def test_ROW(self, fixture_ROW): pass
+
+    def test_ROW_again(self, fixture_ROW): pass
+"""
+WIDER_SCOPES = ("class", "module", "package", "session")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,37 +274,67 @@ class Row:
     def owner(self) -> dict[str, str]:
         """Of the finding."""
         if self.scope == "function":
-            return {"kind": "test", "name": f"{self.file}::test_{self.name}"}
-        return {"kind": "fixture", "name": f"fixture_{self.name}"}
+            return {"kind": "test", "scope": "function", "name": f"{self.file}::test_{self.name}"}
+        return {"kind": "fixture", "scope": self.scope, "name": f"fixture_{self.name}"}
 
     @property
     def file(self) -> str:
-        """Wider fixtures end with their module, so each has one of its own."""
-        return f"test_{self.name}.py" if self.scope == "module" else "test_state.py"
+        """Wider fixtures end with their module or package, so each has one of its own."""
+        name = f"test_{self.name}.py" if self.scope in ("module", "package") else "test_state.py"
+        return f"{self.folder}/{name}" if self.folder else name
 
     @property
-    def source(self) -> str:
-        """The test and its fixture."""
+    def folder(self) -> str:
+        """The package that holds it, or nothing."""
+        return f"pkg_{self.name}" if self.scope == "package" else ""
+
+    @property
+    def where(self) -> str:
+        """The file with the fixture: one of package scope is the session's for pytest, unless the conftest has it."""
+        return f"{self.folder}/conftest.py" if self.folder else self.file
+
+    @property
+    def sources(self) -> tuple[str, str]:
+        """The fixture and its tests, or the test alone."""
+        if self.scope == "function":
+            fixture, tests = "", FUNCTION[self.phase]
+        else:
+            fixture, tests = (
+                WIDER[self.phase].replace("SCOPE", self.scope),
+                IN_CLASS if self.scope == "class" else USERS,
+            )
+        return self._fill(fixture), self._fill(tests)
+
+    def _fill(self, text: str) -> str:
         _, change, undo, _ = CHANGES[self.change]
-        indent = " " * 4
-        text = SHAPES[self.scope, self.phase]
-        text = text.replace("{change}", textwrap.indent(change.replace("#", f"# {self.name}"), indent).strip())
+        text = text.replace("{change}", textwrap.indent(change.replace("#", f"# {self.name}"), " " * 4).strip())
         return text.replace("{end}", "pass" if self.leaky else undo).replace("ROW", self.name)
 
 
 def _rows() -> Iterator[Row]:
     for change in CHANGES:
-        for scope, phase in SHAPES:
-            for leaky in (True, False):
-                yield Row(change=change, scope=scope, phase=phase, leaky=leaky)
+        for scope, phases in (("function", FUNCTION), *((scope, WIDER) for scope in WIDER_SCOPES)):
+            for phase in phases:
+                for leaky in (True, False):
+                    yield Row(change=change, scope=scope, phase=phase, leaky=leaky)
 
 
 ROWS = tuple(_rows())
 
 
-def tree() -> dict[str, str]:
-    """The project: relative path -> text."""
-    files = {"conftest.py": RESET, "pytest.ini": "[pytest]\nleakguard_state_modules = true\n"}
-    for row in ROWS:
-        files[row.file] = files.get(row.file, HEAD) + row.source
+def of_run(row: Row) -> str:
+    """The run it is part of: what a session fixture changed stands to the end, so there each value is changed once."""
+    return f"session {row.phase} {'leaky' if row.leaky else 'clean'}" if row.scope == "session" else row.scope
+
+
+def tree(rows: Iterable[Row]) -> dict[str, str]:
+    """The project with some rows: relative path -> text."""
+    files = {"pytest.ini": "[pytest]\nleakguard_state_modules = true\n"}
+    for row in rows:
+        if row.folder:
+            files[f"{row.folder}/__init__.py"] = ""
+        if row.scope != "session":
+            files["conftest.py"] = RESET
+        for file, source in zip((row.where, row.file), row.sources, strict=True):
+            files[file] = files.get(file, HEAD) + source
     return files

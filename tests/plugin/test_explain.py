@@ -138,3 +138,16 @@ def test_with_a_baseline(explained, pytester):
     rows = explained("test_it.py::test_all", use)["test_all"]
     assert rows["finding"][1].endswith("the baseline knows it; known to the baseline")
     assert rows["verdict"] == ["no leak that counts"]
+
+
+def test_the_header_tells_what_is_on(pytester, alone):
+    """Kinds, which tests, action and grace, then the modes, in one line; the baseline in another."""
+    pytester.makepyfile("def test_it(): pass")
+    modes = ("--leakguard-confirm", "--leakguard-isolate", "--leakguard-trace", "--leakguard-repeat=2")
+    ran = alone("--leakguard-probes=fd", *modes, "--leakguard-baseline=b.toml", "--leakguard-baseline-update")
+    ran.result.stdout.fnmatch_lines(
+        [
+            "leakguard: fd; every test; action fail, grace 1 s, trace, repeat 2, confirm, isolate",
+            "leakguard: baseline b.toml with 0 known leaks, to be updated",
+        ]
+    )

@@ -478,3 +478,63 @@ def test_a_pool_that_opens_its_file_anew_keeps_its_owner(pytester, alone):
     (finding,) = ran.findings
     assert finding["test"].endswith("::test_reopens_and_leaks")
     assert finding["count"] == 1
+
+
+COPIES = """
+import os
+import threading
+import pytest
+
+KEPT = []
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    path = tmp_path_factory.mktemp("served") / "served.txt"
+    path.touch()
+    asked, done, over = threading.Event(), threading.Event(), threading.Event()
+
+    def serve():
+        asked.wait()
+        with open(path) as file:
+            copy = os.dup(file.fileno())
+            done.set()
+            over.wait()
+            os.close(copy)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield lambda: (asked.set(), done.wait())
+    asked.set(), over.set(), thread.join()
+
+def test_import_forgives():
+    import holds
+
+def test_import_catches_a_copy_of_what_was_there():
+    import holds
+    KEPT.append(os.dup(holds.FILE.fileno()))
+
+def test_import_catches_a_copy_of_another(tmp_path):
+    import holds_too
+    with open(tmp_path / "own.txt", "w") as file:
+        KEPT.append(os.dup(file.fileno()))
+
+def test_server_forgives(served):
+    served()
+
+def test_server_catches_a_copy_of_another(served, tmp_path):
+    with open(tmp_path / "other.txt", "w") as file:
+        KEPT.append(os.dup(file.fileno()))
+"""
+
+
+def test_a_copy_of_a_descriptor_belongs_to_whom_the_file_belongs(pytester, alone):
+    """No event tells who made a dup; one on a file that came with it shares its owner, one on any other is told."""
+    holds = "import os\nFILE = open(__file__)\nCOPY = os.dup(FILE.fileno())\n"
+    pytester.makepyfile(test_copies=COPIES, holds=holds, holds_too=holds)
+    ran = alone("--leakguard-grace=0.05")
+    told = [(f["kind"], f["subject"].rpartition("/")[2], f["test"].partition("::")[2]) for f in ran.report["findings"]]
+    assert sorted(told) == [
+        ("fd", "holds.py", "test_import_catches_a_copy_of_what_was_there"),
+        ("fd", "other.txt", "test_server_catches_a_copy_of_another"),
+        ("fd", "own.txt", "test_import_catches_a_copy_of_another"),
+    ]

@@ -260,6 +260,30 @@ def test_the_ini_file_and_the_marker_name_the_errors(alone, pytester):
     assert outcomes(ran, "test_own") == {"KeyError": "PASSED"}
 
 
+def test_it_can_be_parametrized_by_hand(alone, pytester):
+    """As any fixture; the test is checked all the same."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        @pytest.mark.parametrize("inject_error", [KeyboardInterrupt, "OSError"], indirect=True)
+        @pytest.mark.parametrize("leaks", [False, True])
+        def test_it(inject_error, leaks):
+            fd = os.open(__file__, os.O_RDONLY)
+            try:
+                inject_error.here()
+            finally:
+                if not leaks:
+                    os.close(fd)
+        """
+    )
+    ran = alone("--leakguard-grace=0.05", flag=())
+    ran.result.assert_outcomes(passed=4)
+    assert len(ran.findings) == 2
+    assert all("True" in finding["test"] for finding in ran.findings)
+
+
 @pytest.mark.parametrize(
     ("ini", "mark", "message"),
     [

@@ -486,6 +486,69 @@ def test_what_is_left_at_the_end_is_told(alone, pytester, flag):
     assert failed == {"test_failed", "test_failed_and_gone", "test_block_fails", "test_body_fails"}
 
 
+DYING = """
+import pytest
+from pytest_leakguard import LeakError, guard
+
+KEPT = []
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "data.txt").touch()
+    return tmp_path / "data.txt"
+
+def test_block(leak_check, path):
+    with pytest.raises(LeakError), leak_check():
+        KEPT.append(open(path))
+
+def test_dies_later():
+    KEPT.clear()
+
+def test_guard(path):
+    with pytest.raises(LeakError), guard():
+        KEPT.append(open(path))
+
+def test_dies_in_a_block(leak_check):
+    with leak_check():
+        KEPT.clear()
+
+def test_diff(leak_check, path):
+    before = leak_check.snapshot()
+    KEPT.append(open(path))  # diffed
+    assert leak_check.diff(before, leak_check.snapshot())
+    KEPT.clear()
+
+def test_another_on_the_same_path(leak_check, path):
+    with pytest.raises(LeakError), leak_check():
+        KEPT.append(open(path))
+    KEPT.append(open(path))  # another
+    KEPT.clear()
+
+def test_another_in_a_block(leak_check, path):
+    with pytest.raises(LeakError), leak_check():
+        KEPT.append(open(path))
+    with pytest.raises(LeakError) as raised, leak_check():
+        open(path)
+    assert [finding.kind for finding in raised.value.findings] == ["unclosed"]
+    KEPT.clear()
+"""
+
+
+def test_what_a_block_told_is_not_told_again_when_it_dies(alone, pytester):
+    """The collector's warning of it is silent, in a later test and in a later block; another file's is not."""
+    file = pytester.makepyfile(DYING)
+    ran = alone()
+    ran.result.assert_outcomes(passed=7)
+    lines = file.read_text().splitlines()
+    marked = {
+        mark: n for n, line in enumerate(lines, 1) for mark in ("diffed", "another") if line.endswith(f"# {mark}")
+    }
+    assert sorted((f["kind"], f["test"].partition("::")[2], f["origin"]["line"]) for f in ran.report["findings"]) == [
+        ("unclosed", "test_another_on_the_same_path", marked["another"]),
+        ("unclosed", "test_diff", marked["diffed"]),
+    ]
+
+
 @FLAGS
 def test_the_failure_of_a_block_reads_well(alone, pytester, flag):
     """The message of the finding is what pytest shows, no frame of ours, and the line of the test's `with`."""

@@ -140,6 +140,16 @@ PRINTED = {
         r"LATE thread  test_it.py::test_late$",
         r"  due       end of function scope; gone only after [\d.]+ s, \d+ looks$",
     ],
+    "misclosed": [
+        r"LEAK fd  test_closed.py::test_twice$",
+        r"  what      fd \d+ \(.*/a\.txt\), closed twice: there was nothing to close the second time$",
+        r"  closed    call phase, test_closed.py:7 in test_twice  \[trace: os.close\]$",
+        r"  due       to be closed once, by its owner$",
+        r"  fix       let one place close it and forget the number there: ",
+        r"  note      closed: test_closed.py:7 in test_twice$",
+        r"  note      closed before: test_closed.py:5 in test_twice$",
+        r"  note      opened: test_closed.py:4 in test_twice$",
+    ],
     "never-closed": [
         r"LEAK object  test_it.py::test_never_closed$",
         r"  what      test_it.Link was never closed: close\(\) not called, and it is gone$",
@@ -192,6 +202,18 @@ PRINTED = {
     ],
 }  # fmt: skip
 
+CLOSED = """
+import os
+
+def test_twice(tmp_path):
+    number = os.open(tmp_path / "a.txt", os.O_CREAT)
+    os.close(number)
+    try:
+        os.close(number)
+    except OSError:
+        pass
+"""
+
 BLIND = """
 from pytest_leakguard.probes.sockets import SocketProbe
 SocketProbe.keys = lambda self: frozenset()
@@ -205,10 +227,13 @@ def printed(alone, pytester) -> list[str]:
     pytester.makepyfile(test_it=TESTS)
     pytester.makeini("[pytest]\nleakguard_track =\n    test_it.Link: close\n    test_it.Nope\n")
     ran = alone("--leakguard-late", errors=True)
+    pytester.makepyfile(test_closed=CLOSED)
+    traced = alone("--leakguard-trace", "test_closed.py", errors=True)
     pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
     refused = pytester.runpytest("-p", "leakguard", "--leakguard")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    return [*ran.result.outlines, *refused.errlines]
+    of_leaks = [line for line in traced.result.outlines if not line.startswith("leakguard: ")]
+    return [*ran.result.outlines, *of_leaks, *refused.errlines]
 
 
 def test_every_documented_message_is_produced(printed):

@@ -294,6 +294,10 @@ BAD = [
         "--leakguard-report: bad report 'pdf:a.pdf'.\n" + FORMATS_ALLOWED,
     ),
     (
+        ["--leakguard-report=html:a", "--leakguard-report=sarif:a"], "",
+        "--leakguard-report: 'a' is asked for as html and as sarif.\nAllowed: a file for each format.",
+    ),
+    (
         ["--leakguard-report=jsno:a"], "",
         "--leakguard-report: bad report 'jsno:a'; did you mean 'json'?\n" + FORMATS_ALLOWED,
     ),
@@ -315,9 +319,11 @@ BAD = [
     (
         [], "leakguard_prbes = fd",
         "ini file tox.ini: unknown setting 'leakguard_prbes'; did you mean 'leakguard_probes'?\n"
-        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_fault, leakguard_fault_budget, "
-        "leakguard_fault_families, leakguard_fault_seed, leakguard_fault_strict, leakguard_fault_target, "
-        "leakguard_faults, leakguard_grace, leakguard_graph, leakguard_json, leakguard_late, leakguard_probes, "
+        "Known: leakguard, leakguard_action, leakguard_allow, leakguard_baseline, leakguard_baseline_strict, "
+        "leakguard_baseline_update, leakguard_cleanup_report, leakguard_confirm, leakguard_explain, leakguard_fault, "
+        "leakguard_fault_budget, leakguard_fault_families, leakguard_fault_seed, leakguard_fault_strict, "
+        "leakguard_fault_target, leakguard_faults, leakguard_grace, leakguard_graph, leakguard_inject_errors, "
+        "leakguard_isolate, leakguard_json, leakguard_late, leakguard_probes, "
         "leakguard_repeat, leakguard_report, leakguard_restore_state, leakguard_state_modules, leakguard_trace, "
         "leakguard_track.",
     ),
@@ -501,9 +507,9 @@ BAD_TIME = "bad time -1. Allowed: seconds, 0 or more, e.g. 0.5."
         (marked("add=['fsd']"), f"unknown kind 'fsd'; did you mean 'fd'?\n{KNOWN}"),
         (
             marked("grase=1"),
-            "unknown argument 'grase'; did you mean 'grace'?\nKnown: add, allow, faults, grace, repeat, track.",
+            "unknown argument 'grase'; did you mean 'grace'?\nKnown: add, allow, errors, faults, grace, repeat, track.",
         ),
-        (marked("kinds=['fd']"), "unknown argument 'kinds'.\nKnown: add, allow, faults, grace, repeat, track."),
+        (marked("kinds=['fd']"), "unknown argument 'kinds'.\nKnown: add, allow, errors, faults, grace, repeat, track."),
         (marked("grace='soon'"), "bad time 'soon'. Allowed: seconds, 0 or more, e.g. 0.5."),
         (marked("grace=-1"), BAD_TIME),
         (marked("grace=True"), "bad time True. Allowed: seconds, 0 or more, e.g. 0.5."),
@@ -621,5 +627,8 @@ def test_help_tells_every_option_setting_and_marker(pytester, monkeypatch):
     for kind in KINDS:
         assert kind in shown
     markers = pytester.runpytest("-p", "leakguard", "--markers").stdout.str()
-    assert "@pytest.mark.no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None)" in markers
+    assert (
+        "@pytest.mark.no_leaks(*kinds, add=(), allow=(), grace=None, track=(), repeat=None, faults=None, errors=None)"
+        in (markers)
+    )
     assert "@pytest.mark.allow_leaks(pattern, reason)" in markers

@@ -140,3 +140,40 @@ def test_entry_points_are_plugins(pytester, alone, package):
     package(f"rules = {RULES.splitlines()!r}\n", "rules")
     pytester.makepyfile(test_it=SUITE)
     assert len(alone("--leakguard-grace=0").findings) == 5
+
+
+def test_the_package_of_the_howto(pytester, run, monkeypatch):
+    """Its rule, named by an entry point as the page shows it, lets its thread pass, and no other."""
+    import os
+    import re
+    import shutil
+    from pathlib import Path
+
+    docs = Path(__file__).parents[2] / "docs"
+    # as a package is installed: reports tell paths from there on
+    installed = pytester.path / "site-packages"
+    shutil.copytree(docs / "examples" / "rules", installed)
+    page = (docs / "howto" / "allow-a-leak.md").read_text("utf-8")
+    (group, line) = re.search(r'entry-points\."(.*?)"\]\n(.*?)\n', page).groups()
+    info = pytester.mkdir("site-packages/mydb-1.0.dist-info")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mydb\nVersion: 1.0\n", "utf-8")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n", "utf-8")
+    path = [str(installed), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    pytester.makepyfile(
+        test_it="""
+        import threading
+        from mydb.reaper import Reaper
+
+        def test_kept():
+            Reaper().start()
+
+        def test_leaks():
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+        """
+    )
+    ran = run("--leakguard-grace=0", f"--rootdir={pytester.path}", *OTHERS_OFF, "test_it.py")
+    assert [(f["test"].partition("::")[2], f["disposition"]) for f in ran.report["findings"]] == [
+        ("test_kept", "allowed"),
+        ("test_leaks", "fails"),
+    ]

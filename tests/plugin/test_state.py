@@ -6,20 +6,30 @@ import textwrap
 from fnmatch import fnmatchcase
 
 import pytest
-from state_twins import CHANGES, HEAD, ROWS, tree
-from twins import line_marked
+from state_twins import CHANGES, HEAD, ROWS, of_run, tree
+from twins import junit_errors, line_marked
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory, run_tree):
-    root = tmp_path_factory.mktemp("state")
+def runs(tmp_path_factory, run_tree):
+    """Each run with its JUnit report, by its name."""
     # the filters are watched only where pytest does not put them back itself; the streams likewise
-    ran = run_tree(
-        root, tree(), "--leakguard-probes=state", "-p", "no:warnings", "-s", GIVEN="before", TZ="UTC", LC_ALL="C"
-    )
-    return ran
+    args = ("--leakguard-probes=state", "-p", "no:warnings", "-s", "--junit-xml=junit.xml")
+    found = {}
+    for name, files in TREES.items():
+        root = tmp_path_factory.mktemp("state")
+        ran = run_tree(root, files, *args, GIVEN="before", TZ="UTC", LC_ALL="C")
+        found[name] = ran, junit_errors(root / "junit.xml")
+    return found
 
 
+@pytest.fixture
+def told(runs, row):
+    """The run with the row of a test in it."""
+    return runs[of_run(row)][0]
+
+
+TREES = {name: tree(row for row in ROWS if of_run(row) == name) for name in {of_run(row): None for row in ROWS}}
 LEAKY = [row for row in ROWS if row.leaky]
 CLEAN = [row for row in ROWS if not row.leaky]
 
@@ -39,7 +49,7 @@ def test_a_leaky_twin_is_told_once_and_rightly(told, row):
     assert finding["phase"] == ("call" if row.phase == "plain" else row.phase)
     if "#" in CHANGES[row.change][1]:
         assert (finding["origin"]["file"], finding["origin"]["line"]) == (
-            row.file, line_marked(tree()[row.file], row.name)
+            row.where, line_marked(TREES[of_run(row)][row.where], row.name)
         )  # fmt: skip
     else:
         assert finding["origin"]["file"] is None
@@ -52,9 +62,16 @@ def test_a_clean_twin_is_never_mentioned(told, row):
     assert of(told, row) == []
 
 
-def test_nothing_else_is_told(told):
-    """As many findings as leaky twins, all tests pass, and nothing of ours went wrong."""
-    assert len(told.report["findings"]) == len(LEAKY)
+@pytest.mark.parametrize("name", TREES)
+def test_nothing_else_is_told(runs, name):
+    """As many findings as leaky twins, in JUnit XML too, all tests pass, and nothing of ours went wrong."""
+    told, junit = runs[name]
+    leaky = [row for row in LEAKY if of_run(row) == name]
+    assert len(told.report["findings"]) == len(leaky)
+    for row in leaky:
+        (finding,) = of(told, row)
+        if finding["owner"]["kind"] == "test":
+            assert f"  what      {finding['what']}" in junit[f"test_{row.name}"]
     assert " failed" not in told.text
     assert " error" not in told.text
 
@@ -394,9 +411,21 @@ def test_nothing_runs_where_it_is_not_watched(alone, pytester):
 # -- putting back
 
 
+AT_EXIT = """
+class Census:
+    def __init__(self): self.callbacks = []
+    def __eq__(self, callback): self.callbacks.append(callback)
+
+def called_at_exit():
+    census = Census()
+    atexit.unregister(census)
+    return census.callbacks
+"""
+
+
 def test_every_value_is_put_back(alone, pytester):
     """With `leakguard_restore_state` the next test finds each value as it was, and the leak is told."""
-    lines = [HEAD, "def shot():\n    return (os.getcwd(), dict(os.environ), list(sys.path), list(sys.argv),"]
+    lines = [HEAD, AT_EXIT, "def shot():\n    return (os.getcwd(), dict(os.environ), list(sys.path), list(sys.argv),"]
     lines.append(
         "        {n: signal.getsignal(n) for n in (signal.SIGUSR1, signal.SIGTERM)}, list(warnings.filters),\n"
         "        logging.root.level, logging.root.manager.disable, locale.setlocale(locale.LC_TIME),\n"
@@ -405,7 +434,8 @@ def test_every_value_is_put_back(alone, pytester):
         "        gc.get_threshold(), gc.isenabled(), type(asyncio.events._event_loop_policy),\n"
         "        multiprocessing.get_start_method(allow_none=True), sys.stdin, sys.stdout, sys.stderr, time.tzname,\n"
         "        {n: (l.level, l.disabled, l.propagate, tuple(l.handlers))\n"
-        "         for n, l in logging.root.manager.loggerDict.items() if n.startswith('R_') and hasattr(l, 'level')})\n"
+        "         for n, l in logging.root.manager.loggerDict.items() if n.startswith('R_') and hasattr(l, 'level')},\n"
+        "        called_at_exit())\n"
         "for n in range(40):\n    logging.getLogger(f'R_{n}')\nBEFORE = shot()[1:]\n"
     )
     names = []
@@ -459,3 +489,47 @@ def test_what_is_allowed_is_not_put_back(alone, pytester):
     ran = alone("--leakguard-probes=state", "-o", "leakguard_restore_state=true")
     ran.result.assert_outcomes(passed=4)
     assert [finding["subject"] for finding in ran.findings] == ["environ WIDE"]
+
+
+def test_what_cannot_be_put_back_is_told(alone, pytester):
+    """Of a callback that is gone nobody knows the arguments; a new one beside it is taken away all the same."""
+    text = (
+        HEAD
+        + AT_EXIT
+        + """
+def early(*_): pass
+def other(*_): pass
+def late(*_): pass
+
+atexit.register(early, 1)
+atexit.register(other, 2)
+
+def test_registers():
+    atexit.register(late, 3)
+
+def test_is_put_back():
+    assert late not in called_at_exit()
+
+def test_removes():
+    atexit.unregister(early)
+    atexit.register(late, 4)
+
+def test_is_partly_put_back():
+    assert not {early, late} & set(called_at_exit())
+    assert other in called_at_exit()
+
+def test_registers_twice():
+    atexit.register(other, 5)
+
+def test_both_are_there():
+    assert called_at_exit().count(other) == 2
+"""
+    )
+    pytester.makepyfile(test_it=text)
+    ran = alone("--leakguard-probes=state", "-o", "leakguard_restore_state=true", errors=True)
+    ran.result.assert_outcomes(passed=6)
+    assert [f["test"].partition("::")[2] for f in ran.findings] == [
+        "test_registers", "test_removes", "test_registers_twice"
+    ]  # fmt: skip
+    (error,) = ran.report["errors"]  # the same words twice
+    assert error.startswith("state: could not put back atexit: ")

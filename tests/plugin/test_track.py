@@ -510,6 +510,22 @@ def test_cost_follows_what_a_test_makes(app, alone, pytester):
     assert counts[300_000] > 300_000
 
 
+def test_classes_of_python_cost_no_look_at_the_heap(app, alone, pytester):
+    """Their instances are found by what refers to them, those from before the first test too."""
+    app(
+        "from app import db\nHEAP = [[n] for n in range(300_000)]\ndb.KEPT = [db.Session()]\n"
+        "def test_replaces(): db.KEPT[:] = [db.Session()]\ndef test_leaks(): db.KEPT.append(db.Session())",
+        "app.db.Session",
+        conftest="""
+        def pytest_sessionfinish(session):
+            guard = session.config.pluginmanager.get_plugin("leakguard-guard")
+            open("visited.txt", "w").write(str(guard.watch.instances.young.visited))
+        """,
+    )
+    assert [f["test"].rpartition("::")[2] for f in alone("--leakguard-grace=0").findings] == ["test_leaks"]
+    assert int((pytester.path / "visited.txt").read_text()) == 0
+
+
 def test_what_is_released_in_time_costs_no_judgement(app, alone, pytester):
     """A test whose instances are closed and gone is not looked at any further than one that made none."""
     app(

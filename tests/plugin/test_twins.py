@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twins import FORKING, KINDS, ROWS, SCOPES, Row, line_marked, tree
+from twins import FORKING, KINDS, ROWS, SCOPES, Row, junit_errors, line_marked, tree
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Told:
     text: str
     files: dict[str, str]
     rows: list[Row]
+    junit: dict[str, str]
 
     def of(self, row: Row) -> list[dict[str, Any]]:
         """All findings, failing or not, that name the tests or the fixture of a row."""
@@ -48,9 +49,10 @@ def ran_of(rows: list[Row], root: Path, run_tree: Callable[..., Any]) -> Told:
     """One run over the tree of some rows."""
     files = tree(rows)
     data = {f"data/{row.name}.txt": "x" if row.kind == "mmap_file" else "" for row in rows}
-    ran = run_tree(root, {**files, **data}, "--leakguard-grace=0.05", TWINS_DATA=str(root / "data"))
+    options = ("--leakguard-grace=0.05", "--junit-xml=junit.xml")
+    ran = run_tree(root, {**files, **data}, *options, TWINS_DATA=str(root / "data"))
     assert ran.result.ret == 1, ran.text
-    return Told(ran.report, ran.text, files, rows)
+    return Told(ran.report, ran.text, files, rows, junit_errors(root / "junit.xml"))
 
 
 LEAKY = [row for row in ROWS if row.leaky]
@@ -87,6 +89,18 @@ def test_a_leaky_twin_tells_who_holds_it(told, row):
     name = file.removesuffix(".py").replace("/", ".")
     assert held["chain"][:1] == [f"module {name}, global `KEPT`"]
     assert held["chain"][1].startswith("list[")
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in LEAKY if row.given == "plain"], ids=lambda row: row.name
+)  # fmt: skip
+def test_each_kind_of_leak_is_in_the_junit_report(told, row):
+    """As an error of the test's own entry, with the whole message."""
+    (finding,) = told.of(row)
+    text = told.junit[f"test_{row.name}"]
+    assert f"LEAK {KINDS[row.kind].tells or row.kind}  {row.test}" in text
+    assert f"{row.file}:{line_marked(told.files[row.file], row.name)} in {row.function}" in text
+    assert finding["due"] in text
 
 
 @pytest.mark.parametrize("row", CLEAN, ids=lambda row: row.name)
@@ -133,8 +147,7 @@ def test_the_table_is_whole():
     have = {(row.kind, row.scope, row.phase) for row in LEAKY}
     assert have == {(row.kind, row.scope, row.phase) for row in CLEAN}
     for kind in KINDS:
-        assert set(KINDS[kind].scopes) <= set(SCOPES)
-        wanted = {(scope, phase) for scope in KINDS[kind].scopes for phase in ("setup", "call", "teardown")}
+        wanted = {(scope, phase) for scope in SCOPES for phase in ("setup", "call", "teardown")}
         if KINDS[kind].needs:
             wanted = {(scope, phase) for scope, phase in wanted if scope == "function" or phase == "call"}
         assert {(scope, phase) for k, scope, phase in have if k == kind} == wanted

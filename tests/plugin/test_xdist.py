@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_leakguard.core.model import OPT_IN
+from pytest_leakguard.core.model import KINDS, OPT_IN
 
 QUICK = "--leakguard-grace=0.05"
 
@@ -34,9 +34,12 @@ def session_pool():
 """
 
 MODULE = """
+import asyncio
 import atexit
+import mmap
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -70,6 +73,24 @@ def test_temp():
 def test_unclosed():
     thing = Thing()
     thing.itself, thing.stream = thing, open(os.devnull)
+
+def test_mmap():
+    KEPT.append(mmap.mmap(-1, 4096))
+
+def test_sqlite():
+    KEPT.append(sqlite3.connect(":memory:"))
+
+def test_task():
+    async def main():
+        asyncio.create_task(asyncio.sleep(600))
+    asyncio.run(main())
+
+def test_lock(leak_check):
+    KEPT.append(leak_check.track_lock(threading.Lock()))
+    KEPT[-1].acquire()
+
+def test_state():
+    os.environ[f"LEFT_BY_{__name__}"] = "1"
 
 def test_object(leak_check):
     KEPT.append(leak_check.track(Thing()))
@@ -120,7 +141,7 @@ def test_clean(tmp_path):
 def test_trivial():
     pass
 """
-TESTS_IN_MODULE = 18
+TESTS_IN_MODULE = 23
 
 
 def found(report: dict[str, Any]) -> Counter[tuple[str, str, str]]:
@@ -156,15 +177,17 @@ def test_the_same_findings_with_and_without_workers(pytester, alone, clean_up):
     """With each distribution every leak is told once, with counts, exit status, section and JUnit as in one process."""
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_one=MODULE, test_two=MODULE)
-    single = alone(QUICK, "-p", "xdist", "-n", "0", "--junit-xml=junit.xml")
+    everything = "--leakguard-probes=all"
+    single = alone(QUICK, everything, "-p", "xdist", "-n", "0", "--junit-xml=junit.xml")
     expected = found(single.report)
-    assert sum(expected.values()) == 2 * 14 + 1
+    assert sum(expected.values()) == 2 * 20 + 1  # the atexit callback of the process is state
+    assert {kind for _, kind, _ in expected} == set(KINDS)
     assert set(expected.values()) == {1}
-    assert Counter(f["disposition"] for f in single.report["findings"]) == {"fails": 25, "note": 2, "allowed": 2}
+    assert Counter(f["disposition"] for f in single.report["findings"]) == {"fails": 37, "note": 2, "allowed": 2}
     assert quiet(single.result)
     for distribution in ("load", "loadscope"):
         clean_up()
-        ran = alone(QUICK, "-p", "xdist", "-n", "2", "--dist", distribution, "--junit-xml=junit.xml")
+        ran = alone(QUICK, everything, "-p", "xdist", "-n", "2", "--dist", distribution, "--junit-xml=junit.xml")
         assert set(found(ran.report)) == set(expected), distribution
         # a module or session fixture may be set up in both workers, what a test does happens in one
         assert max(v for (name, *_), v in found(ran.report).items() if "::" in name) == 1

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import textwrap
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,6 @@ class Kind:
         verdict: of the leak.
         needs: a fixture without which the kind can't be had.
         tells: the kind of the finding, where that is not the name of the entry.
-        scopes: of the owners that are tried; variants of a kind need not try all.
     """
 
     acquire: str
@@ -30,10 +31,7 @@ class Kind:
     verdict: str = "leaked"
     needs: str = ""
     tells: str = ""
-    scopes: tuple[str, ...] = ("function", "class", "module", "package", "session")
 
-
-FEW = ("function", "session")
 
 KINDS = {
     "fd": Kind(acquire="it = open(DATA / 'ROW.txt') #", release="it.close()"),
@@ -57,28 +55,24 @@ KINDS = {
     "mmap": Kind(acquire="it = mmap.mmap(-1, 4096) #", release="it.close()"),
     "mmap_file": Kind(
         acquire="with open(DATA / 'ROW.txt', 'rb+') as file:\n    it = mmap.mmap(file.fileno(), 0) #",
-        release="it.close()", tells="mmap", scopes=FEW,
+        release="it.close()", tells="mmap",
     ),
     "shm": Kind(acquire="it = shared_memory(create=True, size=99) #", release="it.close(), it.unlink()", tells="mmap"),
     "shm_name": Kind(
         acquire="it = shared_memory(create=True, size=99) #\nit.close()", release="it.unlink()", tells="mmap",
-        scopes=FEW,
     ),
     "sqlite": Kind(acquire="it = sqlite3.connect(DATA / 'ROW.txt') #", release="it.close()"),
     "sqlite_memory": Kind(
         acquire="it = sqlite3.connect(':memory:') #\nit.execute('select 1')", release="it.close()", tells="sqlite",
-        scopes=FEW,
     ),
     "executor": Kind(
         acquire="it = ThreadPoolExecutor(2) #\nit.submit(int).result()", release="it.shutdown()", tells="thread"
     ),
     "executor_of_processes": Kind(
         acquire="it = ProcessPoolExecutor(1) #\nit.submit(int).result()", release="it.shutdown()", tells="process",
-        scopes=FEW,
     ),
     "pool": Kind(
         acquire="it = Pool(1) #\nit.apply(int)", release="it.close(), it.join()", tells="process",
-        scopes=FEW,
     ),
     "lock": Kind(
         acquire="it = track_lock(threading.Lock(), wrap=True)\nit.acquire() #", release="it.release()"
@@ -262,7 +256,7 @@ class Row:
 
 def _rows() -> Iterator[Row]:
     for kind in KINDS:
-        for scope in KINDS[kind].scopes:
+        for scope in SCOPES:
             for phase in PHASES:
                 if KINDS[kind].needs and scope != "function" and phase != "call":
                     continue  # a wider fixture can't ask for a fixture of the test
@@ -293,3 +287,13 @@ def line_marked(text: str, mark: str) -> int:
     """The number of the one line that ends with the comment `mark`."""
     (number,) = (n for n, line in enumerate(text.splitlines(), 1) if line.endswith(f"# {mark}"))
     return number
+
+
+def junit_errors(file: Path) -> dict[str, str]:
+    """Name of a test -> what JUnit XML has as its errors."""
+    found: dict[str, str] = {}
+    for case in ET.parse(file).getroot().iter("testcase"):
+        for error in case.iter("error"):
+            name = str(case.get("name"))
+            found[name] = found.get(name, "") + (error.text or "")
+    return found

@@ -590,6 +590,21 @@ def test_what_the_caller_knows_is_a_root():
     assert told(weak, values=values) == ("value of fixture 'pool'", "list[0]", "Connection")
 
 
+def test_what_only_says_that_it_is_a_module_is_passed_over(monkeypatch):
+    """A library of cffi does, in `sys.modules`; whatever else stands there does no harm either."""
+
+    class Library:
+        __class__ = types.ModuleType
+
+    monkeypatch.setitem(sys.modules, "leakguard_library", Library())
+    monkeypatch.setitem(sys.modules, "leakguard_nothing", None)
+    it = Connection()
+    K["here"] = it
+    weak = weakref.ref(it)
+    del it
+    assert told(weak) == (ME, "dict['here']", "Connection")
+
+
 def test_globals_of_a_module_that_is_gone_are_a_root():
     """Code that ran by exec, or a module that was taken out of sys.modules."""
     module = types.ModuleType("gone")

@@ -1,7 +1,7 @@
 """Each manager through `leak_check.releases`: a normal exit, an error, an interrupt, a cancellation in the body.
 
-The sweeps of every operation are in test_reference_sweep; the async managers
-are entered and left here in a loop of their own.
+Also used again, and with each acquisition and each release failing; the sweeps
+of every operation are in test_reference_sweep.
 """
 
 from __future__ import annotations
@@ -58,27 +58,6 @@ from pytest_leakguard.reference import (
 NO_MANAGERS = {"WeakCache", "secondary_errors"}
 
 
-class InLoop:
-    """An async context manager as a plain one; the loop ends with it."""
-
-    def __init__(self, make):
-        self.make = make
-
-    def __enter__(self):
-        self.loop = asyncio.new_event_loop()
-        self.manager = self.loop.run_until_complete(self.made())
-        return self.loop.run_until_complete(self.manager.__aenter__())
-
-    async def made(self):
-        return self.make()  # where a loop runs, as locks want it on 3.10
-
-    def __exit__(self, *details):
-        try:
-            return self.loop.run_until_complete(self.manager.__aexit__(*details))
-        finally:
-            self.loop.close()
-
-
 def make_factories(path, address):
     """A name for each manager, and for the blocks of the pools, and how to make a fresh one."""
     folder, database = path.parent, path.with_suffix(".db")
@@ -106,10 +85,10 @@ def make_factories(path, address):
             yield connection
 
     return {
-        "AsyncDatabasePool": lambda: InLoop(lambda: AsyncDatabasePool(open_line)),
-        "AsyncDatabasePool.connection": lambda: InLoop(lent),
-        "AsyncResource": lambda: InLoop(line),
-        "AsyncResourceGroup": lambda: InLoop(lambda: AsyncResourceGroup(a=line(), b=line())),
+        "AsyncDatabasePool": lambda: AsyncDatabasePool(open_line),
+        "AsyncDatabasePool.connection": lent,
+        "AsyncResource": line,
+        "AsyncResourceGroup": lambda: AsyncResourceGroup(a=line(), b=line()),
         "DatabaseConnection": lambda: DatabaseConnection(database),
         "DatabasePool": lambda: DatabasePool(connect),
         "DatabasePool.connection": lambda: checked_out(DatabasePool(connect), "connection"),
@@ -130,14 +109,14 @@ def make_factories(path, address):
         "TemporaryResourceManager": lambda: TemporaryResourceManager("x-", folder),
         "WorkerThread": lambda: WorkerThread(lambda stop: stop.wait(30)),
         "accumulate": lambda: accumulate(open(path)),
-        "async_held": lambda: InLoop(lambda: async_held(asyncio.Lock(), 1)),
-        "async_transaction": lambda: InLoop(in_async_transaction),
+        "async_held": lambda: async_held(asyncio.Lock(), 1),
+        "async_transaction": in_async_transaction,
         "atomic_write": lambda: atomic_write(path),
         "breaks_cycle": lambda: breaks_cycle((Node(), "other")),
         "held": lambda: held(threading.Lock(), 1),
         "managed_executor": lambda: managed_executor(ThreadPoolExecutor, max_workers=1),
         "open_all": lambda: open_all([path] * 3),
-        "open_connections": lambda: InLoop(lambda: open_connections([line() for _ in range(3)])),
+        "open_connections": lambda: open_connections([line() for _ in range(3)]),
         "stream_metrics": lambda: stream_metrics(open(path)),
         "timed_block": lambda: timed_block("x"),
         "timer": timer,

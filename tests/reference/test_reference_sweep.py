@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import sweep_table
 from subjects import make_subjects
+from sweep_table import FAMILIES
 
 from pytest_leakguard import reference
-from pytest_leakguard.faults.model import FAMILIES
 
 MANAGERS = sorted(set(reference.__all__) - {"secondary_errors"})
 OF_ONE_VERSION = {"release"}

@@ -88,6 +88,18 @@ ROWS = rows(
             """,
             "    with open(PATH) as file:\n        assert next(lines)\n    assert KEPT == []",
         ),
+        "looped_over": (
+            """
+            def test_it():
+                count = 0
+                for number, line in enumerate(open(PATH), 1):
+                    count += 1
+
+                    assert line and number == count
+                assert count
+            """,
+            "    with open(PATH) as file:\n        for number, line in enumerate(file, 1):\n    assert count",
+        ),
         "in_a_branch": (
             """
             def test_it():

@@ -52,10 +52,19 @@ UNKNOWN = replace(
 EXCERPTS = {
     "app/loader.py:42": {
         "first": 40,
+        "inside": True,
         "lines": ["", "def open_source(name):", "    stream = open(name)", "    return header(stream)", ""],
     },
-    "tests/conftest.py:21": {"first": 20, "lines": ["    broker = Broker()", "    broker.start()", "    yield broker"]},
-    "tests/conftest.py:18": {"first": 18, "lines": ["@pytest.fixture(scope='module')", "def broker():"]},
+    "tests/conftest.py:21": {
+        "first": 20,
+        "inside": True,
+        "lines": ["    broker = Broker()", "    broker.start()", "    yield broker"],
+    },
+    "tests/conftest.py:18": {
+        "first": 18,
+        "inside": True,
+        "lines": ["@pytest.fixture(scope='module')", "def broker():"],
+    },
 }
 
 SWEEPS = {
@@ -104,6 +113,29 @@ CLEANUP = [
     )
 ]  # fmt: skip
 
+ENDING = {
+    "baseline": {
+        "file": "leaks.json", "entries": 5, "known": 3, "new": ["fd:a.py:f"], "gone": ["fd:b.py:g"], "fewer": [],
+    },
+    "isolated": {
+        "leaks": [
+            {"test": TEST, "fingerprint": LEAK.fingerprint, "answer": "alone", "after": []},
+            {"test": TEST, "fingerprint": "fd:b", "answer": "after one", "after": ["tests/test_a.py::test_it"]},
+        ],
+        "left_out": 2,
+    },
+    "explained": {
+        TEST: {"settings": ["grace 1 s: default"], "steps": ["fd: fd 14; acquired app/loader.py:42: it fails"]},
+    },
+    "still_there": {
+        "counts": {"thread": 1},
+        "found": [
+            {"kind": "thread", "what": "thread 'broker-io'", "acquired": "tests/conftest.py:21 in broker",
+             "owner": "broker", "holds_exit": True},
+        ],
+    },
+}  # fmt: skip
+
 TIMELINE = {
     "worker": "",
     "columns": list(COLUMNS),
@@ -120,6 +152,8 @@ def document(*findings: Finding, **changed: Any) -> dict[str, Any]:
     summary = {
         "tests": 120, "leaks": leaks, "findings": len(findings),
         "allowed": sum(one.count for one in findings if one.disposition == "allowed"),
+        "known": sum(one.count for one in findings if one.disposition == "known"),
+        "once": sum(one.count for one in findings if one.disposition == "once"),
         "notes": sum(one.count for one in findings if one.disposition == "note"),
         "late": sum(one.count for one in findings if one.disposition == "late"),
         "peak_descriptors": 212, "descriptor_limit": 1024, "peak_test": TEST, "overhead_seconds": 0.4,
@@ -142,6 +176,11 @@ def document(*findings: Finding, **changed: Any) -> dict[str, Any]:
         "timelines": [TIMELINE],
         "unused_allows": [],
         "faults": {},
+        "cleanup": [],
+        "baseline": {},
+        "isolated": {},
+        "explained": {},
+        "still_there": {},
         "blind": {},
         "errors": [],
     }
@@ -170,6 +209,7 @@ def everything() -> dict[str, Any]:
                 repeat="pytest tests/test_pair.py::test_pair --leakguard-fault=body:app/pair.py:use:with#1"),
         faults=SWEEPS,
         cleanup=CLEANUP,
+        **ENDING,
         unused_allows=[{"rule": "fd:*.csv", "source": "tox.ini"}],
         errors=["probe 'x' could not describe a resource"],
     )  # fmt: skip

@@ -41,6 +41,8 @@ def named(name: str) -> Finding:
         point=name,
         fault=name,
         repeat=f"pytest {name}",
+        held_then=(name,),
+        cleanups=(name,),
         patch=f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{name}\n+{name}\n",
     )
 
@@ -53,7 +55,7 @@ def hostile() -> dict[str, Any]:
         for name in every
         for disposition, kind in (("fails", "fd"), ("note", name), ("allowed", "temp"), ("told", "swallowed"))
     ]  # fmt: skip
-    excerpts = {f"{name}.py:3": {"first": 2, "lines": [name, name, name]} for name in every}
+    excerpts = {f"{name}.py:3": {"first": 2, "inside": True, "lines": [name, name, name]} for name in every}
     sweeps = [
         {
             "test": name,
@@ -70,6 +72,15 @@ def hostile() -> dict[str, Any]:
         faults={
             "tests": 1, "points": dict.fromkeys(every, 1), "trials": 1, "skipped": dict.fromkeys(every, 1),
             "stopped": every, "seconds": 0.1, "seeds": [1], "sweeps": sweeps, "points_left_out": 0,
+        },
+        baseline={"file": every[0], "entries": 1, "known": 1, "new": every, "gone": every, "fewer": every},
+        isolated={
+            "leaks": [{"test": n, "fingerprint": n, "answer": n, "after": [n]} for n in every], "left_out": 0,
+        },
+        explained={name: {"settings": every, "steps": every} for name in every},
+        still_there={
+            "counts": dict.fromkeys(every, 1),
+            "found": [{"kind": n, "what": n, "acquired": n, "owner": n, "holds_exit": True} for n in every],
         },
         cleanup=[
             {**dict.fromkeys(("kind", "path", "qualname", "what"), name),

@@ -174,6 +174,19 @@ def test_the_cleanup_ledger_is_a_table_and_three_lists(opened):
     assert "app/pair.py:20" not in never
 
 
+def test_the_ending_is_told(opened):
+    """What the baseline says, what was tried again, what is still there, and how a verdict came about."""
+    window = opened(documents.everything())
+    open_all(window)
+    text = texts(window, "main")[0]
+    for words in (
+        "leaks.json: 5 fingerprints, 3 known leaks", "fd:a.py:f", "fd:b.py:g", "may hold the exit",
+        "tests/conftest.py:21 in broker", "grace 1 s: default", "acquired app/loader.py:42: it fails",
+    ):  # fmt: skip
+        assert words in text
+    assert texts(window, "#isolated + .card dd") == ["2", "1", "1", "2"]
+
+
 def test_a_clean_run_says_so(opened):
     """No leaks: green, no list, no tools."""
     window = opened(documents.document())

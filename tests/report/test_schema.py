@@ -84,7 +84,7 @@ def test_the_command_prints_the_schema(capsys):
         ),
         due=texts, fix=texts, allow=texts, fingerprint=texts, count=numbers, notes=st.lists(texts).map(tuple),
         held=st.builds(Held, chain=st.lists(texts).map(tuple), reason=texts, graph=texts), point=texts, fault=texts,
-        repeat=texts, patch=texts,
+        repeat=texts, patch=texts, held_then=st.lists(texts).map(tuple), cleanups=st.lists(texts).map(tuple),
     )
 )  # fmt: skip
 def test_any_finding_comes_back_from_a_file(finding):

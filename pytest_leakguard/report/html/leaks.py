@@ -17,6 +17,8 @@ FULL_ENTRIES = 500
 
 MOST_ENTRIES = 10_000
 _MOST_TESTS = 40
+_WHOLE = 20_000
+"""What is there to be copied is not cut, but for what nobody can have meant."""
 
 _STATES = {
     "fails": "leaks", "warned": "warned", "note": "in failed tests", "told": "told", "late": "late",
@@ -127,8 +129,10 @@ def _facts(group: Group) -> str:
             ("due", shown(first.due)),
             ("fault", shown(first.fault)),
             ("fix", shown(first.fix)),
-            ("allow", code(first.allow)),
-            ("repeat", code(first.repeat)),
+            ("allow", code(first.allow, _WHOLE)),
+            *(("held then", shown(line)) for line in first.held_then[:12]),
+            *(("cleanup", shown(line)) for line in first.cleanups[:12]),
+            ("repeat", code(first.repeat, _WHOLE)),
             *(("note", shown(note)) for note in first.notes[:12]),
             ("id", code(group.fingerprint)),
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_leakguard.report.groups import Group, groups_of, leaks_of
-from pytest_leakguard.report.html import chart, cleanup, leaks, sweeps
+from pytest_leakguard.report.html import chart, cleanup, ending, leaks, sweeps
 from pytest_leakguard.report.html.markup import code, shown
 from pytest_leakguard.report.plain import counted
 
@@ -36,7 +36,11 @@ def render(report: dict[str, Any]) -> str:
         chart.section(report["timelines"]),
         leaks.section(groups, report["excerpts"]),
         sweeps.section(report["faults"]),
-        cleanup.section(report.get("cleanup", ())),
+        cleanup.section(report["cleanup"]),
+        ending.baseline(report["baseline"]),
+        ending.isolated(report["isolated"]),
+        ending.still_there(report["still_there"]),
+        ending.explained(report["explained"]),
         _rules(report["unused_allows"]),
         _probes(report["probes"]),
         f"</main><footer class=top>Made by pytest-leakguard {shown(report['plugin_version'], 40)}.</footer>",

@@ -25,12 +25,15 @@ def section(faults: dict[str, Any]) -> str:
         return ""
     left = faults.get("points_left_out", 0)
     entries, room = [], MOST_POINTS
-    for sweep in sorted(sweeps, key=lambda one: -_bad_points(one)):
+    told = [sweep for sweep in sweeps if sweep["points"] or sweep["stopped"]]
+    for sweep in sorted(told, key=lambda one: -_bad_points(one)):
         entries.append(_sweep(sweep, sweep["points"][:room]))
         left += len(sweep["points"]) - len(sweep["points"][:room])
         room = max(0, room - len(sweep["points"]))
     skipped = "".join(f"<li>{count:,} left out: {shown(why)}</li>" for why, count in faults.get("skipped", {}).items())
     more = f"<li>{counted(left, 'more point')}: see the JSON report</li>" if left else ""
+    if len(told) < len(sweeps):
+        more += f"<li>{counted(len(sweeps) - len(told), 'test')} with nothing in it that could fail</li>"
     facts = (
         f"{counted(sum(faults['points'].values()), 'point')} in {counted(faults['tests'], 'test')}, "
         f"{counted(faults['trials'], 'trial')}, {faults['seconds']:.1f} s"

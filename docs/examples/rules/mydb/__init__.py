@@ -1,0 +1,1 @@
+"""A package that keeps a thread, and says so."""
