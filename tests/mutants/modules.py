@@ -10,7 +10,7 @@ MODULES = {
     "core/kinds.py": ["core/test_kinds.py"],
     "core/ledger.py": ["core/test_ledger.py"],
     "core/litter.py": ["core/test_litter.py"],
-    "core/model.py": ["core/test_model.py", "core/test_verdict.py"],
+    "core/model.py": ["core/test_verdict.py", "core/test_ledger.py"],
     "core/verdict.py": ["core/test_verdict.py"],
     "faults/cancel_judge.py": ["faults/test_cancel_judge.py"],
     "faults/errors.py": ["faults/test_model.py"],
