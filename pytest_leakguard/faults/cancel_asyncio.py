@@ -296,7 +296,10 @@ class Session:
         """What a loop tells its exception handler."""
         error = context.get("exception")
         if error is not None and "never retrieved" in context.get("message", ""):
-            self.seen.unretrieved.append(f"{type(error).__name__}: {error}".rstrip(": "))
+            text = f"{type(error).__name__}: {error}".rstrip(": ")
+            self.seen.unretrieved.append(text)
+            if context["message"].startswith("Task"):
+                self.seen.of_tasks.append(text)
 
 
 def _is_cancelling(task: asyncio.Task[Any], progress: Progress) -> bool:

@@ -97,13 +97,17 @@ class _Watched:
         """Tasks, generators and lost errors that only this trial left; the rest is for the sweep to judge."""
         seen = replace(self.seen, injected=self.inner.injected, stack=self.inner.stack)
         found = judge(seen, self.without, point=point, mode=mode)
-        kept = [
-            finding
-            for finding in found
-            # the injected error itself, in a task that nobody asks, was swallowed
-            if finding.fault == "leak" or (finding.fault == "unraisable" and "(injected" not in finding.what)
-        ]
+        kept = (finding for finding in found if finding.fault == "leak" or self._is_lost(finding))
         return tuple(replace(finding, error=self.inner.error) for finding in kept)
+
+    def _is_lost(self, finding: FaultFinding) -> bool:
+        """Whether it is the error of a task that nobody asked; one of a bare future is often only a signal.
+
+        The injected error itself was swallowed then, which is told as that.
+        """
+        if finding.fault != "unraisable" or "(injected" in finding.what:
+            return False
+        return any(finding.what.endswith(text) for text in self.seen.of_tasks)
 
 
 def watched(injector: Injector, targets: Targets) -> Injector:

@@ -69,11 +69,17 @@ def findings_of(run: Run, injection: Injection, point: FaultPoint, mode: Mode, *
     if run.unrelated:
         fix = "make the cleanup work for what was not acquired yet, e.g. set the name to None before the `try`"
         found.append(finding("unrelated", f"{run.unrelated}, raised while the fault was handled", fix))
-    found += [finding("unraisable", text) for text in lost]
+    found += [finding("unraisable", text, _fix_of_lost(text)) for text in lost]
     if not run.error and not lost:
         what = "the code went on as if nothing had failed, and the test passed"
         found.append(finding("swallowed", what))
     return found
+
+
+def _fix_of_lost(text: str) -> str:
+    if text.endswith("__del__"):
+        return "let `__del__` bear an object whose constructor did not finish: defaults on the class, or getattr"
+    return "catch it where the thread or the callback starts, and hand it to whoever waits for the result"
 
 
 def is_only_told(fault: Fault, point: FaultPoint, mode: Mode, *, strict: bool, apart: bool = False) -> bool:

@@ -75,7 +75,7 @@ class Observation:
         pending: tasks that outlived the outermost coroutine.
         open_generators: async generators left half-way inside a block with a clean-up -> how many.
         collected_generators: the same, but closed by the loop when the collector had found them.
-        unretrieved: errors of tasks that nobody asked for.
+        unretrieved: errors of tasks and futures that nobody asked for; of_tasks: those of tasks.
         moment: told when the fault comes.
         has_loop: a task of an event loop took a step.
     """
@@ -96,6 +96,7 @@ class Observation:
     open_generators: Counter[str] = field(default_factory=Counter)
     collected_generators: Counter[str] = field(default_factory=Counter)
     unretrieved: list[str] = field(default_factory=list)
+    of_tasks: list[str] = field(default_factory=list)
     moment: Moment | None = None
     has_loop: bool = False
 

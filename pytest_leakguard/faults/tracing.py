@@ -119,7 +119,9 @@ class _Driver:
         elif event in ("call", "return") and frame.f_back is not None and self._is_caller(frame.f_back):
             if frame.f_code.co_flags & _RESUMABLE and not _is_first_or_last(event, frame):
                 return
-            if event == "call" and not _is_calling(frame.f_back):
+            # before 3.11 a coroutine begins where it is awaited, not where it is called
+            begins = bool(frame.f_code.co_flags & _RESUMABLE)
+            if event == "call" and not begins and not _is_calling(frame.f_back):
                 return  # run by the interpreter: a destructor, the callback of a weak reference, a property
             caller, known = frame.f_back, _of_frame(frame)
         else:

@@ -183,6 +183,7 @@ def test_each_oracle_has_its_finding(swept, test, kind, word):
     found = [one for one in swept.findings if one["test"].endswith(f"::{test}")]
     assert [one["kind"] for one in found] == [kind], swept.text
     assert word in found[0]["what"]
+    assert found[0]["fix"]
     assert found[0]["point"].startswith("call:app/code.py:")
 
 
