@@ -12,6 +12,7 @@ Exit status: 1 when a part of that went wrong; what it printed is shown.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,9 +40,12 @@ class PackageError(Exception):
 
 def run(*command: str | Path, status: int = 0, folder: Path | None = None) -> str:
     """The output of a command. Raises: PackageError when it ends with another status."""
+    # what is set for Python or pytest here is not there for a stranger
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST_"))}
     ran = subprocess.run(
         [str(part) for part in command],
         cwd=folder,
+        env=environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

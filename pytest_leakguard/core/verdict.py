@@ -103,7 +103,8 @@ def judge(
             finding = replace(finding, disposition="late")
         key = (
             finding.fingerprint,
-            f"{finding.owner.kind}:{finding.owner.name}:{finding.disposition}",
+            # fixtures of one name in two files are two
+            f"{finding.owner.kind}:{finding.owner.name}:{finding.owner.where}:{finding.disposition}",
             finding.verdict,
         )
         known = found.get(key)

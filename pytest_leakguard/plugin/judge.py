@@ -9,7 +9,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
 from pytest_leakguard.core.ledger import Context
-from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Verdict, between
+from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Phase, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.known import known_by_design
 from pytest_leakguard.plugin.heirs import Heirs
@@ -88,7 +88,7 @@ class Judge:
     blamed: dict[Item, Suspect] = field(default_factory=dict)
     left: dict[Item, Acquisition] = field(default_factory=dict)
     _heirs: Heirs = field(default_factory=Heirs)
-    _claims: dict[Item, Owner] = field(default_factory=dict)
+    _claims: dict[Item, tuple[Owner, Phase]] = field(default_factory=dict)
     _told_threads: set[Item] = field(default_factory=set)
 
     def rebase(self) -> None:
@@ -104,14 +104,14 @@ class Judge:
         """What exists now."""
         return self.watch.items(self.watch.look())
 
-    def claim(self, before: Collection[Item], owner: Owner) -> None:
-        """What is new since a scope's set-up started is its own, recorded or not."""
+    def claim(self, before: Collection[Item], owner: Owner, phase: Phase = "setup") -> None:
+        """What is new since a scope's set-up began is its own, recorded or not; of a teardown, what has no record."""
         recorder = self.watch.recorder
         if not recorder.has_questions:
             recorder.resolve()  # before anybody closes its sockets
         for item in self.everything().difference(before):
             if item[0] != "unclosed":
-                self._claims.setdefault(item, owner)
+                self._claims.setdefault(item, (owner, phase))
 
     def tell(self, items: Collection[Item]) -> None:
         """These were told already, by a check inside the test: they are known from now on."""
@@ -258,7 +258,10 @@ class Judge:
         for suspect in suspects:
             claim = self._claims.pop(suspect.item, None)
             if claim is not None and suspect.acquisition.owner.kind != "nobody":
-                suspect.acquisition = _owned_by(suspect.acquisition, claim, self.watch.ledger.first_test(claim))
+                scope, phase = claim
+                if phase == "setup" or suspect.record is None:
+                    first_test = self.watch.ledger.first_test(scope)
+                    suspect.acquisition = _owned_by(suspect.acquisition, scope, phase, first_test)
             owner = suspect.acquisition.owner
             if owner.kind == "nobody" or suspect.item in by_design or _is_part_of_blamed(suspect):
                 reason = by_design.get(
@@ -435,9 +438,9 @@ def _is_part_of_blamed(suspect: Suspect) -> bool:
     return suspect.record is not None and suspect.record.blamed
 
 
-def _owned_by(acquisition: Acquisition, owner: Owner, first_test: str) -> Acquisition:
+def _owned_by(acquisition: Acquisition, owner: Owner, phase: Phase, first_test: str) -> Acquisition:
     return Acquisition(
-        owner=owner, test=first_test or acquisition.test, phase=acquisition.phase or "setup", origin=acquisition.origin
+        owner=owner, test=first_test or acquisition.test, phase=acquisition.phase or phase, origin=acquisition.origin
     )
 
 

@@ -51,24 +51,30 @@ class Releasing:
         """All ways; what was left is raised at the end, each leak with the ways that left it."""
         __tracebackhide__ = True
         self._leave("a normal exit", None)
-        clean = not self._found
-        for way, error in _body_errors():
-            self._leave(way, error)
-        result = SweepResult()
-        if clean:  # else each of the others would leave the same once more
+        self._raise("no other way was tried: each would leave it too")
+        try:
+            for way, error in _body_errors():
+                self._leave(way, error)
             self._use_again("a second use", self._twice, self._twice_async)
             if nested:
                 self._use_again("a nested use", self._nested, self._nested_async)
-            if self._families:
-                result = self._sweep()
+            result = self._sweep() if self._families else SweepResult()
+        except Exception as error:
+            self._raise(f"then it raised {type(error).__name__}: {error}")  # which what was left may have led to
+            raise
+        self._raise()
+        return result
+
+    def _raise(self, *more: str) -> None:
+        """Raise LeakError when something was found, with further notes."""
+        __tracebackhide__ = True
         if self._found:
             raise LeakError(
                 [
-                    replace(finding, notes=(*finding.notes, f"left behind after {', '.join(ways)}"))
+                    replace(finding, notes=(*finding.notes, *more, f"left behind after {', '.join(ways)}"))
                     for finding, ways in self._found.values()
                 ]
             )
-        return result
 
     # -- one way -------------------------------------------------------------
 

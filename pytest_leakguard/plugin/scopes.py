@@ -12,7 +12,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.model import Owner
 from pytest_leakguard.origins.reach import reach
 from pytest_leakguard.plugin import internals
-from pytest_leakguard.suspects import Suspect
+from pytest_leakguard.suspects import Item, Suspect
 
 WIDTH = {"class": 0, "module": 1, "package": 2, "session": 3}
 _SETUP_CLASS = "_unittest_setUpClass_fixture"
@@ -31,6 +31,7 @@ class LiveScope:
         self._harmless = fixturedef is not None and _holds_nothing(fixturedef, holder)
         self.has_finalizer = True
         self.has_value = False
+        self.before_teardown: set[Item] | None = None
 
     def set_up(self) -> None:
         """Its set-up is over: see what it can release by."""

@@ -70,6 +70,7 @@ class WiderScopes:
     def _closing(self, scope: LiveScope, node: Node) -> None:
         with self._unharmed(node):
             self._watch.ledger.closing(scope.owner)
+            scope.before_teardown = self._judge.everything()
 
     # -- nodes ---------------------------------------------------------------
 
@@ -110,6 +111,8 @@ class WiderScopes:
     # -- both ----------------------------------------------------------------
 
     def _over(self, scope: LiveScope) -> None:
+        if scope.before_teardown is not None:
+            self._judge.claim(scope.before_teardown, scope.owner, "teardown")
         self._watch.ledger.closed(scope.owner)
         self._judge.scopes.drop(scope.owner.serial)
 

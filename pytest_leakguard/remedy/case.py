@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pytest_leakguard.remedy.block import Doubt, Place, last_line
+from pytest_leakguard.remedy.called import opens_a_path, qualified
 from pytest_leakguard.remedy.edit import Text
-from pytest_leakguard.remedy.uses import callee, is_fixture
+from pytest_leakguard.remedy.uses import is_fixture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +50,13 @@ class Case:
         """Whether the function is a fixture: what it gives is used until its teardown."""
         return is_fixture(self.place.function)
 
-    def call(self, names: set[str]) -> ast.Call:
-        """The one call of these names in the statement. Raises Doubt."""
+    def call(self, names: Collection[str]) -> ast.Call:
+        """The one call of these qualified names in the statement; ``path.open`` counts as ``open``. Raises Doubt."""
         calls = [
-            node for node in ast.walk(self.place.statement) if isinstance(node, ast.Call) and callee(node) in names
+            node
+            for node in ast.walk(self.place.statement)
+            if isinstance(node, ast.Call)
+            and (qualified(self.tree, node) in names or ("open" in names and opens_a_path(node)))
         ]
         if len(calls) != 1:
             raise Doubt("not exactly one such call")

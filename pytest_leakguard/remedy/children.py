@@ -10,7 +10,7 @@ from pytest_leakguard.remedy.uses import range_of
 
 def ended(case: Case) -> Text:
     """``with`` around what uses the child, and a ``kill`` at its end. Raises Doubt."""
-    call = case.call({"Popen"})
+    call = case.call({"subprocess.Popen"})
     name = case.bound(call)
     if not name or not case.request.running:
         raise Doubt("it is not bound to a name, or something else keeps it from being waited for")

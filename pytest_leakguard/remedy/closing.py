@@ -10,11 +10,11 @@ from pytest_leakguard.remedy.edit import Text, try_statement, with_statement
 from pytest_leakguard.remedy.uses import gives_a_value, names_in, range_of, reads_at_once
 
 _ACQUIRED_BY = {
-    "open": {"open"},
-    "socket.__new__": {"socket", "create_connection", "create_server"},
-    "mmap.__new__": {"mmap"},
+    "open": {"open", "io.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "tarfile.open"},
+    "socket.__new__": {"socket.socket", "socket.create_connection", "socket.create_server"},
+    "mmap.__new__": {"mmap.mmap"},
 }
-"""Event of the acquisition -> names that the source may call; all are context managers that give themselves."""
+"""Event of the acquisition -> what the source may call; all are context managers that give themselves."""
 
 _FREE_NAMES = ("file", "stream", "opened")
 

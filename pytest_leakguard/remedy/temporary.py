@@ -9,15 +9,19 @@ from pytest_leakguard.remedy.case import Case
 from pytest_leakguard.remedy.edit import Text, try_statement, with_statement
 from pytest_leakguard.remedy.uses import callee, range_of
 
+_REMOVERS = frozenset({"rmtree", "rmdir", "unlink", "remove", "removedirs", "cleanup"})
+
 
 def removed(case: Case) -> Text:
     """A folder is made by what removes it; a file is removed at the end of the block."""
     statement, text = case.place.statement, case.text
-    call = case.call({"mkdtemp", "mkstemp", "NamedTemporaryFile"})
+    call = case.call({"tempfile.mkdtemp", "tempfile.mkstemp", "tempfile.NamedTemporaryFile"})
     if not (isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)):
         raise Doubt("it is not known whose function it is")
     if not case.gives and not case.place.function.name.startswith("test"):
         raise Doubt("its path may be used outside of the function")
+    if any(callee(node) in _REMOVERS for node in ast.walk(case.place.function) if isinstance(node, ast.Call)):
+        raise Doubt("something removes it on some path")
     source = text.of(call)
     if callee(call) == "mkdtemp":
         name = case.bound(call)

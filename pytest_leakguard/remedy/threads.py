@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 
 from pytest_leakguard.remedy.block import Doubt
+from pytest_leakguard.remedy.called import qualified
 from pytest_leakguard.remedy.case import Case
 from pytest_leakguard.remedy.edit import Text, try_statement
-from pytest_leakguard.remedy.uses import callee, range_of
+from pytest_leakguard.remedy.uses import range_of
+
+_EXECUTORS = ("concurrent.futures.ThreadPoolExecutor", "concurrent.futures.thread.ThreadPoolExecutor")
 
 
 def joined(case: Case) -> Text:
@@ -15,18 +18,19 @@ def joined(case: Case) -> Text:
     if case.request.event == "ThreadPoolExecutor":
         return _shut_down(case)
     statement = case.place.statement
-    call = case.call({"start"})
-    if not (isinstance(statement, ast.Expr) and statement.value is call and isinstance(call.func, ast.Attribute)):
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "start"):
         raise Doubt("not started by a statement of its own")
     if not isinstance(call.func.value, ast.Name):
         raise Doubt("it is not bound to a name")
     name = call.func.value.id
     made = _made_before(case, name)
-    if callee(made) == "Timer":
+    called = qualified(case.tree, made)
+    if called == "threading.Timer":
         ending = [f"{name}.cancel()", f"{name}.join()"]
-    elif callee(made) == "Thread" and not case.request.running:
+    elif called == "threading.Thread" and not case.request.running:
         ending = [f"{name}.join()"]
-    elif callee(made) == "Thread":
+    elif called == "threading.Thread":
         ending = [f"{_stopped_by(case, made)}.set()", f"{name}.join()"]
     else:
         raise Doubt("not a thread of the standard library")
@@ -49,7 +53,7 @@ def joined(case: Case) -> Text:
 
 def _shut_down(case: Case) -> Text:
     """An executor that a test or a fixture made; it waits for no task, so that none can keep the test from ending."""
-    call = case.call({"ThreadPoolExecutor"})
+    call = case.call(_EXECUTORS)
     name = case.bound(call)
     if not name or not (case.gives or case.place.function.name.startswith("test")):
         raise Doubt("it is not plain where its use ends")
@@ -75,7 +79,9 @@ def _stopped_by(case: Case, made: ast.Call) -> str:
     events = {
         target.id
         for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and callee(node.value) == "Event"
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and qualified(case.tree, node.value) == "threading.Event"
         for target in node.targets
         if isinstance(target, ast.Name)
     }

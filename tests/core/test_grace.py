@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from pytest_leakguard.core.grace import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, settle, waits
+from pytest_leakguard.core.grace import (
+    FIRST_WAIT_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    BadTime,
+    seconds,
+    settle,
+    settling,
+    waits,
+)
 
 
 class FakeClock:
@@ -110,3 +120,37 @@ def test_an_error_of_the_look_comes_out():
     with pytest.raises(LookupError, match="no such table"):
         settle(look, 1.0, sleep=clock.sleep, clock=clock.read)
     assert clock.slept == []
+
+
+def test_a_full_collection_comes_before_the_last_look_only():
+    """Of three looks the first two see what is there; before the third what is in cycles may die."""
+    calls = []
+    steps = settling(lambda: calls.append("look") or [1], 0.003, clock=lambda: 0.0, collect=lambda: calls.append("gc"))
+    assert [next(steps), next(steps)] == [0.001, 0.002]
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert calls == ["look", "look", "gc", "look"]
+    assert end.value.value.looks == 3
+
+
+def test_nothing_left_asks_for_no_wait():
+    """The first look decides; no collection is made."""
+    calls = []
+    settled = settle(
+        list, 5, sleep=calls.append, clock=iter((1.0, 1.5)).__next__, collect=lambda: calls.append("gc")
+    )  # fmt: skip
+    assert (settled.left, settled.looks, settled.seconds, calls) == ([], 1, 0.5, [])
+
+
+@pytest.mark.parametrize(("given", "number"), [(0, 0.0), ("0", 0.0), ("1.5", 1.5), (2, 2.0), (0.25, 0.25)])
+def test_a_time_is_a_number_of_seconds(given, number):
+    """0 is a time; text is read."""
+    assert seconds(given, "here") == number
+
+
+@pytest.mark.parametrize("given", [-1, "-0.1", True, False, "soon", None, "inf", "nan", math.inf, [1]])
+def test_what_is_no_time_is_refused(given):
+    """The message names the source, the value and what is allowed."""
+    with pytest.raises(BadTime) as error:
+        seconds(given, "tox.ini")
+    assert str(error.value) == f"tox.ini: bad time {given!r}. Allowed: seconds, 0 or more, e.g. 0.5."

@@ -57,7 +57,19 @@ def test_what_a_test_leaves_is_litter(path):
 )
 def test_what_tools_keep_from_run_to_run_is_not(path):
     """Byte code, coverage data, tool caches, the user's cache folder and devices are kept on purpose."""
-    assert not is_litter(path, [HOME_CACHE])
+    assert is_litter(path, [HOME_CACHE]) is False
+
+
+@pytest.mark.parametrize(
+    "folder",
+    "__pycache__ .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .git .tox .nox".split(),  # noqa: SIM905
+)
+def test_each_folder_of_a_tool_is_known_by_its_exact_name(folder):
+    """It and what lies below it is kept; one whose name only begins like it is not."""
+    assert is_litter(f"/proj/{folder}/x") is False
+    assert is_litter(f"/proj/{folder}") is False
+    assert is_litter(f"/proj/{folder}s/x") is True
+    assert folder in CACHE_PARTS
 
 
 @pytest.mark.parametrize("part", sorted(CACHE_PARTS))

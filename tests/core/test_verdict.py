@@ -76,6 +76,14 @@ def test_a_fixture_and_a_test_of_one_name_are_two_owners():
     assert [f.count for f in judged(case(), case(owner=namesake))] == [1, 1]
 
 
+def test_fixtures_of_one_name_in_two_files_are_two_owners():
+    """What both acquired in a line that they share is told of each; a parametrized one is one."""
+    again = Owner(kind="fixture", scope="module", name="db", where="conftest.py:8", serial=9)
+    other = Owner(kind="fixture", scope="module", name="db", where="net/conftest.py:8", serial=7)
+    found = judged(case(owner=FIXTURE), case(owner=other), case(owner=again))
+    assert [(f.owner.where, f.count) for f in found] == [("conftest.py:8", 2), ("net/conftest.py:8", 1)]
+
+
 def test_findings_come_in_the_order_of_kinds_then_subjects():
     """The order does not depend on the order of discovery; foreign kinds come last."""
     kinds = ["handle", *reversed(KINDS)]

@@ -646,6 +646,34 @@ def test_each_of_nested_fixtures_owns_its_own(pytester, run):
     ]
 
 
+@pytest.mark.parametrize("scope", ["class", "module", "session"])
+def test_what_no_event_tells_in_a_teardown_is_the_fixtures(pytester, run, scope):
+    """A pipe that a wider fixture's teardown makes; the one that the test made before it stays the test's."""
+    pytester.makepyfile(
+        test_pipes=f"""
+        import os
+        import pytest
+
+        @pytest.fixture(scope="{scope}")
+        def leaky():
+            yield
+            os.pipe()
+
+        @pytest.fixture(scope="{scope}")
+        def clean():
+            yield
+            for number in os.pipe():
+                os.close(number)
+
+        class TestIt:
+            def test_pipe(self, clean, leaky):
+                os.pipe()
+        """
+    )
+    told = sorted((f["owner"]["kind"], f["owner"]["name"], f["phase"], f["count"]) for f in run().report["findings"])
+    assert told == [("fixture", "leaky", "teardown", 2), ("test", "test_pipes.py::TestIt::test_pipe", None, 2)]
+
+
 def test_finalizers_count_as_the_fixtures_teardown(pytester, run, line):
     """What an addfinalizer callback acquires is the fixture's, what it releases is no leak."""
     pytester.makepyfile(

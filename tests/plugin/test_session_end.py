@@ -216,7 +216,7 @@ def test_it_does_not_hold_the_interpreter(pytester):
     )
     script = "import runpy; runpy.run_path('script.py', run_name='__main__')"
     ran = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", script],
         cwd=pytester.path,
         capture_output=True,
         text=True,

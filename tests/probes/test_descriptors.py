@@ -74,6 +74,19 @@ def test_an_open_and_a_close_are_seen_after_forget(tmp_path):
     assert table.read() == before
 
 
+def test_a_socket_is_seen_by_its_own_probe_and_a_pipe_by_the_other():
+    """Each descriptor is of one kind, and none of no kind."""
+    with socket.socket() as sock, ExitStack() as stack:
+        ends = os.pipe()
+        for number in ends:
+            stack.callback(os.close, number)
+        table = DescriptorTable()
+        files, sockets = ({key[0] for key in keys} for keys in (FdProbe(table).keys(), SocketProbe(table).keys()))
+        assert set(ends) <= files - sockets
+        assert sock.fileno() in sockets - files
+        assert files | sockets == {key[0] for key in table.read()}
+
+
 def test_a_number_that_is_used_again_is_another_descriptor(tmp_path):
     """Device, inode and type belong to the key: the number alone is no identity."""
     (tmp_path / "a").write_text("a")

@@ -328,6 +328,31 @@ def test_the_patch_is_told_from_the_left_edge(runs):
 
 DOUBTS = {
     "kept in a global": "def test_it():\n    file = open(PATH)\n    KEPT.append(file)\n",
+    "a number, no object": "def test_it():\n    number = os.open(PATH, os.O_RDONLY)\n    assert number\n",
+    "an open of its own": """
+        class Store:
+            def open(self, name):
+                return open(name)
+
+        def test_it():
+            file = Store().open(PATH)
+            assert file.read()
+        """,
+    "removed on some path": """
+        def test_it():
+            folder = tempfile.mkdtemp()
+            if not PATH:
+                os.rmdir(folder)
+        """,
+    "a class that is only called Timer": """
+        class Timer(threading.Thread):
+            def run(self):
+                time.sleep(5)
+
+        def test_it():
+            timer = Timer(daemon=True)
+            timer.start()
+        """,
     "kept by a method": "def test_it():\n    file = open(PATH)\n    KEPT.append(file.read)\n",
     "given by a helper": """
         def make():

@@ -1,0 +1,26 @@
+"""The list of sabotages fits the code: each could be applied, and names a test that is there."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from sabotages import SABOTAGES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: f"{sabotage.file}: {sabotage.old[:40]}")
+def test_a_sabotage_can_be_applied(sabotage):
+    """The old text stands there once, the new one is Python, the test exists."""
+    text = (ROOT / "pytest_leakguard" / sabotage.file).read_text("utf-8")
+    assert text.count(sabotage.old) == 1
+    assert ast.dump(ast.parse(text.replace(sabotage.old, sabotage.new))) != ast.dump(ast.parse(text))
+    path, _, name = sabotage.test.partition("::")
+    assert f"def {name}" in (ROOT / "tests" / path).read_text("utf-8")
+
+
+def test_no_sabotage_stands_there_twice():
+    """Each counts once."""
+    assert len({(s.file, s.old, s.new) for s in SABOTAGES}) == len(SABOTAGES)
