@@ -48,6 +48,13 @@ def test_generators_and_errors_are_counted_the_same_way():
     assert {finding.fault for finding in findings(**seen)} == {"leak", "unraisable"}
 
 
+def test_the_injected_error_in_a_task_that_nobody_asks_is_told():
+    """It has nowhere else to go; any other error that is lost is a failure."""
+    own = "TimeoutError: timed out by pytest-leakguard at timeout:a.py:f:g#1"
+    found = findings(unretrieved=[own, "ValueError: x"], end="cancelled")
+    assert [finding.told for finding in found] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("stuck", "spawned", "told"),
     [

@@ -117,7 +117,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
              "faults/test_sweep.py::test_hangs_end_a_sweep_with_a_reason"),
     Sabotage("faults/oracles.py", "if not run.error and not lost:", "if False:", _ORACLES),
     Sabotage("faults/oracles.py", "if run.unrelated:", "if not run.unrelated:", _ORACLES),
-    Sabotage("faults/oracles.py", 'found += [finding("unraisable", text) for text in lost]', "pass",
+    Sabotage("faults/oracles.py", 'found += [finding("unraisable", text, _fix_of_lost(text)) for text in lost]', "pass",
              _ORACLES),
     Sabotage("faults/oracles.py", 'return fault == "swallowed" or', "return", _ORACLES),
     Sabotage("faults/oracles.py", "if run.stacks:\n        # an alarm", "if False:\n        # an alarm", _ORACLES),
