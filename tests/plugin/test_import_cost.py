@@ -27,6 +27,7 @@ def test_the_entry_point_loads_next_to_nothing():
     assert set(loaded(LOADS)) == {
         "pytest_leakguard",
         "pytest_leakguard.plugin",
+        "pytest_leakguard.plugin.adoption_declare",
         "pytest_leakguard.plugin.declare",
         "pytest_leakguard.plugin.entry",
         "pytest_leakguard.plugin.fault_declare",
@@ -106,6 +107,7 @@ def test_off_it_has_no_hook_that_runs_for_each_test(hooks):
     assert names(found) == {
         "pytest_addhooks",
         "pytest_addoption",
+        "pytest_cmdline_main",
         "pytest_configure",
         "pytest_collection_modifyitems",
         "pytest_generate_tests",
