@@ -184,6 +184,30 @@ PRINTED = {
         r"-+ leakguard: left behind after teardown of this failed test -+$",
         r"LEAK fd  test_it.py::test_failing$",
     ],
+    "known": [
+        r"LEAK fd  test_adopted.py::test_known_twice$",
+        r"  note      the baseline knows 1 of these, and there are more: any of them may be the new one$",
+        r"leakguard: 4 tests, 1 leak, 1 known, 2 not confirmed, peak ",
+    ],
+    "gone": [
+        r"leakguard: gone from the suite, but still in known.toml:\d+: fd:test_adopted.py:test_gone$",
+        r"leakguard: --leakguard-baseline-update takes out of known.toml what is gone$",
+    ],
+    "leaked-once": [r"=+ leaked once, and not when repeated =+$", r"LEAKED ONCE fd  test_adopted.py::test_once"],
+    "isolated": [
+        r"leakguard: test_adopted.py::\w+ in a fresh process$",
+        r"  note      isolated: leaks alone$",
+        r"leakguard: isolated: test_adopted.py::\w+ leaks alone$",
+    ],
+    "still-there": [
+        r"=+ still there after the last teardown =+$",
+        r"1 thread$",
+        r"may hold the exit: thread 'napper', not daemon, now at .*; started test_exiting.py:4 in test_holds_the_exit",
+    ],
+    "waiting-to-exit": [
+        r"leakguard: the interpreter has been waiting to exit for 1 s:$",
+        r"  thread 'napper', not daemon, now at .*; started test_exiting.py:4 in test_holds_the_exit",
+    ],
     "allowed": [r"leakguard: 13 tests, .*, 1 in failed tests, 1 allowed, 1 late, "],
     "unused-allow": [
         r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
@@ -197,7 +221,7 @@ PRINTED = {
     ],
     "usage-error": [
         r"ERROR: leakguard_probes \(ini file tox.ini\): unknown kind 'fsd'; did you mean 'fd'\?$",
-        r"Known: dark, fd, lantern, lock, mmap, object, process, socket, sqlite, state, task, temp, thread, "
+        r"Known: fd, lock, mmap, object, process, socket, sqlite, state, task, temp, thread, "
         r"unclosed\.$",
     ],
 }  # fmt: skip
@@ -214,6 +238,38 @@ def test_twice(tmp_path):
         pass
 """
 
+ADOPTED = """
+import os
+
+KEPT = []
+
+def leak(path):
+    KEPT.append(open(path, "w"))
+
+def test_known(tmp_path):
+    leak(tmp_path / "a.txt")
+
+def test_known_twice(tmp_path):
+    if "AGAIN" in os.environ:
+        leak(tmp_path / "a.txt")
+
+def test_gone():
+    if "AGAIN" not in os.environ:
+        KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+def test_once(ran=[]):
+    ran.append(1)
+    if "AGAIN" in os.environ and len(ran) == 1:
+        KEPT.append(os.pipe())
+"""
+
+EXITING = """
+import threading, time
+
+def test_holds_the_exit():
+    threading.Thread(target=time.sleep, args=(2,), name="napper").start()
+"""
+
 BLIND = """
 from pytest_leakguard.probes.sockets import SocketProbe
 SocketProbe.keys = lambda self: frozenset()
@@ -221,7 +277,7 @@ SocketProbe.keys = lambda self: frozenset()
 
 
 @pytest.fixture
-def printed(alone, pytester) -> list[str]:
+def printed(alone, pytester, monkeypatch) -> list[str]:
     """All lines of one run with everything in it, and of one that is refused."""
     pytester.makeconftest(CONFTEST + BLIND)
     pytester.makepyfile(test_it=TESTS)
@@ -229,11 +285,25 @@ def printed(alone, pytester) -> list[str]:
     ran = alone("--leakguard-late", errors=True)
     pytester.makepyfile(test_closed=CLOSED)
     traced = alone("--leakguard-trace", "test_closed.py", errors=True)
+    pytester.makeconftest("")
+    pytester.makeini("[pytest]\n")
+    pytester.makepyfile(test_adopted=ADOPTED)
+    known = ("test_adopted.py", "--leakguard-baseline=known.toml", "--leakguard-grace=0.1")
+    alone(*known, "--leakguard-baseline-update", errors=True)
+    monkeypatch.setenv("AGAIN", "1")
+    adopted = alone(*known, "--leakguard-confirm", "--leakguard-isolate", errors=True)
+    pytester.makepyfile(test_exiting=EXITING)
+    exiting = alone("test_exiting.py", "--leakguard-action=warn", "--leakguard-grace=0", errors=True)
     pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
     refused = pytester.runpytest("-p", "leakguard", "--leakguard")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     of_leaks = [line for line in traced.result.outlines if not line.startswith("leakguard: ")]
-    return [*ran.result.outlines, *of_leaks, *refused.errlines]
+    start = adopted.result.outlines.index("collected 4 items")  # what stands above is the header once more
+    ended = [line for line in exiting.result.outlines if not line.startswith("leakguard: ")]
+    return [
+        *ran.result.outlines, *of_leaks, *adopted.result.outlines[start:], *ended, *exiting.result.errlines,
+        *refused.errlines,
+    ]  # fmt: skip
 
 
 def test_every_documented_message_is_produced(printed):
@@ -265,7 +335,7 @@ def test_the_lines_shown_in_the_reference_are_as_they_print(alone, pytester):
         return re.sub(r"[\d,.]*\d", "N", line)
 
     shown = re.findall(r"^`(leakguard: .*)`$", REFERENCE.read_text("utf-8"), re.MULTILINE)
-    shown = [line for line in shown if "blind for" not in line and "nothing is watched" not in line]
+    shown = [line for line in shown if "grace" in line or "peak" in line]
     assert len(shown) == 2
     pytester.makepyfile("import pytest\n@pytest.mark.parametrize('n', range(2))\ndef test_clean(n): pass")
     printed = [shape(line) for line in alone().result.outlines if line.startswith("leakguard: ")]
@@ -300,7 +370,9 @@ LEAK thread  test_it.py::test_thread
   held      by nothing but the running thread itself
   due       end of function scope; still alive after teardown, 1 look in N s
   fix       tell it to stop and join it before the test ends
-  allow     @pytest.mark.allow_leaks("thread:roof", reason="...")"""
+  allow     @pytest.mark.allow_leaks("thread:roof", reason="...")
+===================== still there after the last teardown ======================
+3 fd, 1 thread"""
 
 
 def test_the_section_of_leaks_to_the_character(alone, pytester):
