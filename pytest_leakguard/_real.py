@@ -24,6 +24,7 @@ kill = os.kill
 listdir = os.listdir
 lstat = os.lstat
 os_open = os.open
+read = os.read
 readlink = os.readlink
 os_stat = os.stat
 waitid = getattr(os, "waitid", None)

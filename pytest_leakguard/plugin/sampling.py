@@ -48,7 +48,9 @@ class Sampler:
             try:
                 with self._watch.recorder.silence():
                     self.timeline.add((now, tests, *self._read()))
-            except Exception as error:  # out of descriptors, say: the user's run goes on
+            except OSError:  # out of descriptors, say: the next sample may do
+                return
+            except Exception as error:  # the user's run goes on
                 self._is_on = False
                 self._errors.append(f"no more timeline: {type(error).__name__}: {error}")
 
@@ -78,7 +80,7 @@ class Sampler:
         if self._statm:
             number = _real.os_open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                return int(os.read(number, 200).split()[1]) * self._page
+                return int(_real.read(number, 200).split()[1]) * self._page
             finally:
                 _real.close(number)
         import psutil

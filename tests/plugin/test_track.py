@@ -539,9 +539,9 @@ def test_what_is_released_in_time_costs_no_judgement(app, alone, pytester):
         judged = []
         real = Judge.needs_to_judge
 
-        def counted(self):
+        def counted(self, descriptors):
             judged.append(1)
-            return real(self)
+            return real(self, descriptors)
 
         Judge.needs_to_judge = counted
 

@@ -93,7 +93,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
              "if frames.is_import(record.stack):", "plugin/test_owners.py::test_hooks_of_a_conftest_are_nobodys"),
     Sabotage("plugin/wider.py",
              "self._judge.claim(before, scope.owner)\n            scope.set_up()\n            # the last",
-             "scope.set_up()\n            # the last", "model/test_model.py"),
+             "scope.set_up()\n            # the last", "model/test_predictions.py"),
     Sabotage("plugin/wider.py", "self._watch.ledger.closing(scope.owner)", "pass",
              "plugin/test_owners.py::test_finalizers_count_as_the_fixtures_teardown"),
     Sabotage("plugin/scopes.py", "narrowest = min(reaching", "narrowest = max(reaching",
