@@ -13,7 +13,6 @@ from pytest_leakguard.report.place import Place, in_project, is_inside, under
 from pytest_leakguard.report.plain import clipped, counted
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_HELP = "https://pypi.org/project/pytest-leakguard/"
 _LEVELS = {"fails": "error", "warned": "warning", "late": "note", "told": "note", "note": "warning"}
 _MOST_RESULTS = 25_000
 """What code scanning takes of one run."""
@@ -50,7 +49,6 @@ def render(report: dict[str, Any]) -> str:
             "driver": {
                 "name": "pytest-leakguard",
                 "version": str(report["plugin_version"]),
-                "informationUri": _HELP,
                 "rules": [_rule(kind) for kind in kinds],
             }
         },
@@ -78,7 +76,7 @@ def _rule(kind: str) -> dict[str, Any]:
         "shortDescription": {"text": short},
         "fullDescription": {"text": f"{short} by a test or a fixture after its teardown."},
         "defaultConfiguration": {"level": "error"},
-        "helpUri": _HELP,
+        "help": {"text": "The section `leaked` of docs/reference/messages.md tells how to read it and what to do."},
     }
 
 

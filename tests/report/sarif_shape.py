@@ -37,7 +37,7 @@ RESULT = _object(
     locations=_list(LOCATION), relatedLocations=_list(LOCATION), codeFlows=_list(FLOW), suppressions=_list(SUPPRESSION),
 )  # fmt: skip
 RULE = _object(
-    ["id"], id=TEXT, name=TEXT, shortDescription=MESSAGE, fullDescription=MESSAGE, helpUri=URI,
+    ["id"], id=TEXT, name=TEXT, shortDescription=MESSAGE, fullDescription=MESSAGE, help=MESSAGE,
     defaultConfiguration=_object([], level=LEVEL),
 )  # fmt: skip
 NOTIFICATION = _object(["message"], level=LEVEL, message=MESSAGE)
@@ -46,7 +46,7 @@ INVOCATION = _object(
     startTimeUtc={"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"},
     toolExecutionNotifications=_list(NOTIFICATION),
 )  # fmt: skip
-DRIVER = _object(["name"], name=TEXT, version=TEXT, informationUri=URI, rules=_list(RULE))
+DRIVER = _object(["name"], name=TEXT, version=TEXT, rules=_list(RULE))
 RUN = _object(
     ["tool", "results"], tool=_object(["driver"], driver=DRIVER), results=_list(RESULT), invocations=_list(INVOCATION),
     columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
