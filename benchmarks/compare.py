@@ -86,11 +86,16 @@ def _many(sizes: Sequence[int]) -> tuple[Point, ...]:
 
 
 SUITES = (
-    Point(benchmark="trivial", write=suites.trivial),
-    Point(benchmark="resources", write=suites.resources),
+    Point(benchmark="trivial", write=lambda folder: suites.many(folder, 500)),
+    Point(benchmark="resources", write=suites.few_resources),
     Point(benchmark="heap", write=suites.few_with_heap),
     Point(benchmark="async", write=suites.coroutines, arguments=("-p", "pytest_asyncio.plugin")),
-    Point(benchmark="xdist", write=suites.trivial, arguments=("-p", "xdist.plugin", "-n", "2"), is_whole=True),
+    Point(
+        benchmark="xdist",
+        write=lambda folder: suites.many(folder, 500),
+        arguments=("-p", "xdist.plugin", "-n", "2"),
+        is_whole=True,
+    ),
 )
 GROWTH = (
     *_held("descriptors", (10, 100, 1_000, 10_000)),

@@ -152,16 +152,21 @@ def tracked(folder: Path) -> int:
     return count
 
 
+def few_resources(folder: Path) -> int:
+    """The tests of `resources`, as many as tools that list everything can bear."""
+    return _write(folder, (_FILE, _SOCKET, _THREAD), 300)
+
+
 def few_with_heap(folder: Path) -> int:
-    """300 trivial tests with 1,000,000 objects alive: as many as tools that look at the whole heap can bear."""
-    count = _write(folder, (_TRIVIAL,), 300)
+    """200 trivial tests with 1,000,000 objects alive: as many as tools that look at the whole heap can bear."""
+    count = _write(folder, (_TRIVIAL,), 200)
     (folder / "conftest.py").write_text(_HEAP, encoding="utf-8")
     return count
 
 
 def coroutines(folder: Path) -> int:
-    """1,000 coroutines, each in a loop of its own, that make a task and await it."""
-    return _write(folder, (_ASYNC,), 1000, "import asyncio\nimport pytest\n\n")
+    """300 coroutines, each in a loop of its own, that make a task and await it."""
+    return _write(folder, (_ASYNC,), 300, "import asyncio\nimport pytest\n\n")
 
 
 def many(folder: Path, count: int) -> int:
@@ -170,14 +175,14 @@ def many(folder: Path, count: int) -> int:
 
 
 def with_held(folder: Path, what: str, count: int) -> int:
-    """100 tests that open a file, a socket or a thread and close it, beside what the process holds anyway.
+    """60 tests that open a file, a socket or a thread and close it, beside what the process holds anyway.
 
     Args:
         folder: where the suite is written.
         what: `descriptors`, `threads` or `objects`.
         count: how many of them are held.
     """
-    tests = _write(folder, (_FILE, _SOCKET, _THREAD), 100)
+    tests = _write(folder, (_FILE, _SOCKET, _THREAD), 60)
     held = {"descriptors": _HELD_DESCRIPTORS, "threads": _HELD_THREADS, "objects": _HELD_OBJECTS}[what]
     (folder / "conftest.py").write_text(held.format(count=count), encoding="utf-8")
     return tests
