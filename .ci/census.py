@@ -1,6 +1,7 @@
 """Run real projects' own suites plain and with the plugin: what it reports there, and what is true of it.
 
-    python .ci/census.py                         all suites, then the tables of docs/explanation/census.md
+    python .ci/census.py                         all suites, then the tables
+    python .ci/census.py --page docs/explanation/census.md    also put them on that page, below "## Results"
     python .ci/census.py --suite trio,tornado    some of them
     python .ci/census.py --table                 only print the tables of the runs before
     python .ci/census.py --list
@@ -45,6 +46,7 @@ else:
 
 HERE = Path(__file__).resolve().parent
 SECONDS_AT_MOST = 1200
+RESULTS = "## Results\n"  # what follows this heading on the page is ours
 # the worst outcome counts when a test has several, such as passed and then an error in teardown
 SEVERITY = ("passed", "skipped", "failed", "error")
 
@@ -270,6 +272,8 @@ def troubles(result: Mapping[str, Any], judgements: Sequence[Judgement]) -> Iter
 
 def table(results: Sequence[Mapping[str, Any]], judgements: Sequence[Judgement]) -> Iterator[str]:
     """Both tables of the page: the suites, and the causes."""
+    yield "### Suites"
+    yield ""
     yield "| suite | version | tests that pass | with a finding | findings | true | false |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     sums = [0] * 5
@@ -280,6 +284,8 @@ def table(results: Sequence[Mapping[str, Any]], judgements: Sequence[Judgement])
         sums = [total + count for total, count in zip(sums, counts, strict=True)]
         yield f"| {result['name']} | {result['version']} | " + " | ".join(f"{count:,}" for count in counts) + " |"
     yield f"| all {len(results)} | | " + " | ".join(f"{total:,}" for total in sums) + " |"
+    yield ""
+    yield "### Causes"
     yield ""
     yield "| suite | kind | findings | in tests | verdict | why |"
     yield "| --- | --- | ---: | --- | --- | --- |"
@@ -296,6 +302,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--suite", default="", metavar="NAME,...", help="only these")
     parser.add_argument("--table", action="store_true", help="run nothing, print the tables of the runs before")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables on this page")
     parser.add_argument("--list", action="store_true", help="print the suites")
     options = parser.parse_args(argv)
     known = {suite.name: suite for suite in read_suites(corpora_folder(os.environ))}
@@ -325,7 +332,11 @@ def main(argv: list[str]) -> int:
                 print(f"  {line}", flush=True)
     kept_ones = [path for name in names if (path := work / f"{name}.json").exists()]
     results = [json.loads(path.read_text("utf-8")) for path in kept_ones]
-    print("\n".join(table(results, judgements)))
+    lines = "\n".join(table(results, judgements))
+    print(lines)
+    if options.page:
+        before, heading, _ = options.page.read_text("utf-8").partition(RESULTS)
+        options.page.write_text(f"{before}{heading or RESULTS}\n{lines}\n", "utf-8")
     return 1 if broken or any(True for result in results for _ in troubles(result, judgements)) else 0
 
 

@@ -225,9 +225,10 @@ def measure(runner: Runner, point: Point, tools: Sequence[Tool], rounds: int, pa
     return found
 
 
-def measure_all(runner: Runner, points: Sequence[Point], rounds: int, patience: float) -> list[Measured]:
+def measure_all(
+    runner: Runner, points: Sequence[Point], there: Sequence[Tool], rounds: int, patience: float
+) -> list[Measured]:
     """All points in their order; a tool that was too slow at one is left out where there is more."""
-    there = [tool for tool in TOOLS if tool.is_there]
     too_slow: set[tuple[str, str]] = set()
     found = []
     for point in points:
@@ -391,6 +392,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     names = list(dict.fromkeys(point.benchmark for point in (*SUITES, *GROWTH)))
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default="", metavar="NAME,...", help=f"of {', '.join(names)}")
+    parser.add_argument("--tools", default="", metavar="NAME,...", help="only these, and pytest alone")
     parser.add_argument("--rounds", type=int, default=7, help="rounds, 7 by default; 6 at least for an interval")
     parser.add_argument("--patience", type=float, default=15, metavar="SECONDS", help="CPU time of a run, see above")
     parser.add_argument("--most", type=int, metavar="SIZE", help="leave out all that is larger")
@@ -400,6 +402,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options.only = options.only.split(",") if options.only else names
     if unknown := set(options.only) - set(names):
         parser.error(f"--only: no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    options.tools = options.tools.split(",") if options.tools else [tool.name for tool in TOOLS]
+    if unknown := set(options.tools) - {tool.name for tool in TOOLS}:
+        parser.error(f"--tools: no such tool: {', '.join(sorted(unknown))}")
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
     return options
@@ -408,8 +413,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
-    for tool in TOOLS:
-        if not tool.is_there:
+    asked = [tool for tool in TOOLS if tool is PLAIN or tool.name in options.tools]
+    tools = [tool for tool in asked if tool.is_there]
+    for tool in asked:
+        if tool not in tools:
             print(f"left out, not installed: {tool.name}")
     points = [
         point
@@ -417,7 +424,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if point.benchmark in options.only and (options.most is None or point.size <= options.most)
     ]
     with tempfile.TemporaryDirectory(prefix="leakguard-compare-") as name:
-        measured = measure_all(Runner(Path(name)), points, options.rounds, options.patience)
+        measured = measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience)
     print("\n".join(tables(measured)))
     verdicts = checks(measured)
     for holds, text in verdicts:
