@@ -24,13 +24,13 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -48,7 +48,7 @@ HERE = Path(__file__).resolve().parent
 SECONDS_AT_MOST = 1200
 RESULTS = "## Results\n"  # what follows this heading on the page is ours
 # the worst outcome counts when a test has several, such as passed and then an error in teardown
-SEVERITY = ("passed", "skipped", "failed", "error")
+SEVERITY = ("passed", "skipped", "leaked", "failed", "error")
 
 
 class CensusError(Exception):
@@ -163,12 +163,16 @@ def _default_interrupt() -> None:
 
 
 def outcomes(junit: Path) -> dict[str, str]:
-    """Test -> its worst outcome, from pytest's junit file."""
+    """Test -> its worst outcome, from pytest's junit file; `leaked` is an error that is a report of ours."""
     found: dict[str, str] = {}
     words = {"failure": "failed", "error": "error", "skipped": "skipped"}
     for case in ElementTree.parse(junit).getroot().iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"
-        told = [found.get(name, "passed"), *(words.get(child.tag, "passed") for child in case)]
+        told = [found.get(name, "passed")]
+        for child in case:
+            word = words.get(child.tag, "passed")
+            is_report = word == "error" and re.search(r"^(failed on \w+ with \")?LEAK ", child.get("message", ""))
+            told.append("leaked" if is_report else word)
         found[name] = max(told, key=SEVERITY.index)
     return found
 
@@ -262,9 +266,8 @@ def troubles(result: Mapping[str, Any], judgements: Sequence[Judgement]) -> Iter
     for verdict in ("false", "unknown"):
         for finding in by_verdict[verdict]:
             yield f"{verdict}: {finding['kind']} {finding['test']}: {finding['what']}"
-    reported = Counter(finding["test"].rpartition("::")[2] for finding in result["reported"])
     for test, (before, after) in result["changed"].items():
-        if after != "error" or not reported[test.rpartition("::")[2]]:
+        if after != "leaked":
             yield f"changed without a report: {test}: {before} -> {after}"
     yield from (f"blind: {kind}: {why}" for kind, why in result["blind"].items())
     yield from (f"error of the plugin: {error}" for error in result["errors"])

@@ -77,6 +77,17 @@ FILES = {
         catches="os.unlink(STRAY / 'old.txt'); touch(STRAY / 'new.txt')",
         kind="temp",
     ),
+    "what is replaced by a rename": Rule(
+        forgives="touch(STRAY / 'part'); os.rename(STRAY / 'part', STRAY / 'older.txt')",
+        catches="touch(STRAY / 'part'); os.rename(STRAY / 'part', STRAY / 'young.txt')",
+        kind="temp",
+    ),
+    "what a rename failed to replace": Rule(
+        forgives="touch(STRAY / 'part'); pytest.raises(OSError, os.rename, STRAY / 'part', STRAY); "
+        "os.unlink(STRAY / 'part')",
+        catches="touch(STRAY / 'apart'); pytest.raises(OSError, os.rename, STRAY / 'apart', STRAY)",
+        kind="temp",
+    ),
     "what is moved into the tmp tree": Rule(
         forgives="touch(STRAY / 'part'); os.rename(STRAY / 'part', tmp_path / 'whole')",
         catches="touch(STRAY / 'part'); os.rename(STRAY / 'part', STRAY / 'whole')",
@@ -194,6 +205,7 @@ BEFORE = open(__file__)
 FORKSERVER = multiprocessing.get_context("forkserver")
 STRAY, HOME, XDG = (pathlib.Path(os.environ[name]) for name in ("STRAY", "HOME", "XDG_CACHE_HOME"))
 (STRAY / "old.txt").touch()
+(STRAY / "older.txt").touch()
 
 
 def touch(path):
