@@ -114,6 +114,12 @@ ONCE: tuple[OnceRule, ...] = (
         function="_get_temp_dir",
         reason="joblib keeps a folder for what its pools share and removes it at exit",
     ),
+    OnceRule(
+        kinds=frozenset({"process", "thread", "fd"}),
+        module="jedi/inference/compiled/subprocess/__init__.py",
+        function="CompiledSubprocess._get_process",
+        reason="jedi keeps the process in which it looks at compiled modules, and ends it with its environment or at exit",
+    ),
 )
 
 _TRACKER = "the resource tracker serves the whole process and ends with it"

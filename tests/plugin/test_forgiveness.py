@@ -177,6 +177,12 @@ LIBRARIES = {
         kind="thread",
         needs="tqdm",
     ),
+    "jedi's process": Rule(
+        forgives="import jedi; jedi.Script('import os').get_names()",
+        catches="KEPT.append(subprocess.Popen([sys.executable, '-S', '-c', 'input()'], stdin=-1))",
+        kind="process",
+        needs="jedi",
+    ),
     "fsspec's loop": Rule(
         forgives="import fsspec.asyn; fsspec.asyn.get_loop()",
         catches="import fsspec.asyn; fsspec.asyn.get_loop(); leak_thread()",
@@ -426,7 +432,7 @@ def test_every_rule_of_the_tables_in_the_package_has_its_pair_here():
     bodies = " ".join(rule.forgives for rule in LIBRARIES.values())
     modules = {rule.module.partition("/")[0] for rule in ONCE} | {one.module.partition(".")[0] for one in SINGLETONS}
     # anyio's are in test_task_rules.py
-    assert modules == {"trio", "multiprocessing", "loky", "joblib", "anyio", "tqdm", "fsspec"}
+    assert modules == {"trio", "multiprocessing", "loky", "joblib", "anyio", "tqdm", "fsspec", "jedi"}
     assert all(module in bodies for module in modules - {"anyio"})
     assert all(rule.reason for rule in (*ONCE, *SINGLETONS))
 
