@@ -183,6 +183,12 @@ LIBRARIES = {
         kind="process",
         needs="jedi",
     ),
+    "uvloop's pipe": Rule(
+        forgives="import uvloop; uvloop.new_event_loop().close()",
+        catches="import uvloop; ends = os.pipe(); os.write(ends[1], b'!'); KEPT.append(ends)",
+        kind="fd",
+        needs="uvloop",
+    ),
     "fsspec's loop": Rule(
         forgives="import fsspec.asyn; fsspec.asyn.get_loop()",
         catches="import fsspec.asyn; fsspec.asyn.get_loop(); leak_thread()",
