@@ -4,6 +4,7 @@
     python benchmarks/compare.py --page docs/explanation/benchmarks.md    also put them on that page, with the plot
     python benchmarks/compare.py --only heap,descriptors --rounds 3
     python benchmarks/compare.py --json numbers.json      also write all that was measured
+    python benchmarks/compare.py --told one.json two.json    measure nothing, tell what was
 
 Two sorts of benchmark, see `suites.py` for the tests:
 
@@ -365,6 +366,13 @@ def picture(measured: Sequence[Measured]) -> str:
     return draw(panels, "CPU milliseconds of a test, pytest's own included")
 
 
+def read(files: Sequence[Path]) -> list[Measured]:
+    """What --json wrote, in the order of the benchmarks."""
+    entries = [entry for file in files for entry in json.loads(file.read_text("utf-8"))["measured"]]
+    found = {(entry["benchmark"], entry["size"]): Measured(**entry) for entry in entries}
+    return [found[key] for point in (*SUITES, *GROWTH) if (key := (point.benchmark, point.size)) in found]
+
+
 def machine() -> str:
     """On what it was measured."""
     return (
@@ -396,6 +404,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="rounds, 7 by default; 6 at least for an interval")
     parser.add_argument("--patience", type=float, default=15, metavar="SECONDS", help="CPU time of a run, see above")
     parser.add_argument("--most", type=int, metavar="SIZE", help="leave out all that is larger")
+    parser.add_argument("--told", type=Path, nargs="+", metavar="FILE", help="measure nothing, read these")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
     parser.add_argument("--page", type=Path, metavar="FILE", help=f"put the results under {RESULTS!r} of this page")
     options = parser.parse_args(argv)
@@ -423,8 +432,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for point in (*SUITES, *GROWTH)
         if point.benchmark in options.only and (options.most is None or point.size <= options.most)
     ]
-    with tempfile.TemporaryDirectory(prefix="leakguard-compare-") as name:
-        measured = measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience)
+    if options.told:
+        measured = read(options.told)
+    else:
+        with tempfile.TemporaryDirectory(prefix="leakguard-compare-") as name:
+            measured = measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience)
     print("\n".join(tables(measured)))
     verdicts = checks(measured)
     for holds, text in verdicts:
