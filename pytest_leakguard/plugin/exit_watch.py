@@ -21,6 +21,7 @@ import psutil
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.text import printable
 
 SECONDS = 1.0
@@ -77,7 +78,8 @@ class _Watch:
             lines = self._lines()
             if lines:
                 head = f"leakguard: the interpreter has been waiting to exit for {SECONDS:g} s:"
-                text = "\n".join(["", head, *(f"  {printable(line)}" for line in lines), ""])
+                link = f"leakguard: {pages.line([pages.WAITING_TO_EXIT])}"
+                text = "\n".join(["", head, *(f"  {printable(line)}" for line in lines), link, ""])
                 # not through a stream: its lock, held by a daemon thread, would abort the interpreter
                 os.write(_STDERR, text.encode("utf-8", "backslashreplace"))
         except Exception:  # as above

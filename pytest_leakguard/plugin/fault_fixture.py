@@ -27,6 +27,7 @@ from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
+from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
 from pytest_leakguard.subject import CallableSubject
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class LeakFaults:
         __tracebackhide__ = True
         item, settings = self._item, self._guard.settings.faults
         words = families if isinstance(families, str) else ",".join(families)
-        chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
+        with usage_errors_name_their_page():
+            chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
         root = str(item.config.rootpath)
         code = Targets(root=root, given=places_of(targets, folder=root) or settings.places)
         swept = CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, code)

@@ -15,14 +15,14 @@ import pytest
 from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.origins import hook
-from pytest_leakguard.plugin import internals, writing
+from pytest_leakguard.plugin import internals, meaning, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.remedy.patch import with_patch
-from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
+from pytest_leakguard.report import cleanup_lines, fault_lines, junit, pages, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 from pytest_leakguard.report.excerpts import excerpts
 from pytest_leakguard.report.plain import clipped
@@ -309,6 +309,9 @@ class Presenter:
             terminal.write_line(f"leakguard: {clipped(error)}", red=True)
         for kind, why in total["blind"].items():
             terminal.write_line(f"leakguard: blind for {clipped(kind)}: {clipped(why)}", red=True)
+        explained = meaning.told(self.findings, total, self.parts)
+        if explained and self.settings.action != "report":
+            terminal.write_line(f"leakguard: {pages.line(explained)}")
         for printed in self._printed:
             terminal.ensure_newline()
             terminal.write(printed)
@@ -380,6 +383,7 @@ class Presenter:
             **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
+            "messages": meaning.told(self.findings, total, self.parts),
         }
 
 

@@ -30,8 +30,11 @@ def worker_of(config: pytest.Config) -> str:
 @contextmanager
 def usage_errors_of_a_worker(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """A worker that raises ends in xdist's own error: let it run nothing, and have the controller raise."""
+    from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
+
     try:
-        yield
+        with usage_errors_name_their_page():
+            yield
     except pytest.UsageError as error:
         if not is_worker(config):
             raise

@@ -53,7 +53,7 @@ def _finding() -> dict[str, Any]:
         what=TEXT, subject=TEXT, origin=origin, due=TEXT, fix=TEXT, allow=TEXT, fingerprint=TEXT,
         count={"type": "integer", "minimum": 1}, disposition=_one_of(model.Disposition), notes=TEXTS,
         held=_object(chain=TEXTS, reason=TEXT, graph=TEXT), point=TEXT, fault=TEXT, repeat=TEXT, patch=TEXT,
-        held_then=TEXTS, cleanups=TEXTS,
+        held_then=TEXTS, cleanups=TEXTS, messages=TEXTS,
     )  # fmt: skip
 
 
@@ -109,6 +109,7 @@ def schema() -> dict[str, Any]:
         ),
         blind=_map(TEXT),
         errors=TEXTS,
+        messages=TEXTS,
     )  # fmt: skip
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pytest-leakguard report", **report}
 

@@ -184,6 +184,7 @@ def document(*findings: Finding, **changed: Any) -> dict[str, Any]:
         "still_there": {},
         "blind": {},
         "errors": [],
+        "messages": [],
     }
     return {**report, **changed}
 
