@@ -60,6 +60,8 @@ def slugs_of(finding: Finding) -> tuple[str, ...]:
         more.append("fault")
     if "might have released it" in finding.due:
         more.append("leak-told-later")
+    if any(note.startswith("the baseline knows ") for note in finding.notes):
+        more.append("known")
     if finding.held.chain or finding.held.reason:
         more.append("held")
     if finding.origin.file is None and finding.verdict != "growth":

@@ -195,9 +195,9 @@ def test_the_same_findings_with_and_without_workers(pytester, alone, clean_up):
         assert ran.result.ret == 1
         ran.result.assert_outcomes(passed=2 * (TESTS_IN_MODULE - 1), failed=2)
         closing = [line for line in ran.result.outlines if line.startswith("leakguard: ")]
-        assert len(closing) == 2  # the header and the closing line
-        assert closing[1].startswith(f"leakguard: {2 * TESTS_IN_MODULE} tests, ")
-        assert "2 in failed tests, 2 allowed" in closing[1]
+        assert len(closing) == 3  # the header, what the messages mean, and the closing line
+        assert closing[2].startswith(f"leakguard: {2 * TESTS_IN_MODULE} tests, ")
+        assert "2 in failed tests, 2 allowed" in closing[2]
         assert ran.text.count("= leaks =") == 1
         for module in ("test_one", "test_two"):
             assert ran.text.count(f"\nLEAK socket  {module}.py::test_socket\n") == 1

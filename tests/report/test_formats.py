@@ -185,7 +185,8 @@ def test_a_github_annotation_stands_at_its_line():
         "::error file=app/loader.py,line=42,title=leaked fd%3A tests/test_loader.py%3A%3Atest_header::"
         "fd 14, regular file open for reading: data/header.csv%0A"
         "due: end of function scope; still open after teardown, 4 looks in 0.25 s%0A"
-        "fix: open it in a `with` block, or close it where it is last used\n"
+        "fix: open it in a `with` block, or close it where it is last used%0A"
+        "what it means: python -m pytest_leakguard explain leaked held\n"
     )
 
 
