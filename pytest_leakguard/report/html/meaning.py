@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pytest_leakguard.report import pages
 from pytest_leakguard.report.groups import Group
@@ -17,10 +18,11 @@ def links(slugs: Iterable[str]) -> str:
     return ", ".join(f'<a href="#{_anchor(slug)}">{shown(slug)}</a>' for slug in slugs)
 
 
-def section(messages: Iterable[str], groups: Sequence[Group]) -> str:
+def section(report: dict[str, Any], groups: Sequence[Group]) -> str:
     """The sections that some message of the page links to; nothing when there is no message."""
-    of_leaks = (slug for group in groups for slug in pages.slugs_of(group.first))
-    entries = "".join(map(_entry, dict.fromkeys([*of_leaks, *messages])))
+    slugs = [slug for group in groups for slug in pages.slugs_of(group.first)]
+    slugs += [*map(pages.slug_of_error, report["errors"]), *(["blind"] if report["blind"] else [])]
+    entries = "".join(map(_entry, dict.fromkeys([*slugs, *report["messages"]])))
     words = f'<p class="run">On a terminal: {code(f"{pages.COMMAND} NAME")}</p>'
     return f'<h2 id="meaning">What the messages mean</h2>{words}{entries}' if entries else ""
 

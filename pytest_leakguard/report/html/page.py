@@ -44,7 +44,7 @@ def render(report: dict[str, Any]) -> str:
         ending.explained(report["explained"]),
         _rules(report["unused_allows"]),
         _probes(report["probes"]),
-        meaning.section(report["messages"], groups),
+        meaning.section(report, groups),
         f"</main><footer class=top>Made by pytest-leakguard {shown(report['plugin_version'], 40)}.</footer>",
     )
     return (
