@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_leakguard import __version__, _real
+from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.origins import hook
 from pytest_leakguard.plugin import internals, meaning, writing
@@ -21,6 +22,7 @@ from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
+from pytest_leakguard.plugin.shared_rules import idle_lines
 from pytest_leakguard.remedy.patch import with_patch
 from pytest_leakguard.report import cleanup_lines, fault_lines, junit, pages, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
@@ -45,7 +47,7 @@ class Tally:
     def own(self) -> dict[str, Any]:
         """This process's numbers."""
         guard, statistics = self._guard, self._guard.statistics
-        used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
+        used = _named(guard.delivery.used_rules)
         ledger = guard.config.pluginmanager.get_plugin(CLEANUP_NAME)
         return {
             "tests": statistics.tests,
@@ -63,7 +65,8 @@ class Tally:
             "untracked": guard.watch.instances.classes.unfound(),
             "tracked": guard.watch.instances.classes.found(),
             "used": sorted(used),
-            "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
+            "asked": sorted(_named((*guard.marker_rules, *guard.ini_rules))),
+            "shared": sorted(_named(guard.rules) - _named(guard.ini_rules)),
             "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
             "cleanup": ledger.data() if ledger is not None else [],
             "explained": guard.explained,
@@ -81,6 +84,7 @@ class Tally:
         highest = max(parts, key=lambda part: int(part["peak"]))
         used = {tuple(rule) for part in parts for rule in part["used"]}
         asked = {tuple(rule) for part in parts for rule in part["asked"]}
+        shared = {tuple(rule) for part in parts for rule in part["shared"]}
         tracked = {name for part in parts for name in part["tracked"]}
         untracked = {
             f"nothing is watched for {name}: {why}": None
@@ -95,6 +99,7 @@ class Tally:
             "errors": list(dict.fromkeys([*(error for part in parts for error in part["errors"]), *untracked])),
             "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
             "unused": sorted(asked - used),
+            "idle": sorted(shared - used),
             "faults": merged([part["faults"] for part in parts if part["faults"]]),
             "fault_sites": sites([part["faults"] for part in parts]),
             "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
@@ -305,6 +310,9 @@ class Presenter:
             terminal.write_line(
                 f"leakguard: allow rule {clipped(rule)!r} hides nothing any more: {clipped(source)}", yellow=True
             )
+        if self._tells_idle_rules:
+            for words in idle_lines(total["idle"]):
+                terminal.write_line(f"leakguard: {words}")
         for error in total["errors"]:
             terminal.write_line(f"leakguard: {clipped(error)}", red=True)
         for kind, why in total["blind"].items():
@@ -328,6 +336,10 @@ class Presenter:
         peak = f"peak {total['peak']:,} of {self.guard.watch.table.limit:,} descriptors"
         where = f" ({total['peak_test']})" if total["peak_test"] else ""
         return text.printable(f"leakguard: {', '.join(words)}, {peak}{where}, +{total['seconds']:.1f} s")
+
+    @property
+    def _tells_idle_rules(self) -> bool:
+        return self.config.get_verbosity() > 0 or bool(self.settings.adoption.explain)
 
     def _write_files(self) -> None:
         folder = str(self.config.invocation_params.dir)
@@ -378,6 +390,7 @@ class Presenter:
             "excerpts": excerpts(self.findings, root),
             "timelines": total["timelines"],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
+            "idle_shared_rules": [{"rule": rule, "source": source} for rule, source in total["idle"]],
             "faults": total["faults"],
             "cleanup": total["cleanup"],
             **{name: self._of_part(name) for name in PARTS},
@@ -397,6 +410,11 @@ def _modes(settings: Settings) -> list[str]:
         *(["confirm"] if adoption.confirm else []),
         *(["isolate"] if adoption.isolate else []),
     ]
+
+
+def _named(rules: Iterable[AllowRule]) -> set[tuple[str, str]]:
+    """Rules by what they say and where they stand, as plain data."""
+    return {(rule.text, rule.source) for rule in rules}
 
 
 _EXTRA = (

@@ -98,6 +98,7 @@ def schema() -> dict[str, Any]:
         excerpts=_map(_object(first=COUNT, lines=TEXTS, inside=TRUTH)),
         timelines=_list(_timeline()),
         unused_allows=_list(_object(rule=TEXT, source=TEXT)),
+        idle_shared_rules=_list(_object(rule=TEXT, source=TEXT)),
         faults=_faults(),
         cleanup=_list(_cleanup_path()),
         baseline=_if_on(file=TEXT, entries=COUNT, known=COUNT, new=TEXTS, gone=TEXTS, fewer=TEXTS),
