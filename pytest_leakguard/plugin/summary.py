@@ -43,6 +43,8 @@ class Tally:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._merged: list[dict[str, Any]] = []
+        self.tests_of_crashed = 0
+        """Tests that came to their end in workers which could not send their numbers any more."""
 
     def own(self) -> dict[str, Any]:
         """This process's numbers."""
@@ -92,7 +94,7 @@ class Tally:
             for name, why in part["untracked"].items() if name not in tracked
         }  # fmt: skip
         return {
-            "tests": sum(part["tests"] for part in parts),
+            "tests": sum(part["tests"] for part in parts) + self.tests_of_crashed,
             "peak": highest["peak"],
             "peak_test": highest["peak_test"],
             "seconds": sum(part["seconds"] for part in parts),

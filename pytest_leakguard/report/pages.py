@@ -41,7 +41,7 @@ _OF_ERROR = (
     (re.compile(r"probe .* switched off: "), "probe-off"),
     (re.compile(r"nothing is watched for "), "nothing-is-watched"),
     (re.compile(r"\S.* can't be repeated: "), "growth"),
-    (re.compile(r"worker \S+ crashed"), "worker-crashed"),
+    (re.compile(r"worker \S+ crashed( before |: )"), "worker-crashed"),
 )
 _OTHER_ERROR = "trouble"
 

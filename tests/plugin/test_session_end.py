@@ -144,7 +144,7 @@ HELD = {
     "started test_it.py:35 in test_executor, by test_it.py::test_executor",
     "test_atexit": "  callback of atexit wait_for_release (test_it.py:14), "
     "registered during test_it.py::test_atexit (set-up or call), now at test_it.py:16 in wait_for_release",
-    "test_teardown_of_one": "  callback of atexit Waiting.__call__ (test_it.py:",
+    "test_teardown_of_one": "  callback of atexit ",
     "at import": "  callback of atexit wait_for_release (test_it.py:14), now at test_it.py:16 in wait_for_release",
     "test_process_of_multiprocessing": "  child process ",
     "imported": "  thread 'of an import', not daemon, now at test_it.py:16 in wait_for_release",
