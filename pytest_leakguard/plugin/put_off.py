@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_leakguard.plugin.judge import Deferred, Judge
+from pytest_leakguard.plugin.judge import Judge
+from pytest_leakguard.plugin.judged import Deferred
 from pytest_leakguard.suspects import Item
 
 ATTRIBUTE = "leakguard_put_off"
