@@ -9,36 +9,33 @@ from __future__ import annotations
 
 import os
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Phase
 
-_BY_ENDING: dict[str, Phase] = {"(setup)": "setup", "(call)": "call", "(teardown)": "teardown"}
+# Asked at every acquisition, so the table behind os.environ is read, as it keeps its keys: os.environ.get is
+# four calls of Python. Where that table is missing, the frames tell.
+_TABLE: dict[Any, Any] = getattr(os.environ, "_data", {})
+_VARIABLE: Any = b"PYTEST_CURRENT_TEST" if os.supports_bytes_environ else "PYTEST_CURRENT_TEST"
+_ENDINGS: tuple[tuple[Phase, Any], ...] = tuple(
+    (phase, f"({phase})".encode() if os.supports_bytes_environ else f"({phase})") for phase in get_args(Phase)
+)
 _BY_HOOK: dict[str, Phase] = {
     "pytest_runtest_setup": "setup",
     "pytest_runtest_call": "call",
     "pytest_runtest_teardown": "teardown",
 }
-_NAME = "PYTEST_CURRENT_TEST"
-
-
-def _as_kept(text: str) -> Any:
-    return os.environ.encodevalue(text)
-
-
-# what os.environ decodes at each look, in the form it keeps: a tenth of the cost, and this is asked at each acquisition
-_KEPT: dict[Any, Any] = getattr(os.environ, "_data", {})
-_KEY, _NOTHING, _SPACE = os.environ.encodekey(_NAME), _as_kept(""), _as_kept(" ")
-_BY_KEPT_ENDING: dict[Any, Phase] = {_as_kept(ending): phase for ending, phase in _BY_ENDING.items()}
 
 
 def current_phase() -> Phase | None:
     """The phase that runs now, or None where that can't be told: another thread, no pytest."""
-    told = _BY_KEPT_ENDING.get(_KEPT.get(_KEY, _NOTHING).rpartition(_SPACE)[2])
-    if told is None and not _KEPT:
-        told = _BY_ENDING.get(_real.environ_get(_NAME, "").rpartition(" ")[2])
-    return told if told is not None else _by_frames()
+    told = _TABLE.get(_VARIABLE)
+    if told is not None:
+        for phase, ending in _ENDINGS:
+            if told.endswith(ending):
+                return phase
+    return _by_frames()
 
 
 def _by_frames() -> Phase | None:
