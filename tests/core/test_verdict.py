@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule, parse_line, parse_rule
-from pytest_leakguard.core.model import KINDS, Acquisition, Origin, Owner, Resource
+from pytest_leakguard.core.holding import Held
+from pytest_leakguard.core.model import KINDS, Acquisition, Origin, Owner, Resource, between
 from pytest_leakguard.core.verdict import Case, fingerprint, fold, in_words, is_part, judge
 from pytest_leakguard.report.text import lines, printable
 
 TEST = Owner(kind="test", scope="function", name="t.py::test_a")
 FIXTURE = Owner(kind="fixture", scope="module", name="db", where="conftest.py:8", serial=3)
+XUNIT = Owner(kind="fixture", scope="module", name="setup_module of t.py", where="t.py:3", serial=5, xunit=True)
+STRETCH = between("t.py::test_a", "t.py::test_c")
+BLOCK = Owner(kind="block", scope="block", name="import")
 NODE = Owner(kind="node", scope="package", name="tests/net", where="tests/net", serial=4)
 LOADER = Origin(file="app/loader.py", line=42, function="open_source", how="audit", event="open")
 
 
-def case(kind="fd", subject="data/a.csv", *, key=None, owner=TEST, origin=LOADER, clues=(), **more) -> Case:
+def case(
+    kind="fd", subject="data/a.csv", *, key=None, owner=TEST, origin=LOADER, clues=(), state="", ended="", **more
+) -> Case:
     resource = Resource(
-        kind=kind, key=key or subject, what=f"{kind} {subject}", subject=subject, fix="fix it", clues=clues
-    )
+        kind=kind, key=key or subject, what=f"{kind} {subject}", subject=subject, fix="fix it", clues=clues,
+        state=state, ended=ended,
+    )  # fmt: skip
     acquisition = Acquisition(owner=owner, test="t.py::test_a", phase="call", origin=origin)
     return Case(resource=resource, acquisition=acquisition, verdict=more.pop("verdict", "leaked"), **more)
 
@@ -54,6 +62,18 @@ def test_without_an_origin_owner_and_subject_make_it(owner, subject, expected):
     """Parameters, numbers and addresses are left out: they change from run to run."""
     who = Owner(kind="test", scope="function", name=owner)
     assert fingerprint(case(subject=subject, owner=who, origin=Origin(reason="nobody tells"))) == expected
+
+
+def test_each_value_of_one_place_that_changes_state_is_known_by_itself():
+    """A line may change several variables; a descriptor that is closed twice is not one that is left open."""
+    assert fingerprint(case("state", "cwd")) == "state:app/loader.py:open_source:cwd"
+    assert fingerprint(case("state", "cwd", verdict="misclosed")) == "state:app/loader.py:open_source:misclosed"
+    assert fingerprint(case(verdict="misclosed")) == "fd:app/loader.py:open_source:misclosed"
+
+
+def test_a_stretch_of_tests_is_known_by_no_test():
+    """Its ends are wherever a look was made, which another run may do elsewhere."""
+    assert fingerprint(case(subject="pipe", owner=STRETCH, origin=Origin())) == "fd:a stretch of tests:pipe"
 
 
 # -- judging
@@ -136,6 +156,21 @@ def test_a_finding_holds_what_the_case_knew():
     (found,) = judged(case(origin=LOADER))
     assert (found.kind, found.what, found.subject) == ("fd", "fd data/a.csv", "data/a.csv")
     assert (found.test, found.phase, found.owner, found.origin) == ("t.py::test_a", "call", TEST, LOADER)
+
+
+def test_only_what_is_blamed_is_asked_for_its_holder_and_once():
+    """Finding a holder is slow: not for what passes, nor again for an equal one."""
+    asked: list[str] = []
+
+    def holder(one: Case) -> Held:
+        asked.append(one.resource.subject)
+        return Held(chain=(one.resource.subject,))
+
+    rule = AllowRule(kind="fd", pattern="allowed", reason="r", source="s")
+    cases = [case(subject="a"), case(subject="b"), case(subject="allowed"), case("thread", "late", verdict="late")]
+    found = judge(cases, [rule], normal="fails", used=lambda rule: None, holder=holder)
+    assert asked == ["a"]
+    assert [(f.held.chain, f.count) for f in found] == [(("a",), 2), ((), 1), ((), 1)]
 
 
 # -- folding
@@ -242,6 +277,54 @@ def test_due_says_when_it_should_have_been_gone(more, due):
     assert in_words(case(**more), "fails").due == due
 
 
+GROWN = "after 3 runs; +1, +1"
+
+
+@pytest.mark.parametrize(
+    ("more", "due"),
+    [
+        ({"owner": XUNIT}, "end of module scope; still open after its teardown, 1 look in 0 s"),
+        ({"owner": STRETCH}, "end of function scope; still open after teardown, 1 look in 0 s"),
+        (
+            {"awaited": XUNIT},
+            "end of function scope; setup_module of t.py (module scope) might have released it, "
+            "still open after its teardown, 1 look in 0 s",
+        ),
+        ({"until": "end of the run"}, "end of the run; still open, 1 look in 0 s"),
+        (
+            {"until": "end of the run", "verdict": "unclosed"},
+            "end of the run; nothing closed it, the garbage collector did",
+        ),
+        ({"verdict": "growth", "until": GROWN}, GROWN),
+        ({"verdict": "misclosed", "until": "closed twice"}, "closed twice"),
+        ({"state": "half read"}, "end of function scope; still half read after teardown, 1 look in 0 s"),
+        ({"ended": "killed by signal 9"}, "end of function scope; killed by signal 9"),
+        ({"ended": "killed", "until": "end of the run"}, "end of the run; killed"),
+        ({"seconds": 0.001, "looks": 2}, "end of function scope; still open after teardown, 2 looks in 0.001 s"),
+        ({"seconds": 0.0009, "looks": 2}, "end of function scope; still open after teardown, 2 looks in 0 s"),
+    ],
+)
+def test_due_of_what_is_no_plain_leak_of_a_test(more, due):
+    """Set-ups in xunit style, ends that are no scope's, and what has a word of its own for its state."""
+    assert in_words(case(**more), "fails").due == due
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind", "fix"),
+    [
+        (XUNIT, "fd", "in teardown_module: fix it; the tests are not at fault"),
+        (replace(XUNIT, name="setUpClass of T"), "fd", "in tearDownClass: fix it; the tests are not at fault"),
+        (STRETCH, "fd", "fix it; --leakguard-trace names the test and the line"),
+        (STRETCH, "socket", "fix it; --leakguard-trace names the test and the line"),
+        (STRETCH, "thread", "fix it"),
+        (TEST, "socket", "fix it"),
+    ],
+)
+def test_the_fix_says_where_or_how_to_find_out(owner, kind, fix):
+    """A set-up in xunit style has its teardown; a stretch of tests may be told apart by a slower run."""
+    assert in_words(case(kind, owner=owner), "fails").fix == fix
+
+
 @pytest.mark.parametrize(
     ("owner", "fix"),
     [
@@ -281,6 +364,12 @@ def test_the_fix_of_a_fixture_says_where_and_that_the_tests_are_not_at_fault(own
             "temp", "/tmp/station-k2_x9ab0", ("FileIO.__init__",), TEST,
             '@pytest.mark.allow_leaks("temp:/tmp/station-k2_x9ab0", reason="...")',
         ),
+        ("fd", "x", (), BLOCK, 'guard(allow="fd:x -- <reason>")'),
+        ("fd", " x", (), TEST, '@pytest.mark.allow_leaks("fd:?x", reason="...")'),
+        ("fd", "x ", (), TEST, '@pytest.mark.allow_leaks("fd:x?", reason="...")'),
+        ("fd", "name=x", (), TEST, '@pytest.mark.allow_leaks("fd:?ame=x", reason="...")'),
+        ("fd", "a -- b", (), TEST, '@pytest.mark.allow_leaks("fd:a ?- b", reason="...")'),
+        ("fd", "", (), TEST, '@pytest.mark.allow_leaks("fd:*", reason="...")'),
         ("handle", "lantern", (), TEST, '@pytest.mark.allow_leaks("handle:lantern", reason="...")'),
     ],
 )  # fmt: skip
