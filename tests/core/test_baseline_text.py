@@ -43,6 +43,12 @@ def test_what_is_written_is_read_again():
     assert all(ord(char) >= 32 or char == "\n" for char in text)
 
 
+def test_a_long_list_is_read_like_a_short_one():
+    """Hundreds of blocks."""
+    entries = [Entry(fingerprint=f"fd:m{number:03}.py:f", tests=("t.py", "u.py")) for number in range(300)]
+    assert without_lines(parse(render(HEAD, entries), "b.toml")) == entries
+
+
 def test_a_name_that_utf8_cannot_hold_is_written_with_escapes():
     """A file name with bytes of another encoding."""
     render(HEAD, [Entry(fingerprint="fd:a\udcff.py:f")]).encode("utf-8")
@@ -113,6 +119,8 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
     [
         ("[leak]\n", 1, "'[' can't begin a line. Allowed: [[leak]]"),
         ("[[leaks]]\n", 1, "unknown table [[leaks]]. Allowed: [[leak]]."),
+        ("[[a]]\n", 1, "unknown table [[a]]. Allowed: [[leak]]."),
+        ("2027-01-31\n", 1, "'2027-01-31' can't begin a line."),
         ("count = 3\n", 1, "'count' stands in no block. Allowed: a line [[leak]] above it."),
         ("[[leak]]\ncount = 3\n", 1, "a block without a fingerprint. Allowed: fingerprint ="),
         (BLOCK + "cuont = 3\n", 3, "unknown name 'cuont'; did you mean 'count'? Known: fingerprint, count,"),
@@ -120,6 +128,8 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
         (BLOCK + 'count = "3"\n', 3, "'\"3\"' where a whole number, 1 or more, is expected."),
         (BLOCK + "count 3\n", 3, "'3' where '=' is expected."),
         (BLOCK + "count = 3 4\n", 3, "'4' after the value of 'count'. Allowed: one value a line."),
+        (BLOCK + "count = 3 2027-01-31\n", 3, "'2027-01-31' after the value of 'count'. Allowed: one value a line."),
+        (BLOCK + "count = # three\n", 3, "'# three' where a whole number, 1 or more, is expected."),
         (BLOCK + "count = 3\ncount = 3\n", 4, "'count' is given twice in one block."),
         (BLOCK + "expires = 2027-02-30\n", 3, "bad date 2027-02-30: "),
         (BLOCK + 'expires = "2027-01-31"\n', 3, "'\"2027-01-31\"' where a date as 2027-01-31, without quotes,"),
@@ -131,6 +141,10 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
         (BLOCK + 'needs = "fault"\n', 3, "bad needs 'fault'; did you mean 'faults'? Allowed: faults, repeat."),
         (BLOCK + "tests = [\n", 4, "a list without its end."),
         (BLOCK + 'tests = ["a" "b"]\n', 3, "'\"b\"' in a list. Allowed: strings in double quotes, separated by commas"),
+        (BLOCK + "tests = [\"a\" 'b']\n", 3, "\"'b'\" in a list."),
+        (BLOCK + 'tests = ["a" 3]\n', 3, "'3' in a list."),
+        (BLOCK + 'tests = ["a" b]\n', 3, "'b' in a list."),
+        (BLOCK + 'tests = ["a",, "b"]\n', 3, "',' in a list."),
         (BLOCK + "\n" + BLOCK, 4, "fingerprint 'fd:a.py:f' stands in line 1 too. Keep one block"),
         (BLOCK + "<<<<<<< HEAD\n", 3, "a merge conflict that is not resolved: '<<<<<<< HEAD'."),
         (BLOCK + "=======\n", 3, "a merge conflict that is not resolved"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule, parse_line, parse_rule
 from pytest_leakguard.core.holding import Held
-from pytest_leakguard.core.model import KINDS, Acquisition, Origin, Owner, Resource, between
+from pytest_leakguard.core.model import KINDS, Acquisition, Origin, Owner, Resource, Verdict, between
 from pytest_leakguard.core.verdict import Case, fingerprint, fold, in_words, is_part, judge
 from pytest_leakguard.report.text import lines, printable
 
@@ -25,12 +26,19 @@ LOADER = Origin(file="app/loader.py", line=42, function="open_source", how="audi
 def case(
     kind="fd", subject="data/a.csv", *, key=None, owner=TEST, origin=LOADER, clues=(), state="", ended="", **more
 ) -> Case:
+    kind, verdict = fresh(kind), fresh(more.pop("verdict", "leaked"))
+    owner = replace(owner, kind=fresh(owner.kind))
     resource = Resource(
         kind=kind, key=key or subject, what=f"{kind} {subject}", subject=subject, fix="fix it", clues=clues,
         state=state, ended=ended,
     )  # fmt: skip
     acquisition = Acquisition(owner=owner, test="t.py::test_a", phase="call", origin=origin)
-    return Case(resource=resource, acquisition=acquisition, verdict=more.pop("verdict", "leaked"), **more)
+    return Case(resource=resource, acquisition=acquisition, verdict=verdict, **more)
+
+
+def fresh(text: str) -> str:
+    """An equal text that is another object, as one that came from another process."""
+    return "".join(list(text))
 
 
 def judged(*cases: Case, rules=(), normal="fails", used=lambda rule: None):
@@ -69,6 +77,18 @@ def test_each_value_of_one_place_that_changes_state_is_known_by_itself():
     assert fingerprint(case("state", "cwd")) == "state:app/loader.py:open_source:cwd"
     assert fingerprint(case("state", "cwd", verdict="misclosed")) == "state:app/loader.py:open_source:misclosed"
     assert fingerprint(case(verdict="misclosed")) == "fd:app/loader.py:open_source:misclosed"
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS, "handle", "strace"} - {"state"}))
+def test_all_other_kinds_are_known_by_their_place(kind):
+    """Whatever the kind and the verdict."""
+    for verdict in sorted({*get_args(Verdict), "mismatch"} - {"misclosed"}):
+        assert fingerprint(case(kind, verdict=verdict)) == f"{kind}:app/loader.py:open_source"
+
+
+def test_a_case_that_was_looked_at_once_took_no_time():
+    """What is not told is one look."""
+    assert (case().looks, case().seconds) == (1, 0)
 
 
 def test_a_stretch_of_tests_is_known_by_no_test():
@@ -120,8 +140,9 @@ def test_the_normal_disposition_is_the_callers(normal):
 
 def test_what_ended_within_the_grace_is_late_and_never_fails():
     """The verdict late has a disposition of its own."""
-    (found,) = judged(case("thread", verdict="late"), normal="fails")
-    assert (found.verdict, found.disposition) == ("late", "late")
+    verdicts = get_args(Verdict)
+    found = judged(*(case("thread", verdict=verdict) for verdict in verdicts), normal="fails")
+    assert {one.verdict: one.disposition for one in found} == {**dict.fromkeys(verdicts, "fails"), "late": "late"}
 
 
 def test_a_rule_lets_pass_and_is_told_as_used():
@@ -194,7 +215,7 @@ def test_what_lies_in_a_left_folder_is_folded_into_it():
 
 def test_what_one_call_acquired_together_is_its_most_specific_part():
     """A child includes its pipes and its warning; an event loop's sockets include its selector."""
-    child, pipe, gone = (case(kind, mark="popen 1") for kind in ("process", "fd", "unclosed"))
+    child, pipe, gone = (case(kind, mark=fresh("popen 1")) for kind in ("process", "fd", "unclosed"))
     assert fold([pipe, gone, child], is_part) == [child]
     assert fold([pipe, gone], is_part) == [pipe]
     pair, poller = (case(kind, mark="loop 1") for kind in ("socket", "fd"))
@@ -208,13 +229,33 @@ def test_without_a_common_mark_nothing_is_folded():
         (case("process", mark="a"), case("fd", mark="b")),
         (case("fd", "x", mark="a"), case("fd", "y", mark="b")),
         (case("temp", "x", key="/x"), case("temp", "xy", key="/xy")),
+        (case("unclosed", "x", clues=(("fd", 7),)), case("process", "y", clues=(("fd", 7),))),
+        (case("unclosed", "x", clues=(("pie", 7),)), case("process", "y", clues=(("pie", 7),))),
+        (case("unclosed", "x", clues=(("pig", 7),)), case("process", "y", clues=(("pig", 7),))),
+        (case("unclosed", "x", clues=(("pid", 7),)), case("socket", "y", clues=(("pid", 7),))),
+        (case("unclosed", "x", clues=(("pid", 7),)), case("thread", "y", clues=(("pid", 7),))),
+        (case("unclozed", "x", clues=(("pid", 7),)), case("process", "y", clues=(("pid", 7),))),
+        (case("thread", "x", clues=(("pid", 7),)), case("process", "y", clues=(("pid", 7),))),
+        (case("temp", "x", key="/x"), case("socket", "y", clues=(("path", "/x"),))),
+        (case("temp", "x", key="/x"), case("fd", "y", clues=(("path", "/y"), ("fd", 7)))),
+        (case("socket", "x", key="/x"), case("fd", "y", clues=(("path", "/x"),))),
+        (case("unclosed", "x", key="/x/y"), case("unclosed", "y", key="/x")),
+        (case("fd", "x", key="/x/y"), case("fd", "y", key="/x")),
+        (case("fd", "x", mark="b"), case("process", "y", mark="c")),
     ):
         assert fold([one, other], is_part) == [one, other]
 
 
+def test_a_foreign_kind_is_no_part_of_what_the_same_call_acquired():
+    """Which of them is the more specific is not known: the rule says no, either way."""
+    task, child = case("task", mark="a"), case("process", mark="a")
+    assert not is_part(task, child)
+    assert not is_part(child, task)
+
+
 def test_equal_parts_of_one_call_are_told_once():
     """The two sockets of one event loop: the first stands for both."""
-    pair = [case("socket", name, mark="loop 1") for name in "ab"]
+    pair = [case("socket", name, mark=fresh("loop 1")) for name in "ab"]
     assert fold(pair, is_part) == pair[:1]
 
 
@@ -230,6 +271,7 @@ def test_folding_asks_the_rule_it_was_given():
     cases = [case(subject=str(n)) for n in range(3)]
     assert fold(cases, lambda part, whole: True) == []
     assert fold(cases[:1], lambda part, whole: True) == cases[:1]
+    assert fold([cases[0], replace(cases[0])], lambda part, whole: True) == []
 
 
 # -- due, fix
@@ -252,6 +294,7 @@ def test_due_tells_the_state_in_the_word_of_the_kind(kind, state):
     ("more", "due"),
     [
         ({}, "end of function scope; still open after teardown, 1 look in 0 s"),
+        ({"looks": 0}, "end of function scope; still open after teardown, 0 looks in 0 s"),
         ({"looks": 14, "seconds": 1.0123}, "end of function scope; still open after teardown, 14 looks in 1 s"),
         ({"verdict": "unclosed"}, "end of function scope; nothing closed it, the garbage collector did"),
         (

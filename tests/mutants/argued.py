@@ -1,5 +1,14 @@
-"""Mutants that no test can kill, each with the reason: module -> what was changed -> why it does not matter."""
+"""Mutants that no test can kill, each with the reason; listed in ``argued.toml``."""
 
 from __future__ import annotations
 
-ARGUED: dict[str, dict[str, str]] = {}
+import tomllib
+from pathlib import Path
+
+LIST = Path(__file__).with_name("argued.toml")
+
+
+def argued_of(module: str) -> dict[str, str]:
+    """The changes of a module that are argued away -> why no test can notice."""
+    blocks = tomllib.loads(LIST.read_text("utf-8")).get(module, [])
+    return {change: block["why"] for block in blocks for change in block["changes"]}

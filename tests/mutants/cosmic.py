@@ -78,7 +78,9 @@ def _meaning(source: str) -> str:
 def _mutant(source: str, changed: str) -> Mutant:
     before, after = source.splitlines(), changed.splitlines()
     parts = [
-        part for part in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if part[0] != "equal"
+        part
+        for part in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+        if part[0] != "equal"
     ]
     was = " / ".join(line.strip() for _, start, end, _, _ in parts for line in before[start:end])
     now = " / ".join(line.strip() for _, _, _, start, end in parts for line in after[start:end])

@@ -7,7 +7,7 @@ VALUES = "core/test_values.py"
 MODULES = {
     "core/verdict.py": [VALUES, "core/test_verdict.py"],
     "core/ledger.py": [VALUES, "core/test_ledger.py"],
-    "core/model.py": [VALUES, "core/test_verdict.py", "core/test_data.py"],
+    "core/model.py": [VALUES, "core/test_data.py", "core/test_verdict.py", "core/test_ledger.py"],
     "core/allow.py": [VALUES, "core/test_allow.py"],
     "core/baseline.py": [VALUES, "core/test_baseline.py"],
     "core/baseline_text.py": [VALUES, "core/test_baseline_text.py"],

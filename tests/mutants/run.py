@@ -14,7 +14,7 @@ import argparse
 import os
 import sys
 
-from argued import ARGUED
+from argued import argued_of
 from cosmic import mutants
 from modules import MODULES
 from table import Row, write
@@ -24,7 +24,7 @@ from trial import PACKAGE, Killer, with_killer
 def row_of(module: str) -> Row:
     """What became of all mutants of a module."""
     row = Row(module)
-    argued = ARGUED.get(module, {})
+    argued = argued_of(module)
     unused = set(argued)
 
     def work(killer: Killer) -> None:

@@ -28,7 +28,15 @@ SECONDS = 120
 NO_END = "(the tests do not end)"
 NO_IMPORT = "(the tests cannot be collected)"
 
-_NOT_NEEDED = ("cacheprovider", "terminal", "logging", "warnings", "faulthandler", "unraisableexception", "threadexception")
+_NOT_NEEDED = (
+    "cacheprovider",
+    "terminal",
+    "logging",
+    "warnings",
+    "faulthandler",
+    "unraisableexception",
+    "threadexception",
+)
 """Parts of pytest that cost time in each test, or print."""
 
 Killer = Callable[[str], str]
