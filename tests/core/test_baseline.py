@@ -21,8 +21,8 @@ def leak(test="t.py::test_a", fingerprint=LOADER, *, count=1, owner=None, **more
     owner = owner or Owner(kind=fresh("test"), scope="function", name=test)
     more["disposition"] = fresh(more.get("disposition", "fails"))
     return Finding(
-        kind="fd", verdict=fresh(more.pop("verdict", "leaked")), test=test, phase="call", owner=owner, what="", subject="",
-        origin=Origin(), due="", fix="", allow="", fingerprint=fingerprint, count=count, **more,
+        kind="fd", verdict=fresh(more.pop("verdict", "leaked")), test=test, phase="call", owner=owner, what="",
+        subject="", origin=Origin(), due="", fix="", allow="", fingerprint=fingerprint, count=count, **more,
     )  # fmt: skip
 
 

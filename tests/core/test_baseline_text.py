@@ -41,11 +41,13 @@ def test_what_is_written_is_read_again():
     assert [entry.fingerprint for entry in read.entries] == sorted(entry.fingerprint for entry in ENTRIES)
     assert render(read.head, read.entries) == render(HEAD, reversed(ENTRIES)) == text
     assert all(ord(char) >= 32 or char == "\n" for char in text)
+    assert "\\t\\u007f\\u001b[31m\\u2028é\\U000e0001'" in text
 
 
 def test_a_long_list_is_read_like_a_short_one():
     """Hundreds of blocks."""
     entries = [Entry(fingerprint=f"fd:m{number:03}.py:f", tests=("t.py", "u.py")) for number in range(300)]
+    entries.append(Entry(fingerprint=f"temp:{'x' * 400}"))
     assert without_lines(parse(render(HEAD, entries), "b.toml")) == entries
 
 
@@ -103,6 +105,13 @@ def test_what_a_person_writes_is_read():
     assert (two.count, two.tests, two.line) == (2, ("x.py", "y.py"), 10)
     again = parse(render(read.head, read.entries), "b.toml")
     assert (again.head, without_lines(again)) == (read.head, without_lines(read))
+
+
+def test_a_comment_after_a_gap_stays_with_its_block():
+    """With the one that its next value belongs to, or the last one."""
+    text = BLOCK + '[[leak]]\nfingerprint = "fd:b.py:g"\n\n# inside\ncount = 2\n\n# at the end\n'
+    one, two = parse(text, "b.toml").entries
+    assert (one.comments, two.comments) == ((), ("# inside", "# at the end"))
 
 
 def test_nothing_is_a_baseline_too():

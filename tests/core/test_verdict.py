@@ -94,6 +94,8 @@ def test_a_case_that_was_looked_at_once_took_no_time():
 def test_a_stretch_of_tests_is_known_by_no_test():
     """Its ends are wherever a look was made, which another run may do elsewhere."""
     assert fingerprint(case(subject="pipe", owner=STRETCH, origin=Origin())) == "fd:a stretch of tests:pipe"
+    for owner in (BLOCK, FIXTURE, NODE, TEST):
+        assert fingerprint(case(subject="pipe", owner=owner, origin=Origin())) == f"fd:{owner.name}:pipe"
 
 
 # -- judging
@@ -241,6 +243,8 @@ def test_without_a_common_mark_nothing_is_folded():
         (case("socket", "x", key="/x"), case("fd", "y", clues=(("path", "/x"),))),
         (case("unclosed", "x", key="/x/y"), case("unclosed", "y", key="/x")),
         (case("fd", "x", key="/x/y"), case("fd", "y", key="/x")),
+        (case("fd", "x", key="/x/y"), case("temp", "y", key="/x")),
+        (case("thread", "x", key="/x/y"), case("temp", "y", key="/x")),
         (case("fd", "x", mark="b"), case("process", "y", mark="c")),
     ):
         assert fold([one, other], is_part) == [one, other]
@@ -340,6 +344,7 @@ GROWN = "after 3 runs; +1, +1"
         ),
         ({"verdict": "growth", "until": GROWN}, GROWN),
         ({"verdict": "misclosed", "until": "closed twice"}, "closed twice"),
+        ({"verdict": "fault"}, "end of function scope; still open after teardown, 1 look in 0 s"),
         ({"state": "half read"}, "end of function scope; still half read after teardown, 1 look in 0 s"),
         ({"ended": "killed by signal 9"}, "end of function scope; killed by signal 9"),
         ({"ended": "killed", "until": "end of the run"}, "end of the run; killed"),
@@ -360,6 +365,7 @@ def test_due_of_what_is_no_plain_leak_of_a_test(more, due):
         (STRETCH, "fd", "fix it; --leakguard-trace names the test and the line"),
         (STRETCH, "socket", "fix it; --leakguard-trace names the test and the line"),
         (STRETCH, "thread", "fix it"),
+        (BLOCK, "fd", "fix it"),
         (TEST, "socket", "fix it"),
     ],
 )

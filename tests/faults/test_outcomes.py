@@ -145,9 +145,8 @@ FAILURES = {"leak", "hang", "unrelated", "unraisable", "polluted"}
 
 
 def failures(point: FaultPoint = POINT, mode="transient", **more) -> set[str]:
-    return {
-        fault for fault in get_args(Fault) if not is_only_told(fresh(fault), point, fresh(mode), **{"strict": False, **more})
-    }  # fmt: skip
+    more = {"strict": False, **more}
+    return {fault for fault in get_args(Fault) if not is_only_told(fresh(fault), point, fresh(mode), **more)}
 
 
 def test_all_but_a_swallowed_fault_are_failures():

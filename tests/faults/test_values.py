@@ -6,8 +6,18 @@ import dataclasses
 
 import pytest
 
-from pytest_leakguard.faults import cancel_judge, changes, cleanups, lines, model, operations, oracles, source
-from pytest_leakguard.faults import suspensions, sweep
+from pytest_leakguard.faults import (
+    cancel_judge,
+    changes,
+    cleanups,
+    lines,
+    model,
+    operations,
+    oracles,
+    source,
+    suspensions,
+    sweep,
+)
 
 MODULES = (cancel_judge, changes, cleanups, lines, model, operations, oracles, source, suspensions, sweep)
 CLASSES = [

@@ -35,6 +35,10 @@ class Mutant:
     def change(self) -> str:
         return f"{self.was} -> {self.now}"
 
+    @property
+    def where(self) -> str:
+        return f"{self.line}: {self.change}"
+
 
 def mutants(source: str) -> Iterator[Mutant]:
     """All of them, operator by operator.

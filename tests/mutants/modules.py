@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 VALUES = "core/test_values.py"
+FAULT_VALUES = "faults/test_values.py"
 
 MODULES = {
     "core/verdict.py": [VALUES, "core/test_verdict.py"],
@@ -20,8 +21,18 @@ MODULES = {
     "core/litter.py": ["core/test_litter.py"],
     "core/ran.py": [VALUES, "core/test_ran.py"],
     "core/timeline.py": [VALUES, "core/test_timeline.py"],
-    "faults/cancel_judge.py": ["faults/test_cancel_judge.py"],
+    "faults/model.py": [FAULT_VALUES, "faults/test_model.py"],
     "faults/errors.py": ["faults/test_model.py"],
-    "faults/model.py": ["faults/test_model.py"],
-    "faults/families.py": ["faults/test_model.py"],
+    "faults/oracles.py": [FAULT_VALUES, "faults/test_outcomes.py"],
+    "faults/sweep.py": [FAULT_VALUES, "faults/test_sweep.py"],
+    "faults/cancel_judge.py": [FAULT_VALUES, "faults/test_cancel_judge.py"],
+    "faults/suspensions.py": [FAULT_VALUES, "faults/test_suspensions.py"],
+    "faults/source.py": [FAULT_VALUES, "faults/test_source.py"],
+    "faults/cleanups.py": [FAULT_VALUES, "faults/test_source.py"],
+    "faults/lines.py": [FAULT_VALUES, "faults/test_source.py"],
+    "faults/names.py": ["faults/test_names.py"],
+    "faults/remedies.py": ["faults/test_remedies.py"],
+    "faults/operations.py": [FAULT_VALUES, "faults/test_operations.py"],
+    "faults/changes.py": [FAULT_VALUES, "faults/test_changes.py"],
+    "faults/cancel_text.py": ["faults/test_cancel_text.py"],
 }

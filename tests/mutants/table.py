@@ -23,7 +23,7 @@ class Row:
 
     Attributes:
         killed: the test that noticed first -> how many mutants.
-        argued: change and reason, for each that no test can notice.
+        argued: line and change, and the reason, for each that no test can notice.
         survivors: line and change of what is neither.
         needless: changes that are argued away although a test notices them, or there are none such.
     """
@@ -34,6 +34,10 @@ class Row:
     survivors: list[str] = field(default_factory=list)
     needless: list[str] = field(default_factory=list)
 
+    def left(self) -> frozenset[str]:
+        """Lines and changes that no test noticed."""
+        return frozenset([*(change for change, _ in self.argued), *self.survivors])
+
     def told(self) -> str:
         killed, argued, left = self.killed.total(), len(self.argued), len(self.survivors)
         lines = [f"{self.module}: {killed + argued + left} mutants, {killed} killed, {argued} argued away"]
@@ -41,12 +45,24 @@ class Row:
         return "\n".join(lines)
 
 
+def read() -> dict[str, Row]:
+    """The rows that were written."""
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    return {
+        module: Row(module, Counter(row["killed"]), [(change, why) for change, why in row["argued"]], row["survivors"])
+        for module, row in results.items()
+    }
+
+
 def write(row: Row) -> None:
     """Puts the row in place of the former one, and the whole table between its headings."""
-    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    results[row.module] = {name: value for name, value in asdict(row).items() if name not in ("module", "needless")}
-    results = {module: results[module] for module in MODULES if module in results}
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=False) + "\n", "utf-8")
+    rows = read() | {row.module: row}
+    results = {
+        module: {name: value for name, value in asdict(rows[module]).items() if name not in ("module", "needless")}
+        for module in MODULES
+        if module in rows
+    }
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     text = PAGE.read_text("utf-8")
     before, after = text[: text.index(START)], text[text.index(END) :]
     PAGE.write_text(f"{before}{START}\n{_section(results)}\n{after}", "utf-8")
@@ -64,7 +80,7 @@ def _section(results: Mapping[str, Any]) -> str:
             lines.append(f"| `{module}` | {test if test.startswith('(') else f'`{test}`'} | {count} |")
     lines += ["", "### Argued away", "", "| module | change | why no test can notice |", "| --- | --- | --- |"]
     for module, row in results.items():
-        lines += [f"| `{module}` | {_code(change)} | {reason} |" for change, reason in row["argued"]]
+        lines += [f"| `{module}` | {_code(change)} | {why} |" for change, why in row["argued"]]
     return "\n".join(lines) + "\n"
 
 
