@@ -215,7 +215,9 @@ def test_python_3_10_has_bare_names_only(monkeypatch):
     assert not method.matches(leak_at("app/other.py", "connect"))
     assert not method.matches(leak_at("app/pool.py", "close"))
     for selector in ("name", "owner"):
-        found_by_name = replace(found, subject="app/pool.py:connect", owner=replace(found.owner, name=found.subject))
+        found_by_name = replace(
+            found, subject="app/pool.py:connect", owner=replace(found.owner, name="app/pool.py:connect")
+        )
         assert not rule("fd", f"{selector}=app/pool.py:Pool.connect").matches(found_by_name)
     for version in ((3, 11, 0, "alpha", 1), (3, 13, 0, "final", 0)):
         monkeypatch.setattr(sys, "version_info", version)

@@ -28,6 +28,8 @@ def case(
 ) -> Case:
     kind, verdict = fresh(kind), fresh(more.pop("verdict", "leaked"))
     owner = replace(owner, kind=fresh(owner.kind))
+    if "awaited" in more:
+        more["awaited"] = replace(more["awaited"], kind=fresh(more["awaited"].kind))
     resource = Resource(
         kind=kind, key=key or subject, what=f"{kind} {subject}", subject=subject, fix="fix it", clues=clues,
         state=state, ended=ended,
@@ -266,7 +268,7 @@ def test_equal_parts_of_one_call_are_told_once():
 def test_the_warning_of_a_leaked_child_is_a_part_of_it():
     """A child that was dropped unfinished is told once, by its pid; the warning of another child is its own."""
     child = case("process", clues=(("pid", 77),))
-    same, other = (case("unclosed", f"{pid}", clues=(("pid", pid),)) for pid in (77, 78))
+    same, other = (case("unclosed", f"{pid}", clues=((fresh("pid"), pid),)) for pid in (77, 78))
     assert fold([same, child, other], is_part) == [child, other]
 
 

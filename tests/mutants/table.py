@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +54,18 @@ def read() -> dict[str, Row]:
     }
 
 
-def write(row: Row) -> None:
+def write(new: Row) -> None:
     """Puts the row in place of the former one, and the whole table between its headings."""
-    rows = read() | {row.module: row}
+    rows = read() | {new.module: new}
     results = {
-        module: {name: value for name, value in asdict(rows[module]).items() if name not in ("module", "needless")}
+        module: {"killed": row.killed, "argued": row.argued, "survivors": row.survivors}
         for module in MODULES
-        if module in rows
+        if (row := rows.get(module)) is not None
     }
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     text = PAGE.read_text("utf-8")
     before, after = text[: text.index(START)], text[text.index(END) :]
-    PAGE.write_text(f"{before}{START}\n{_section(results)}\n{after}", "utf-8")
+    PAGE.write_text(f"{before}{START}\n{_section(results)}{after}", "utf-8")
 
 
 def _section(results: Mapping[str, Any]) -> str:
@@ -85,5 +85,5 @@ def _section(results: Mapping[str, Any]) -> str:
 
 
 def _code(change: str) -> str:
-    """As code in a cell of a table, where a bar would end the cell."""
-    return f"`{change}`".replace("|", "\\|")
+    """As code in a cell of a table, where a bar would end the cell; it may have backticks of its own."""
+    return f"`` {change} ``".replace("|", "\\|")

@@ -49,6 +49,8 @@ def with_killer(module: str, tests: Sequence[str], work: Callable[[Killer], None
     Raises:
         SystemExit: the tests fail without any change.
     """
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))  # the package as it stands there, not as it may be installed
     trials = _Trials(module, tests, work)
     options = ["-x", "-s", "-c", os.devnull, "--rootdir", str(ROOT / "tests"), "--noconftest", "--assert=plain"]
     for plugin in _NOT_NEEDED:
@@ -75,6 +77,17 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: object) -> None:
         exec(compile(self.source, str(self.path), "exec"), vars(module))
+
+
+class _Refused(importlib.abc.MetaPathFinder):
+    """Imports all modules but one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == self.name:
+            raise ImportError(name)
 
 
 class _Trials:
@@ -106,17 +119,23 @@ class _Trials:
         return "" if status == 0 else told or (NO_END if status is None else NO_IMPORT)
 
     def _prepare(self) -> bool:
-        """Sees that the tests pass without a change, and imports what they import of others: no child has to."""
+        """Sees that the tests pass without a change, and imports what they import: no child has to.
+
+        All but the tests, the module itself and what imports it.
+        """
         self.tells_imports = True
         status, told = self._run(self.path.read_text("utf-8"))
         self.tells_imports = False
         if status != 0:
             sys.exit(f"{self.name}: its tests fail without any change: {told or NO_IMPORT}")
+        refusal = _Refused(self.name)
+        sys.meta_path.insert(0, refusal)
         for name in told.split():
             try:
                 importlib.import_module(name)
-            except Exception:  # cannot be imported by its name alone: each child does it in its own way
+            except Exception:  # it needs the module; or it can't be imported by its name alone
                 continue
+        sys.meta_path.remove(refusal)
         gc.freeze()
         return True
 
@@ -156,7 +175,7 @@ class _Trials:
         if os.getpid() == self.parent:
             return
         if self.tells_imports and exitstatus == 0:
-            os.write(self.to, " ".join(name for name, module in sys.modules.items() if _is_of_others(module)).encode())
+            os.write(self.to, " ".join(name for name in sys.modules if _is_no_test(name)).encode())
         os._exit(int(exitstatus))
 
 
@@ -164,6 +183,6 @@ class _Child(BaseException):
     """This is the child: out of the loop, and on with the tests."""
 
 
-def _is_of_others(module: object) -> bool:
-    file = getattr(module, "__file__", None)
-    return file is not None and not file.startswith(str(ROOT))
+def _is_no_test(name: str) -> bool:
+    file = getattr(sys.modules[name], "__file__", None) or ""
+    return not file.startswith(str(ROOT / "tests"))
