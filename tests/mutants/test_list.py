@@ -8,11 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from modules import MODULES
-
-sys.path.pop(0)
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "pytest_leakguard"
