@@ -12,6 +12,7 @@ import importlib
 import importlib.abc
 import importlib.util
 import os
+import resource
 import select
 import signal
 import sys
@@ -24,7 +25,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pytest_leakguard"
 SECONDS = 120
-"""After which a mutant counts as killed: it made the tests hang."""
+CPU_SECONDS = 10
+"""After which a mutant counts as killed: it made the tests hang, or go round in a circle."""
+MEMORY_BYTES = 1 << 30
+"""A circle may fill a list; then it ends with a MemoryError."""
 NO_END = "(the tests do not end)"
 NO_IMPORT = "(the tests cannot be collected)"
 
@@ -116,7 +120,8 @@ class _Trials:
 
     def killer(self, source: str) -> str:
         status, told = self._run(source)
-        return "" if status == 0 else told or (NO_END if status is None else NO_IMPORT)
+        ended_by_force = status in (None, -signal.SIGKILL, -signal.SIGXCPU)
+        return "" if status == 0 else told or (NO_END if ended_by_force else NO_IMPORT)
 
     def _prepare(self) -> bool:
         """Sees that the tests pass without a change, and imports what they import: no child has to.
@@ -147,6 +152,8 @@ class _Trials:
             null = os.open(os.devnull, os.O_RDWR)
             for number in (0, 1, 2):
                 os.dup2(null, number)
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
             gc.disable()
             self.to = writes
             sys.meta_path.insert(0, _Changed(self.name, self.path, source))
