@@ -6,7 +6,7 @@ from pytest_leakguard.core.timeline import COLUMNS, MOST_MARKS, MOST_ROWS, SHORT
 
 
 def row(seconds: float, descriptors: int = 5) -> Row:
-    return (seconds, int(seconds), descriptors, 1, 0, 4096)
+    return (seconds, 7 + int(seconds), descriptors, 1, 0, 4096)
 
 
 def filled(descriptors: list[int]) -> Timeline:
@@ -21,9 +21,15 @@ def test_a_row_is_due_after_the_pause():
     timeline = Timeline()
     assert timeline.pause == SHORTEST_SECONDS
     assert timeline.is_due(0.0)
+    timeline.add(row(2.0))
     timeline.add(row(8.0))
     timeline.pause = 0.5
-    assert [timeline.is_due(seconds) for seconds in (8.0, 8.4375, 8.5, 8.75)] == [False, False, True, True]
+    assert [timeline.is_due(seconds) for seconds in (8.0, 8.4375, 8.5, 16.25)] == [False, False, True, True]
+
+
+def test_a_session_of_any_length_makes_a_chart_that_can_be_read():
+    """At most 600 rows, 50 a second, and 2,000 marks."""
+    assert (MOST_ROWS, MOST_MARKS, SHORTEST_SECONDS) == (600, 2000, 0.02)
 
 
 def test_as_many_as_fit_are_kept_as_they_are():
@@ -68,12 +74,12 @@ def test_as_data():
     """Times to a tenth of a millisecond, all else as it is, with the names of the columns."""
     timeline = Timeline()
     timeline.add((1.23456, 2, 14, 3, 1, 4096))
-    timeline.mark(1.00004, "t.py::test_a", 2)
+    timeline.mark(1.00046, "t.py::test_a", 2)
     assert timeline.data("gw1") == {
         "worker": "gw1",
         "columns": list(COLUMNS),
         "rows": [[1.2346, 2, 14, 3, 1, 4096]],
-        "marks": [[1.0, "t.py::test_a", 2]],
+        "marks": [[1.0005, "t.py::test_a", 2]],
         "marks_left_out": 0,
     }
     assert COLUMNS == ("seconds", "tests", "descriptors", "threads", "children", "memory")
