@@ -108,10 +108,10 @@ def test_what_a_person_writes_is_read():
 
 
 def test_a_comment_after_a_gap_stays_with_its_block():
-    """With the one that its next value belongs to, or the last one."""
-    text = BLOCK + '[[leak]]\nfingerprint = "fd:b.py:g"\n\n# inside\ncount = 2\n\n# at the end\n'
+    """With the one that its next value belongs to, or the last one; without a gap with the one above."""
+    text = BLOCK + '# below\n[[leak]]\nfingerprint = "fd:b.py:g"\n\n# inside\ncount = 2\n\n# at the end\n'
     one, two = parse(text, "b.toml").entries
-    assert (one.comments, two.comments) == ((), ("# inside", "# at the end"))
+    assert (one.comments, two.comments) == (("# below",), ("# inside", "# at the end"))
 
 
 def test_nothing_is_a_baseline_too():

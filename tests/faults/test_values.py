@@ -9,6 +9,7 @@ import pytest
 from pytest_leakguard.faults import (
     cancel_judge,
     changes,
+    cleanup_paths,
     cleanups,
     lines,
     model,
@@ -19,7 +20,19 @@ from pytest_leakguard.faults import (
     sweep,
 )
 
-MODULES = (cancel_judge, changes, cleanups, lines, model, operations, oracles, source, suspensions, sweep)
+MODULES = (
+    cleanup_paths,
+    cancel_judge,
+    changes,
+    cleanups,
+    lines,
+    model,
+    operations,
+    oracles,
+    source,
+    suspensions,
+    sweep,
+)
 CLASSES = [
     value
     for module in MODULES

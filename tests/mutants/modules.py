@@ -30,6 +30,7 @@ MODULES = {
     "faults/source.py": ["faults/test_source.py", FAULT_VALUES],
     "faults/cleanups.py": ["faults/test_source.py", FAULT_VALUES],
     "faults/lines.py": ["faults/test_source.py", FAULT_VALUES],
+    "faults/cleanup_paths.py": ["faults/test_cleanup_paths.py", FAULT_VALUES],
     "faults/names.py": ["faults/test_names.py"],
     "faults/remedies.py": ["faults/test_remedies.py"],
     "faults/operations.py": ["faults/test_operations.py", FAULT_VALUES],
