@@ -114,6 +114,14 @@ def test_a_comment_after_a_gap_stays_with_its_block():
     assert (one.comments, two.comments) == (("# below",), ("# inside", "# at the end"))
 
 
+def test_escapes_are_as_short_as_they_can_be():
+    """Four digits as far as they go, then eight; both are read."""
+    text = render((), [Entry(fingerprint="fd:\uffff\U0010ffff\U00010000")])
+    assert 'fingerprint = "fd:\\uffff\\U0010ffff\U00010000"' in text
+    (entry,) = parse(text, "b.toml").entries
+    assert entry.fingerprint == "fd:\uffff\U0010ffff\U00010000"
+
+
 def test_nothing_is_a_baseline_too():
     """An empty file, and one with comments only."""
     assert parse("", "b") == BaselineText()
@@ -146,6 +154,8 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
         (BLOCK + "reason = because\n", 3, "'because' where a string in double quotes is expected."),
         (BLOCK + 'reason = "because\n', 3, "can't be read: '\"because'. Allowed: [[leak]], `name = value`"),
         (BLOCK + 'reason = "\\q"\n', 3, 'bad string "\\q": '),
+        (BLOCK + 'reason = "\\U00110000"\n', 3, 'bad string "\\U00110000": '),
+        (BLOCK + 'reason = "\\UFFFFFFFF"\n', 3, 'bad string "\\UFFFFFFFF": '),
         (BLOCK + "reason =\n", 3, "the end where a string in double quotes is expected."),
         (BLOCK + 'needs = "fault"\n', 3, "bad needs 'fault'; did you mean 'faults'? Allowed: faults, repeat."),
         (BLOCK + "tests = [\n", 4, "a list without its end."),
