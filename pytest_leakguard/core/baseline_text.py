@@ -226,8 +226,7 @@ def _unquoted(reader: _Reader, token: _Token) -> str:
 
 
 def _long_escape(found: re.Match[str]) -> str:
-    # beyond the last character chr() refuses: with a ValueError near it, with another error far away
-    return found[1] + json.dumps(chr(min(int(found[2], 16), 0x110000)))[1:-1]
+    return found[1] + json.dumps(chr(min(int(found[2], 16), 0x110000)))[1:-1]  # chr() refuses: no such character
 
 
 def _count(reader: _Reader, block: dict[str, Any]) -> int:

@@ -70,6 +70,13 @@ def test_only_what_ran_is_covered(name):
     assert {place: what.covers([place]) for place in expected} == expected
 
 
+def test_without_further_notice_nothing_was_left_out_and_all_is_there():
+    """A file of which nothing is known exists, and did not run."""
+    plain = Ran(collected=ALL, passed=ALL, roots=("",))
+    assert plain.covers(["t/x.py", "./"])
+    assert not plain.covers(["t/z.py"])
+
+
 def test_all_places_count():
     """A leak of two tests is gone when both ran."""
     assert not ran(passed=[A]).covers([A, C])

@@ -25,9 +25,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pytest_leakguard"
 SECONDS = 120
-CPU_SECONDS = 10
+CPU_SECONDS = 2
 """After which a mutant counts as killed: it made the tests hang, or go round in a circle."""
-MEMORY_BYTES = 1 << 30
+MEMORY_BYTES = 512 << 20
 """A circle may fill a list; then it ends with a MemoryError."""
 NO_END = "(the tests do not end)"
 NO_IMPORT = "(the tests cannot be collected)"
