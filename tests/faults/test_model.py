@@ -20,7 +20,7 @@ from pytest_leakguard.faults.errors import (
     planned,
     related,
 )
-from pytest_leakguard.faults.model import STRICT, BadPoint, FaultPoint, SweepResult, Trial, site_of
+from pytest_leakguard.faults.model import STRICT, BadPoint, FaultFinding, FaultPoint, SweepResult, Trial, site_of
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,9 @@ def test_a_point_where_no_code_could_bear_a_fault_says_so():
 def test_what_is_not_told_of_a_sweep_is_nothing():
     """No time, no seed, no findings."""
     point = FaultPoint.parse("call:a.py:f:open#1")
-    assert (SweepResult().seconds, SweepResult().seed) == (0, 0)
+    assert (SweepResult(stopped="x").seconds, SweepResult().seed) == (0, 0)
+    finding = FaultFinding(fault="leak", point=point, mode="transient", what="fd 3")
+    assert (finding.told, finding.count) == (False, 1)
     assert Trial(point=point, mode="transient", outcome="raised").seconds == 0
 
 
@@ -97,7 +99,7 @@ def test_an_error_that_was_asked_for_by_hand_has_no_point():
 @pytest.mark.parametrize("path", ["data.txt", b"data.txt", None])
 def test_each_error_is_one_that_the_call_can_give(event, path):
     """With number and file name where the call has one; a descriptor of a pipe or a process id is none."""
-    error = error_of(event, (path, 7), "acquire:a.py:f:x#1")
+    error = error_of("".join(list(event)), (path, 7), "acquire:a.py:f:x#1")
     assert is_injected(error)
     assert fault_of(error) == "acquire:a.py:f:x#1"
     has_path = event in ("open", "os.scandir", "os.listdir", "os.mkdir", "os.rename", "os.link", "os.symlink")
@@ -119,7 +121,8 @@ def test_each_error_is_one_that_the_call_can_give(event, path):
 
 def test_opening_what_has_a_descriptor_already_runs_out_of_memory_not_of_descriptors():
     """`open(3)` asks for no new one; a path does, and a flag is no descriptor."""
-    assert error_of("open", (3, "r"), "").errno == errno.ENOMEM
+    assert error_of("".join(list("open")), (3, "r"), "").errno == errno.ENOMEM
+    assert error_of("fcntl.flock", (3, 2), "").errno == errno.EWOULDBLOCK
     assert error_of("open", ("a", "r"), "").errno == errno.EMFILE
     assert error_of("open", (True, "r"), "").errno == errno.EMFILE
     assert error_of("os.mkdir", (3, 7), "").errno == errno.ENOSPC

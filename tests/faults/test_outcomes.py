@@ -87,6 +87,7 @@ def test_a_leak_is_told_with_the_fault_that_led_to_it():
         ("app/pool.py", 42, ("mkstemp",), False),  # by the standard library inside the call that failed
         ("app/pool.py", 42, (), True),
         ("app/pool.py", 41, ("mkstemp",), True),
+        ("app/pool.py", 43, ("mkstemp",), True),
         ("app/poll.py", 42, ("mkstemp",), True),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_leakguard.faults.await_chain import Place
 from pytest_leakguard.faults.model import FaultPoint
-from pytest_leakguard.faults.suspensions import WOKEN, Observation, Register
+from pytest_leakguard.faults.suspensions import WOKEN, Observation, Register, Stuck
 
 PLACE = Place(path="app/pool.py", qualname="Pool.get", line=7, what="Future", within=(), stack=())
 
@@ -70,6 +70,8 @@ def test_nothing_is_observed_so_far():
     """A run starts with nothing injected, nothing left, and no loop."""
     assert not any(getattr(Observation(), name) for name in Observation.__slots__)
     assert (Observation().injected, Observation().later, Observation().after) == (0, 0, 0)
+    stuck = Stuck(task="main", at="a.py:1 in f", lines=())
+    assert (stuck.enters, stuck.joins) == (False, False)
 
 
 async def waits_for(other):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 
 import pytest
 
@@ -56,3 +57,22 @@ def test_a_value_cannot_be_changed_nor_extended(value):
 def test_a_value_is_made_by_keyword(value):
     """The fields are told by name where there are many of them, or equal ones."""
     assert {field.kw_only for field in dataclasses.fields(value)} == {value not in BY_PLACE}
+
+
+NAMED_ONLY = {
+    cancel_judge.judge: 3,
+    oracles.findings_of: 4,
+    oracles.is_only_told: 3,
+    suspensions.Register: 1,
+    suspensions.Register.meet: 2,
+}
+"""What takes options -> how many arguments it takes by their place."""
+
+
+@pytest.mark.parametrize("function", NAMED_ONLY, ids=lambda function: function.__qualname__)
+def test_options_are_given_by_name_only(function):
+    """A call tells what it asks for; one more argument by place is an error, all of them by name are not."""
+    signature, by_place = inspect.signature(function), NAMED_ONLY[function]
+    signature.bind(**dict.fromkeys(signature.parameters))
+    with pytest.raises(TypeError, match="too many positional"):
+        signature.bind(*range(by_place + 1), **dict.fromkeys(list(signature.parameters)[by_place + 1 :]))

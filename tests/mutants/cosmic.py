@@ -22,7 +22,7 @@ class Mutant:
 
     Attributes:
         line: where, from 1.
-        was, now: the lines that differ, without their indentation, joined with a slash.
+        was, now: the lines that differ, without their indentation, joined with a slash; or "nothing".
         source: the whole module with that change.
     """
 
@@ -86,6 +86,10 @@ def _mutant(source: str, changed: str) -> Mutant:
         for part in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
         if part[0] != "equal"
     ]
-    was = " / ".join(line.strip() for _, start, end, _, _ in parts for line in before[start:end])
-    now = " / ".join(line.strip() for _, _, _, start, end in parts for line in after[start:end])
-    return Mutant(parts[0][1] + 1, was, now, changed)
+    was = [line for _, start, end, _, _ in parts for line in before[start:end]]
+    now = [line for _, _, _, start, end in parts for line in after[start:end]]
+    return Mutant(parts[0][1] + 1, _in_one_line(was), _in_one_line(now), changed)
+
+
+def _in_one_line(lines: list[str]) -> str:
+    return " / ".join(line.strip() for line in lines if line.strip()) or "nothing"
