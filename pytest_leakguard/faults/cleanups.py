@@ -50,7 +50,7 @@ def _around(body: Sequence[ast.stmt], line: int) -> Iterator[Cleanup]:
             yield from _of_try(statement, line)
 
 
-def is_try(statement: ast.stmt) -> bool:
+def is_try(statement: ast.AST) -> bool:
     """Whether it is a `try`, with ``except`` or ``except*``."""
     return type(statement).__name__ in ("Try", "TryStar")
 
