@@ -1,4 +1,4 @@
-"""A debugger, a profiler or coverage goes on while tests are swept, or the families in its way are left out and told."""
+"""A debugger, a profiler or coverage goes on while tests are swept; a family that it is in the way of is left out."""
 
 from __future__ import annotations
 
@@ -63,8 +63,11 @@ def pytest_unconfigure():
 
 @pytest.mark.parametrize(
     ("kind", "events", "families"),
-    [("trace", "'call', 'line', 'return'", {"body", "interrupt"}), ("profile", "'call', 'return'", {"call", "release"})],
-)  # fmt: skip
+    [
+        ("trace", "'call', 'line', 'return'", {"body", "interrupt"}),
+        ("profile", "'call', 'return'", {"call", "release"}),
+    ],
+)
 def test_a_function_of_the_users_stays(pytester, alone, kind, events, families):
     """It hears of the code to the end; before Python 3.12 there is no room for ours, and the totals say so."""
     pytester.makepyfile(app=APP, test_it=TEST)
