@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode, SweepResult, Trial
-from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
+from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, not_told_yet, outcome_of
 from pytest_leakguard.faults.points import MOST_OCCURRENCES
 from pytest_leakguard.faults.watching import Refused
 from pytest_leakguard.faults.witness import Witness
@@ -162,7 +162,7 @@ class Sweep:
                 outcome=outcome,
                 findings=(
                     *findings_of(run, injection, point, mode, strict=self.strict),
-                    *injection.findings(point, mode),
+                    *not_told_yet(run, injection.findings(point, mode)),
                 ),
                 seconds=run.seconds,
             )
