@@ -39,8 +39,7 @@ class Sweeper:
     def __init__(self, config: pytest.Config, guard: Guard, settings: FaultSettings) -> None:
         self.config = config
         self.settings = settings
-        seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(100_000)
-        self.totals = SweepTotals(seed=seed)
+        self.totals = SweepTotals(seed=settings.seed if settings.seed is not None else _any_seed(config))
         self._guard = guard
         self._test_files: set[str] = set()
         self._targets = Targets(root=str(config.rootpath), given=settings.places, is_test_file=self._is_test_file)
@@ -142,3 +141,9 @@ class Sweeper:
 
     def _options(self) -> list[str]:
         return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]
+
+
+def _any_seed(config: pytest.Config) -> int:
+    """The same one in all workers of a distributed run, so that one number repeats it."""
+    run = getattr(config, "workerinput", {}).get("testrunuid")
+    return (random.Random(run) if isinstance(run, str) else random.SystemRandom()).randrange(100_000)
