@@ -171,12 +171,14 @@ class Releasing:
         __tracebackhide__ = True
         item, settings = self._check._item, self._check._guard.settings.faults
         targets = Targets(root=str(item.config.rootpath), given=settings.places, also=self._files)
+        swept = CallableSubject(lambda: block_of(self._check), lambda: self._pass(None), targets)
         result = Sweep(
-            CallableSubject(lambda: block_of(self._check), lambda: self._pass(None), targets),
+            swept,
             injectors_for(self._families, targets, operations_of(self._check._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
             strict=settings.strict,
+            witness=swept.witness,
         ).run()
         if result.stopped.startswith("without a fault"):
             raise AssertionError(f"leak_check.releases: {result.stopped}")
