@@ -91,6 +91,18 @@ def test_acquisitions_of_others_are_no_points(generated):
     assert sweep(AcquireInjector(targets), run) == ([], [])
 
 
+@pytest.mark.usefixtures("recording")
+def test_what_is_handed_over_is_no_point(generated):
+    """A socket object around a descriptor that is there already: an error of it is nobody's but the library's."""
+    module, targets = generated(
+        "import socket\n"
+        "def around():\n    with socket.socket() as one, socket.socket(fileno=one.detach()): pass\n"
+        "def pair():\n    for one in socket.socketpair(): one.close()\n"
+    )
+    points, raised = sweep(AcquireInjector(targets), lambda: (module.around(), module.pair()))
+    assert points == raised == ["acquire:generated.py:around:socket#1"]
+
+
 @pytest.mark.parametrize("count", [1, 3, 10])
 def test_calls(generated, count):
     """Each call of a function of the project is one point; built-ins that can't fail are none."""

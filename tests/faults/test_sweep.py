@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
+from pytest_leakguard.core.model import NOBODY, Finding, Origin
 from pytest_leakguard.faults.model import FaultPoint
-from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.oracles import Run, findings_of
 from pytest_leakguard.faults.points import Shot
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.watching import Refused
@@ -156,3 +158,21 @@ def test_a_family_that_is_refused_is_told():
     result = Sweep(stage, [refusing, stage]).run()
     assert dict(result.skipped) == {"acquire: a debugger is there": 1}
     assert len(result.trials) == 1
+
+
+def test_what_the_failing_call_itself_acquired_is_not_the_codes():
+    """The standard library's own leak inside the call that failed: the code under test never had it."""
+
+    def leak(line, within):
+        origin = Origin(file="a.py", line=line, function="f", how="audit", event="open", within=within)
+        return Finding(
+            kind="fd", verdict="leaked", disposition="fails", owner=NOBODY, test="", phase=None, what="fd 7",
+            subject="x", fix="", origin=origin, due="", allow="", fingerprint=f"fd:{line}",
+        )  # fmt: skip
+
+    failing = replace(point(1), line=3)
+    inside, beside, own = leak(3, ("Popen.__init__",)), leak(4, ("Popen.__init__",)), leak(3, ())
+    found = findings_of(
+        Run(error="OSError", leaks=(inside, beside, own)), Shot(injected=1), failing, "transient", strict=False
+    )
+    assert [finding.leak for finding in found] == [beside, own]

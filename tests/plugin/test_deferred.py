@@ -518,6 +518,12 @@ def few():
     yield []
 
 @pytest.fixture(scope="class")
+def lent(everything):
+    held = []
+    yield held
+    everything[:] = [one for one in everything if one not in held]
+
+@pytest.fixture(scope="class")
 def both(everything):
     held = []
     yield held
@@ -532,6 +538,11 @@ def both(everything):
                 few.append(socket.socket())
                 KEPT.append(few[0])
 
+            def test_lent(self, everything, lent):
+                lent.append(socket.socket())
+                everything.append(lent[0])
+                KEPT.append(lent[0])
+
             def test_handed_on(self, both):
                 both.append(socket.socket())
 
@@ -541,10 +552,11 @@ def both(everything):
         """,
     )
     ran = run()
-    (finding,) = ran.report["findings"]
-    assert finding["test"] == "test_it.py::TestIt::test_few"
+    names = ["test_it.py::TestIt::test_few", "test_it.py::TestIt::test_lent"]
+    assert [finding["test"] for finding in ran.report["findings"]] == names
     lines = diary()
-    assert lines.index("leak test_it.py::TestIt::test_few") < lines.index("end test_it.py::test_last")
+    for name in names:
+        assert lines.index(f"leak {name}") < lines.index("end test_it.py::test_last")
 
 
 HOLDERS = {

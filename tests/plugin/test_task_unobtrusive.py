@@ -13,6 +13,7 @@ import pytest
 from pytest_leakguard.core.ledger import Ledger
 from pytest_leakguard.origins.asyncio_witness import REGISTRY_TELLS, AsyncioWitness
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.probes.tasks import TaskProbe
 
 SAME = """
 import asyncio, gc, sys, weakref
@@ -263,3 +264,19 @@ def test_an_error_of_ours_stays_with_us(recorder, monkeypatch):
     finally:
         witness.disarm()
     assert isinstance(failures.__self__[0], ZeroDivisionError)
+
+
+def test_the_depth_of_coroutines_is_given_back():
+    """Python keeps the lines that made coroutines only while they are asked for, unless the user asked before."""
+    probe = TaskProbe(Recorder(Ledger()))
+    for users in (0, 3):
+        before = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(users)
+        try:
+            probe.arm(trace=True)
+            assert sys.get_coroutine_origin_tracking_depth() == max(users, 1)
+            probe.disarm()
+            assert sys.get_coroutine_origin_tracking_depth() == users
+        finally:
+            probe.disarm()
+            sys.set_coroutine_origin_tracking_depth(before)

@@ -377,6 +377,17 @@ def test_what_an_import_leaves_open_belongs_to_nobody(probe, tmp_path, monkeypat
     assert [one.subject for one in descriptions(probe)] == [os.devnull]
 
 
+def test_the_filters_are_given_back(probe):
+    """Those that were there are there again, in their order, and nothing else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        probe.watch()
+        assert warnings.filters[1:] == before
+        probe.unwatch()
+        assert list(warnings.filters) == before
+
+
 def test_filters_that_are_no_list_are_told(probe, monkeypatch):
     """Where the entry could not be put, the probe says so."""
     assert probe.unavailable() is None

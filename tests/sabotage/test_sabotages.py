@@ -18,9 +18,9 @@ def test_a_sabotage_can_be_applied(sabotage):
     assert text.count(sabotage.old) == 1
     assert ast.dump(ast.parse(text.replace(sabotage.old, sabotage.new))) != ast.dump(ast.parse(text))
     path, _, name = sabotage.test.partition("::")
-    assert f"def {name}" in (ROOT / "tests" / path).read_text("utf-8")
+    assert f"def {name.partition('[')[0]}" in (ROOT / "tests" / path).read_text("utf-8")
 
 
 def test_no_sabotage_stands_there_twice():
-    """Each counts once."""
-    assert len({(s.file, s.old, s.new) for s in SABOTAGES}) == len(SABOTAGES)
+    """Each counts once, and there are as many as were asked for."""
+    assert len({(s.file, s.old, s.new) for s in SABOTAGES}) == len(SABOTAGES) >= 110

@@ -1,0 +1,131 @@
+"""Sabotages of the hooks: when it is looked, who is blamed, how a verdict reaches the user."""
+
+from __future__ import annotations
+
+from planned import Sabotage
+
+_LIBRARIES = "plugin/test_forgiveness.py::test_what_libraries_keep_for_the_life_of_the_process"
+_ONCE = "plugin/test_owners.py::test_a_leak_is_blamed_once_and_never_on_later_tests"
+_BEFORE = "plugin/test_owners.py::test_what_was_there_before_the_first_test_is_nobodys"
+_IMPORT = "plugin/test_owners.py::test_an_import_inside_a_test_is_nobodys"
+_OUTCOMES = "plugin/test_outcomes.py::test_each_outcome_has_its_disposition_and_keeps_itself"
+_BLIND = "plugin/test_blind.py::test_a_blind_probe_makes_the_run_red"
+_EXIT = "plugin/test_session_end.py"
+
+# fmt: off
+HOOKS: tuple[Sabotage, ...] = (
+    # the guard
+    Sabotage("plugin/guard.py", "if not self._fresh:\n            self.judge.rebase()\n",
+             "if not self._fresh:\n            pass\n", _BEFORE),
+    Sabotage("plugin/guard.py", "watch.unclosed.watch(fresh=self._has_fresh_filters)", "pass",
+             "plugin/test_garbage.py::test_any_filter_of_the_user"),
+    Sabotage("plugin/guard.py", "FULL_LOOK_EVERY = 200\n", "FULL_LOOK_EVERY = 200_000\n",
+             "plugin/test_quiet.py::test_what_only_a_later_look_finds_is_no_single_tests"),
+    Sabotage("plugin/guard.py", "if self._since_full_look > 1 and", "if self._since_full_look > 0 and",
+             "plugin/test_quiet.py::test_after_a_look_a_single_test_is_blamed"),
+    Sabotage("plugin/guard.py", 'self._uncollected = self._collected_after if self._since_collection > 1 else ""',
+             'self._uncollected = ""',
+             "plugin/test_quiet.py::test_garbage_of_a_test_that_was_not_looked_at_is_no_single_tests"),
+    Sabotage("plugin/guard.py", "or self.watch.is_fork:", "or False:", "plugin/test_outcomes.py::test_a_fork_in_a_test"),
+    Sabotage("plugin/guard.py", 'own = replace(own, kinds=frozenset({"object", "lock"}))', "pass",
+             "plugin/test_leak_check.py::test_what_is_left_at_the_end_is_told"),
+    Sabotage("plugin/guard.py", "in self._allowing and not outcome.failed and not outcome.skipped:", "in self._allowing:",
+             "plugin/test_markers.py::test_unused_allow_marks_are_listed"),
+    Sabotage("plugin/guard.py", "internals.drop_references(item)\n", "pass\n",
+             "plugin/test_outcomes.py::test_what_only_the_failure_holds_is_let_go_first"),
+    Sabotage("plugin/guard.py", 'call.excinfo is not None and report.outcome == "passed"',
+             'call.excinfo is not None and report.outcome == "failed"',
+             "plugin/test_unobtrusive.py::test_an_error_in_a_finalizer_lands_on_its_test"),
+    Sabotage("plugin/guard.py", "with self.watch.collecting(None, lambda: None):\n                    judged",
+             "with self.watch.collecting(None, lambda: None):\n                    return []\n                    judged",
+             "plugin/test_deferred.py::test_pending_verdicts_are_told_when_the_run_stops_early"),
+    # the hook on reports
+    Sabotage("plugin/reports.py", 'if report.outcome == "failed" or hasattr(report, "wasxfail"):',
+             'if report.outcome == "failed":', _OUTCOMES),
+    Sabotage("plugin/reports.py", "self.outcome = Outcome()  # a rerun", "pass  # a rerun",
+             "plugin/test_outcomes.py::test_reruns"),
+    Sabotage("plugin/reports.py", "Outcome.of(internals.reports_so_far(item) if item is not None else ())", "Outcome()",
+             "plugin/test_quiet.py::test_the_verdict_is_the_same"),
+    # wider scopes
+    Sabotage("plugin/wider.py",
+             "self._judge.claim(before, scope.owner)\n            scope.set_up()\n            # the last",
+             "scope.set_up()\n            # the last",
+             "plugin/test_owners.py::test_what_no_event_tells_in_a_set_up_is_the_fixtures"),
+    Sabotage("plugin/wider.py", 'self._judge.claim(scope.before_teardown, scope.owner, "teardown")', "pass",
+             "plugin/test_owners.py::test_what_no_event_tells_in_a_teardown_is_the_fixtures"),
+    Sabotage("plugin/wider.py", "self._watch.ledger.closing(scope.owner)", "pass",
+             "plugin/test_owners.py::test_finalizers_count_as_the_fixtures_teardown"),
+    Sabotage("plugin/wider.py", 'open_scope("fixture", name, fixturedef.scope, where, xunit=xunit)',
+             'open_scope("fixture", name, "session", where, xunit=xunit)',
+             "plugin/test_owners.py::test_an_inherited_class_fixture_is_judged_for_each_class"),
+    Sabotage("plugin/wider.py", "self._nodes.take_away(nodes)", "pass",
+             "plugin/test_unobtrusive.py::test_nodes_are_left_as_they_were"),
+    Sabotage("plugin/scopes.py", "narrowest = min(reaching", "narrowest = max(reaching",
+             "plugin/test_deferred.py::test_a_verdict_waits_for_the_narrowest_fixture_that_reaches"),
+    Sabotage("plugin/scopes.py", "return not self._harmless and (self.has_finalizer or self.has_value)",
+             "return self.has_finalizer or self.has_value",
+             "plugin/test_owners.py::test_a_unittest_class_without_setup_delays_no_verdict"),
+    Sabotage("plugin/scopes.py", "(self.has_finalizer or self.has_value)", "self.has_finalizer",
+             "plugin/test_deferred.py::test_a_value_that_closes_when_it_dies_is_waited_for"),
+    Sabotage("plugin/scopes.py", "_find(scope, tasks, found, _loop_classes())", "_find(scope, tasks, found)",
+             "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
+    # the judge
+    Sabotage("plugin/judge.py", "self._know(*item)  # blamed once", "pass  # blamed once", _ONCE),
+    Sabotage("plugin/judge.py", "or suspect.item in by_design or", "or", _LIBRARIES),
+    Sabotage("plugin/judge.py", 'if owner.kind == "nobody" or suspect', "if suspect", _IMPORT),
+    Sabotage("plugin/judge.py", "awaits = awaited[suspect.item]\n", "awaits = frozenset()\n",
+             "plugin/test_deferred.py::test_what_a_pool_opened_lazily_and_closed_at_its_end_is_never_mentioned"),
+    Sabotage("plugin/judge.py", "self.watch.recorder.set_before()\n", "pass\n", _BEFORE),
+    Sabotage("plugin/judge.py", "if suspect.record.blamed:\n                    continue",
+             "if suspect.record.blamed:\n                    pass",
+             "plugin/test_garbage.py::test_garbage_that_outlives_its_test"),
+    Sabotage("plugin/judge.py", "settled.looks == 1 or not self.late", "settled.looks == 1",
+             "plugin/test_outcomes.py::test_late_is_told_only_when_asked_for"),
+    Sabotage("plugin/judge.py", "for item in gone:\n                self._release(item)", "for item in ():\n                self._release(item)",
+             "plugin/test_deferred.py::test_what_a_pool_opened_lazily_and_closed_at_its_end_is_never_mentioned"),
+    Sabotage("plugin/judge.py", "for key in sorted(probe.keys(), key=repr):\n            with",
+             "for key in sorted(probe.keys(), key=repr)[1:]:\n            with",
+             "plugin/test_garbage.py::test_what_only_the_collector_closed_is_told_on_its_test"),
+    # on its way to the user
+    Sabotage("plugin/delivery.py", "if one.case in kept and one.case.resource.kind in one.test.kinds:",
+             "if one.case in kept:", "plugin/test_markers.py::test_arguments_of_no_leaks"),
+    Sabotage("plugin/delivery.py", 'normal: Disposition = "note" if failed else "warned"', 'normal: Disposition = "warned"',
+             _OUTCOMES),
+    Sabotage("plugin/delivery.py", "        if here:\n", "        if False:\n", "plugin/test_outcomes.py::test_reruns"),
+    Sabotage("plugin/delivery.py", "self._unsent = {}\n\n    def findings", "pass\n\n    def findings",
+             "plugin/test_outcomes.py::test_x_stops_after_a_leak"),
+    Sabotage("plugin/delivery.py", "except Exception as error:\n            line = f\"hook",
+             "except TypeError as error:\n            line = f\"hook",
+             "plugin/test_hooks.py::test_a_broken_hook_is_reported_and_the_run_goes_on"),
+    Sabotage("plugin/summary.py", "failed = blind or any(too_bad) or", "failed = any(too_bad) or", _BLIND),
+    Sabotage("plugin/summary.py", "session.exitstatus = pytest.ExitCode.TESTS_FAILED", "pass", _BLIND),
+    Sabotage("plugin/summary.py", "counts[name] += finding.count", "counts[name] += 1",
+             "plugin/test_markers.py::test_allowed_leaks_are_counted_and_fail_nothing"),
+    Sabotage("plugin/canary.py", "return moved and bool(", "return bool(",
+             "plugin/test_blind.py::test_a_hook_that_records_nothing_is_noticed"),
+    Sabotage("plugin/canary.py", "    finally:\n        release()\n", "    finally:\n        pass\n",
+             "plugin/test_blind.py::test_the_canary_leaves_nothing"),
+    Sabotage("plugin/xdist.py", "self._guard.delivery.sent()", "pass", "plugin/test_xdist.py::test_letters_and_words"),
+    # the end
+    Sabotage("plugin/exit_watch.py", "if thread.daemon or thread is", "if thread is",
+             f"{_EXIT}::test_an_interpreter_that_does_not_exit_says_what_for"),
+    Sabotage("plugin/exit_watch.py", "if self._pid == _real.getpid():\n                self._ends", "if True:\n                self._ends",
+             f"{_EXIT}::test_it_does_not_hold_the_interpreter"),
+    Sabotage("plugin/remains.py", "if item in there}", "}", f"{_EXIT}::test_what_is_left_is_told"),
+    Sabotage("plugin/remains.py", 'holds = _may_hold_exit(item) and ", zombie" not in what', "holds = _may_hold_exit(item)",
+             f"{_EXIT}::test_what_is_left_is_told"),
+    Sabotage("plugin/sampling.py", "_real.thread_count() + 1", "_real.thread_count()",
+             "plugin/test_reports.py::test_the_timeline_follows_what_the_tests_leave"),
+    Sabotage("plugin/explain.py", "for value in of_marks[:1]] + given", "for value in of_marks[:0]] + given",
+             "plugin/test_explain.py::test_settings_suspects_and_findings_are_told"),
+    # blocks and guards
+    Sabotage("block.py", "- self._before - self._ground.told", "- self._before",
+             "plugin/test_leak_check.py::test_what_was_told_or_released_is_not_told_at_the_end"),
+    Sabotage("block.py", "if inside and is_others(inside):", "if False:",
+             "plugin/test_guard.py::test_guard_outside_pytest"),
+    Sabotage("block.py", "suspect.record.blamed = True  # whoever", "pass  # whoever",
+             "plugin/test_leak_check.py::test_what_a_block_told_is_not_told_again_when_it_dies"),
+    Sabotage("block.py", "if not self._ground.watch.is_own_process():", "if False:",
+             "plugin/test_guard.py::test_guard_outside_pytest"),
+)
+# fmt: on
