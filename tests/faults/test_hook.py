@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_leakguard.core.ledger import Ledger
+from pytest_leakguard.faults.errors import planned
 from pytest_leakguard.faults.limit import can_limit
 from pytest_leakguard.faults.model import FaultPoint
 from pytest_leakguard.faults.observe import observed
@@ -112,3 +113,21 @@ def test_nothing_fails_in_a_fork():
     child = replace(here, pid=os.getpid() + 1, shot=Shot())
     assert child.hit(frame, 1, "open", OSError) is None
     assert isinstance(here.hit(frame, 1, "open", OSError), OSError)
+
+
+def test_an_injected_error_that_ends_a_thread_is_no_second_finding():
+    """It had nowhere else to go; any other error that ends a thread is told."""
+
+    def raises(error):
+        def run():
+            raise error
+
+        thread = threading.Thread(target=run, name="worker")
+        thread.start()
+        thread.join()
+
+    with observed(lambda filename: True, 600.0) as seen:
+        raises(planned(OSError("injected"), "a point"))
+        raises(ValueError("own"))
+        raises(SystemExit())
+    assert seen.unraisable == ["ValueError: own, which ended thread 'worker'"]

@@ -333,5 +333,9 @@ def test_a_known_leak_is_not_searched_for_its_holder(pytester, alone):
         file.write("\ndef test_new():\n    KEPT.append(open(__file__))\n")
     ran = alone(QUICK, USE)
     held = {finding["disposition"]: finding["held"] for finding in ran.report["findings"]}
-    assert held["known"] == {"chain": [], "graph": "", "reason": "not searched: the baseline knows leaks with this origin"}
+    assert held["known"] == {
+        "chain": [],
+        "graph": "",
+        "reason": "not searched: the baseline knows leaks with this origin",
+    }
     assert any("KEPT" in part for part in held["fails"]["chain"])

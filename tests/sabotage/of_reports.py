@@ -12,7 +12,7 @@ _MARKUP = "report/test_formats.py::test_hostile_names_are_no_markup_in_markdown"
 REPORTS: tuple[Sabotage, ...] = (
     Sabotage("report/plain.py", "if text.isprintable():", "if text:",
              "core/test_text.py::test_nothing_can_move_the_cursor_or_break_the_encoding"),
-    Sabotage("report/plain.py", '.encode("utf-8", "backslashreplace").decode("utf-8")', "",
+    Sabotage("report/plain.py", "else repr(char)[1:-1] for char", "else '?' for char",
              "core/test_text.py::test_nothing_can_move_the_cursor_or_break_the_encoding"),
     Sabotage("report/text.py", "{printable(value)}\" for label", "{value}\" for label", _TERMINAL),
     Sabotage("report/text.py", 'return printable(f"{word} {finding.kind}', 'return str(f"{word} {finding.kind}',

@@ -26,8 +26,8 @@ from sabotages import SABOTAGES
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "kill-table.md"
 START = "## Sabotages\n"
-# plugins that no named test needs in the process that runs it: without them that starts four times as fast
-NEEDLESS = ("leakguard", "cacheprovider", "randomly", "xdist", "pytest_cov", "hypothesispytest", "anyio", "asyncio")
+# plugins that no named test needs in the process that runs it: without them that starts twice as fast
+NEEDLESS = ("leakguard", "cacheprovider", "randomly", "xdist", "pytest_cov", "hypothesispytest")
 OPTIONS = ("-x", "-q", "-o", "addopts=", *(f"-pno:{name}" for name in NEEDLESS))
 SECONDS = 150
 _TOLD_AT_MOST = 90
