@@ -8,6 +8,7 @@ there already and leaves nothing. A leak in the test's own code comes again.
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.trial import ItemSubject
+from pytest_leakguard.plugin.unharmed import unharmed
 from pytest_leakguard.report.data import from_dict
 
 LIMIT_SECONDS = 60.0
@@ -41,8 +43,10 @@ class Confirmer:
         sweeper = self._guard.sweeper
         if sweeper is not None and sweeper.sweeps(item):  # one of them repeats a test, not both
             return (yield)
-        self._subject = ItemSubject(self._guard, item, lambda filename: False)
-        self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
+        with self._unharmed(item):
+            subject = ItemSubject(self._guard, item, lambda filename: False)
+            self._held = internals.WiderFixturesHeld(item.session, subject.next)
+            self._subject = subject
         try:
             return (yield)
         finally:
@@ -58,11 +62,14 @@ class Confirmer:
         subject, held = self._subject, self._held
         if call.when == "teardown" and subject is not None and held is not None:
             self._held = None
-            try:
+            with self._unharmed(item):
                 self._confirm(item, report, subject)
-            finally:
-                internals.end_wider_fixtures(item, report, held)
+            internals.end_wider_fixtures(item, report, held)
         return report
+
+    def _unharmed(self, item: pytest.Item) -> AbstractContextManager[None]:
+        """An error of ours is told, and the leak stays one."""
+        return unharmed(self._guard.errors, f"{item.nodeid} could not be repeated")
 
     def _confirm(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
         data = report.__dict__.get(REPORT_ATTRIBUTE)
@@ -70,11 +77,7 @@ class Confirmer:
         if not any(_can_be_confirmed(finding, item.nodeid) for finding in findings):
             return
         internals.cancel_timeout(item)
-        try:
-            run = subject.run(LIMIT_SECONDS)
-        except Exception as error:  # an error of ours is told, and the leak stays one
-            self._guard.errors.append(f"{item.nodeid} could not be repeated: {type(error).__name__}: {error}")
-            return
+        run = subject.run(LIMIT_SECONDS)
         confirmed = [_told(one, run) if _can_be_confirmed(one, item.nodeid) else one for one in findings]
         self._guard.delivery.exchange(item, report, confirmed)
 

@@ -115,6 +115,14 @@ def test_calls(generated, count):
     assert raised == points
 
 
+def test_calls_that_release_are_no_points(generated):
+    """One that does not happen is a leak by itself, and proves nothing."""
+    module, targets = generated(
+        "class A:\n    def close(self): pass\n    def __init__(self): self.name = 'a'\ndef f(): A().close()\n"
+    )
+    assert [point.rpartition(":")[2] for point in sweep(call_injector(targets), module.f)[0]] == ["A#1"]
+
+
 def test_calls_of_the_runner_are_no_points(generated):
     """What the code under test asks of pytest, or of this plugin, is no operation of its own."""
     module, targets = generated(

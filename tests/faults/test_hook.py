@@ -55,9 +55,13 @@ def test_what_fails_is_not_recorded(recorder):
 def test_afterwards_nothing_fails_any_more(recorder):
     """Also when the block was left by the error, and inside of another."""
     with pytest.raises(OSError, match="planned"), hook.sabotage(refuse, ["open"]):
+        acquire()
+    acquire()
+    with hook.sabotage(refuse, ["open"]):
         with pytest.raises(OSError, match="planned"), hook.sabotage(refuse, ["open"]):
             acquire()
-        acquire()
+        with pytest.raises(OSError, match="planned"):
+            acquire()
     acquire()
 
 

@@ -102,7 +102,8 @@ def targets_of(module):
 
 
 @pytest.mark.parametrize(
-    "name", ["close", "_close", "_remove", "close_listener", "_close_listener", "stop_server", "_destroy", "__exit__"]
+    "name",
+    ["close", "_close", "_remove", "close_listener", "_close_listener", "aclose_pool", "stop_server", "__exit__"],
 )
 def test_names_of_releases(name):
     """The verbs of the field, alone or with what is released, private or not."""

@@ -145,6 +145,17 @@ def test_a_polluted_process_ends_the_sweep():
     assert [finding.fault for finding in result.findings] == ["polluted"]
 
 
+def test_after_a_fault_by_force_it_is_asked_at_once_whether_all_still_works():
+    """A failed call may leave something half done: what came after it would be blamed on another point."""
+    stage = Stage(3)
+    stage.points = [replace(one, family="call") for one in stage.points]
+    plain = stage.run
+    stage.run = lambda limit: plain(limit) if stage.failing or len(stage.failed) < 2 else Run(error="AssertionError")
+    result = Sweep(stage, [stage]).run()
+    assert len(result.trials) == 2
+    assert result.stopped == f"polluted: it does not pass any more after {stage.points[1].id}"
+
+
 def test_a_family_that_is_refused_is_told():
     """The others are swept."""
 

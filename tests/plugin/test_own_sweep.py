@@ -74,7 +74,7 @@ for module in pkgutil.walk_packages(pytest_leakguard.__path__, "pytest_leakguard
         FILES.add(importlib.import_module(module.name).__file__)
 
 INJECTORS = {"call": call_injector, "body": body_injector}
-TARGETS = Targets(root=os.path.dirname(os.path.dirname(pytest_leakguard.__file__)), also=frozenset(FILES))
+ROOT = os.path.dirname(os.path.dirname(pytest_leakguard.__file__))
 OPTIONS = ["-p", "no:cacheprovider", "-p", "leakguard", "--leakguard", "--leakguard-grace=0.05",
            "--leakguard-action=report", "--leakguard-json=report.json"]
 
@@ -130,12 +130,14 @@ def apart(work):
 
 
 def counted(family):
-    points, answer = session(INJECTORS[family](TARGETS).count())
+    points, answer = session(INJECTORS[family](Targets(root=ROOT, also=frozenset(FILES))).count())
     return {**answer, "points": [[p.family, p.path, p.qualname, p.what, p.occurrence, p.line] for p in points]}
 
 
 def failing(point):
-    shot, answer = session(INJECTORS[point.family](TARGETS).inject(point, "transient"))
+    # no other file is watched: that is what a trial costs
+    targets = Targets(root=ROOT, also=frozenset({os.path.join(ROOT, point.path)}))
+    shot, answer = session(INJECTORS[point.family](targets).inject(point, "transient"))
     return {**answer, "injected": shot.injected}
 
 

@@ -31,8 +31,7 @@ def ended():
 
 
 def key_of(probe, child):
-    (key,) = (key for key in probe.keys() if key[0] == child.pid)
-    return key
+    return next(key for key in list(probe.keys()) if key[0] == child.pid)
 
 
 def test_looking_never_reaps(ended):

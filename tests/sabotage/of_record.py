@@ -94,7 +94,8 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/wrap.py", "threading._start_new_thread = real ", "pass ",
              "plugin/test_unobtrusive.py::test_a_test_sees_the_same_process"),
     Sabotage("origins/trace.py", "sys.setprofile(self._chained)\n        if self._lines:",
-             "pass\n        if self._lines:", "plugin/test_origins.py::test_tracing_names_the_line_that_no_event_tells"),
+             "pass\n        if self._lines:",
+             "plugin/test_origins.py::test_tracing_names_the_line_that_no_event_tells"),
     # our own collections
     Sabotage("collecting.py", "sys.unraisablehook = self._original\n", "pass\n",
              "plugin/test_unobtrusive.py::test_a_test_sees_the_same_process"),
