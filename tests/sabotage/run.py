@@ -3,6 +3,7 @@
     python tests/sabotage/run.py                 all
     python tests/sabotage/run.py fds litter      those whose file or test has one of these words in it
     python tests/sabotage/run.py --table         writes the results into the documentation too
+    python tests/sabotage/run.py --missing       those that are not in that table yet
 
 Exit status: 0 when each was noticed.
 """
@@ -69,8 +70,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*")
     parser.add_argument("--table", action="store_true", help="write the results into the documentation")
+    parser.add_argument("--missing", action="store_true", help="only what does not stand there as killed")
     args = parser.parse_args()
     chosen = [s for s in SABOTAGES if not args.words or any(word in f"{s.file} {s.test}" for word in args.words)]
+    if args.missing:
+        chosen = [sabotage for sabotage in chosen if _row(sabotage, "killed") not in table()]
     results: dict[Sabotage, str] = {}
     sound: dict[str, bool | None] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -102,10 +106,14 @@ def _short(text: str) -> str:
     return (text if len(text) <= _TOLD_AT_MOST else f"{text[: _TOLD_AT_MOST - 3]}...") or "nothing"
 
 
+def table() -> set[str]:
+    """The rows that stand in the documentation."""
+    return set(PAGE.read_text("utf-8").partition(START)[2].splitlines())
+
+
 def write(results: Mapping[Sabotage, str]) -> None:
     """The table, below its heading, which is the page's last; what was not run now stays as it stands there."""
-    text = PAGE.read_text("utf-8")
-    before = set(text[text.index(START) :].splitlines())
+    text, before = PAGE.read_text("utf-8"), table()
     lines = ["| file | from | to | noticed by | |", "| --- | --- | --- | --- | --- |"]
     for sabotage in SABOTAGES:
         row = _row(sabotage, results.get(sabotage, "killed"))
