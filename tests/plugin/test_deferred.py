@@ -499,6 +499,39 @@ def test_what_a_function_fixture_parks_in_a_session_object_waits_for_that(pytest
         assert "fixture 'registry' (session scope) might have released it" in finding["due"]
 
 
+def test_a_number_that_is_free_again_says_nothing_of_what_had_it(pytester, run):
+    """What waited for a fixture is closed; the same file under the same number is the next test's own."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        KEPT = []
+
+        @pytest.fixture(scope="module")
+        def pool():
+            held = []
+            yield held
+            for number in held:
+                os.close(number)
+
+        def test_opens(pool):
+            pool.append(os.open(__file__, os.O_RDONLY))
+
+        def test_closes(pool):
+            os.close(pool.pop())
+
+        def test_leaks():
+            KEPT.append(os.open(__file__, os.O_RDONLY))
+
+        def test_last(pool):
+            pass
+        """
+    )
+    (finding,) = run().report["findings"]
+    assert finding["test"] == "test_it.py::test_leaks"
+
+
 def test_a_verdict_waits_for_the_narrowest_fixture_that_reaches(pytester, run, diary):
     """Held by a class-scoped and a session-scoped object: judged at the end of the class, or of the session."""
     pytester.makepyfile(
@@ -556,7 +589,7 @@ def both(everything):
     assert [finding["test"] for finding in ran.report["findings"]] == names
     lines = diary()
     for name in names:
-        assert lines.index(f"leak {name}") < lines.index("end test_it.py::test_last")
+        assert lines.index(f"leak {name}") < lines.index("end test_it.py::TestIt::test_other")
 
 
 HOLDERS = {

@@ -85,7 +85,7 @@ HOOKS: tuple[Sabotage, ...] = (
              "plugin/test_outcomes.py::test_late_is_told_only_when_asked_for"),
     Sabotage("plugin/judge.py", "for item in gone:\n                self._release(item)",
              "for item in ():\n                self._release(item)",
-             "plugin/test_deferred.py::test_what_a_pool_opened_lazily_and_closed_at_its_end_is_never_mentioned"),
+             "plugin/test_deferred.py::test_a_number_that_is_free_again_says_nothing_of_what_had_it"),
     Sabotage("plugin/judge.py", "for key in sorted(probe.keys(), key=repr):\n            with",
              "for key in sorted(probe.keys(), key=repr)[1:]:\n            with",
              "plugin/test_garbage.py::test_what_only_the_collector_closed_is_told_on_its_test"),

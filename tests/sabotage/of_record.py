@@ -42,7 +42,7 @@ RECORD: tuple[Sabotage, ...] = (
              "_context_of(ident, None)", "plugin/test_owners.py::test_what_a_fixtures_thread_tracks_is_the_fixtures"),
     Sabotage("origins/audit.py", "frames.walk(frame), self._context_of(ident, started))",
              "frames.walk(frame), self._context_of(ident, None))",
-             "plugin/test_deferred.py::test_what_a_session_server_accepts_during_tests_is_the_fixtures"),
+             "plugin/test_deferred.py::test_what_a_session_server_accepted_and_never_closed_is_the_fixtures_leak"),
     Sabotage("origins/audit.py", "return now if now is not OUTSIDE and is_pool_worker(ident) else started.context",
              "return started.context", "plugin/test_owners.py::test_what_the_threads_of_a_test_acquire_is_the_tests"),
     # frames
