@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.block import grounds
+from pytest_leakguard.origins import frames
 from pytest_leakguard.plugin import adoption, internals, options, tracking
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
@@ -43,6 +44,7 @@ def activate(
             others += probes
         else:
             errors.append(f"hook pytest_leakguard_probes of {name} gave {type(probes).__name__}, not a list of probes")
+    frames.end_at(*internals.callers())
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds, rules = options.check_kinds(settings, known)

@@ -27,7 +27,8 @@ from pytest_leakguard.plugin import internals, options, tracking
 from pytest_leakguard.plugin.boundaries import put_back, watch_state
 from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
-from pytest_leakguard.plugin.judge import Judge, Judged, Test
+from pytest_leakguard.plugin.judge import Judge
+from pytest_leakguard.plugin.judged import Judged, Test
 from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.sampling import Sampler
