@@ -46,9 +46,9 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/audit.py", "return now if now is not OUTSIDE and is_pool_worker(ident) else started.context",
              "return started.context", "plugin/test_owners.py::test_what_the_threads_of_a_test_acquire_is_the_tests"),
     # frames
-    Sabotage("origins/frames.py", "if code is _HOOK_CALLER:", "if code is None:",
+    Sabotage("origins/frames.py", "if names is _HOOK_CALLER:", "if names is None:",
              "probes/test_frames.py::test_walk_stops_at_pytests_hook_call"),
-    Sabotage("origins/frames.py", "stack.append((code, frame.f_lasti))", "stack.append((code, 0))",
+    Sabotage("origins/frames.py", "stack.append((frame.f_code, frame.f_lasti))", "stack.append((frame.f_code, 0))",
              "probes/test_frames.py::test_walk_keeps_code_and_instruction_of_each_frame"),
     Sabotage("origins/frames.py", 'if where in ("project", "dependency"):\n                found',
              'if where == "project":\n                found',
