@@ -67,10 +67,11 @@ from pytest_leakguard.faults.model import FaultPoint
 from pytest_leakguard.faults.steps import body_injector, call_injector
 from pytest_leakguard.faults.targets import Targets
 
-LEFT_OUT = ("faults", "reference", "__main__", "testing")  # the engine itself, and what runs in no session
+# the engine itself, what runs in no session, and what one handler in `patch` stands around
+LEFT_OUT = ("faults", "reference", "__main__", "testing", "remedy")
 FILES = set()
 for module in pkgutil.walk_packages(pytest_leakguard.__path__, "pytest_leakguard."):
-    if module.name.split(".")[1] not in LEFT_OUT:
+    if module.name.split(".")[1] not in LEFT_OUT or module.name.endswith(".patch"):
         FILES.add(importlib.import_module(module.name).__file__)
 
 INJECTORS = {"call": call_injector, "body": body_injector}
