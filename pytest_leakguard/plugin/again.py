@@ -7,13 +7,14 @@ repeat that test, their teardown is put off until the repetitions are over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.trial import ItemSubject
+from pytest_leakguard.plugin.unharmed import unharmed
 
 
 class Again:
@@ -36,8 +37,10 @@ class Again:
         Args:
             is_target: which files are code under test.
         """
-        self._subject = ItemSubject(self._guard, item, is_target)
-        self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
+        with self._unharmed(item):
+            subject = ItemSubject(self._guard, item, is_target)
+            self._held = internals.WiderFixturesHeld(item.session, subject.next)
+            self._subject = subject
         try:
             yield
         finally:
@@ -56,6 +59,10 @@ class Again:
             return
         self._held = None
         try:
-            repeat(subject)
+            with self._unharmed(item):
+                repeat(subject)
         finally:
             internals.end_wider_fixtures(item, report, held)
+
+    def _unharmed(self, item: pytest.Item) -> AbstractContextManager[None]:
+        return unharmed(self._guard.errors, f"{item.nodeid} could not be repeated")

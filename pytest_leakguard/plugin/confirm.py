@@ -59,11 +59,7 @@ class Confirmer:
         if not any(_can_be_confirmed(finding, item.nodeid) for finding in findings):
             return
         internals.cancel_timeout(item)
-        try:
-            run = subject.run(LIMIT_SECONDS)
-        except Exception as error:  # an error of ours is told, and the leak stays one
-            self._guard.errors.append(f"{item.nodeid} could not be repeated: {type(error).__name__}: {error}")
-            return
+        run = subject.run(LIMIT_SECONDS)
         confirmed = [_told(one, run) if _can_be_confirmed(one, item.nodeid) else one for one in findings]
         self._guard.delivery.exchange(item, report, confirmed)
 

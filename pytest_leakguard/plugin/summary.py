@@ -6,6 +6,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
 from pytest_leakguard.plugin.shared_rules import idle_lines
+from pytest_leakguard.plugin.unharmed import unharmed
 from pytest_leakguard.remedy.patch import with_patch
 from pytest_leakguard.report import cleanup_lines, fault_lines, junit, pages, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
@@ -172,17 +174,39 @@ class Presenter:
             for state in guard.watch.roster.states()
             if not state.active and state.kind in guard.kinds
         ]
-        return lines + [line for part in self.parts for line in part.header()]
+        with self._unharmed("a part of the header is not told"):
+            lines += [line for part in self.parts for line in part.header()]
+        return lines
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         limit = self.guard.watch.table.limit
-        internals.add_suite_properties(self.config, junit.suite_properties(self.tally.total(), limit))
+        with self._unharmed("the properties of the suite are not told"):
+            internals.add_suite_properties(self.config, junit.suite_properties(self.tally.total(), limit))
         result = yield
         if not self.guard.watch.is_own_process():
             return result
         for test, findings in self.guard.finish():
             self.tell_earlier(self.guard.delivery.group(test, findings))
+        with self._unharmed("the session could not be ended"):
+            self._end(session)
+        with self._unharmed("no report is written"):
+            self._write_files()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
+        result = yield
+        if self.guard.watch.is_own_process() and not self.config.option.collectonly:
+            errors: list[str] = []  # those of the session may be what can't be told
+            with unharmed(errors, "the summary could not be finished"):
+                self._summarize(terminalreporter)
+            for error in errors:
+                terminalreporter.write_line(f"leakguard: {clipped(error)}", red=True)
+        return result
+
+    def _end(self, session: pytest.Session) -> None:
+        """Every verdict is there: let the parts end, and the session fail where something leaked."""
         fails = any(finding.disposition == "fails" for finding in self.findings)
         total = self.tally.total()
         blind = total["blind"]
@@ -194,15 +218,6 @@ class Presenter:
         failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
         if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._write_files()
-        return result
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
-        result = yield
-        if self.guard.watch.is_own_process() and not self.config.option.collectonly:
-            self._summarize(terminalreporter)
-        return result
 
     def _close(self, part: Part, session: pytest.Session) -> bool:
         try:
@@ -215,8 +230,7 @@ class Presenter:
 
     def tell(self, report: pytest.TestReport, data: dict[str, Any]) -> None:
         """Show what a report carries on its own test."""
-        findings = self._read(data["findings"])
-        self.show(report, findings)
+        findings = self._shown(report, data["findings"])
         if data["failed_in_setup"]:
             # pytest shows the sections of a teardown below a failure, not below an error of the setup
             self.apart += [finding for finding in findings if finding.disposition == "note"]
@@ -230,17 +244,27 @@ class Presenter:
         """A verdict on a test whose own reports are out: a report of its own."""
         self.wake()
         path, line, domain = group["location"]
-        findings = self._read(group["findings"])
         report = pytest.TestReport(
             nodeid=group["test"], location=(path, line, domain), keywords={}, outcome="passed", longrepr=None,
             when="teardown",
         )  # fmt: skip
         if node is not None:
             report.node = node  # type: ignore[attr-defined]
-        self.show(report, findings)
+        findings = self._shown(report, group["findings"])
         self.apart += [finding for finding in findings if finding.disposition == "note"]
         if report.outcome == "failed" or STATUS in report.__dict__:
             self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _shown(self, report: pytest.TestReport, data: list[dict[str, Any]]) -> list[Finding]:
+        """Show findings as they were sent; none where that could not be done, which is told."""
+        with self._unharmed(f"what {report.nodeid} left behind could not be told"):
+            findings = self._read(data)
+            self.show(report, findings)
+            return findings
+        return []
+
+    def _unharmed(self, what: str) -> AbstractContextManager[None]:
+        return unharmed(self.guard.errors, what)
 
     def _read(self, findings: list[dict[str, Any]]) -> list[Finding]:
         """Findings as they were sent, each with its patch, where there is one."""

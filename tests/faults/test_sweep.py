@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_leakguard.core.model import NOBODY, Finding, Origin
 from pytest_leakguard.faults.model import STRICT, FaultPoint, SweepResult
-from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.oracles import Run, findings_of
 from pytest_leakguard.faults.points import Shot
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.watching import Refused
@@ -142,6 +143,17 @@ def test_a_polluted_process_ends_the_sweep():
     result = Sweep(stage, [stage]).run()
     assert result.stopped.startswith("polluted")
     assert [finding.fault for finding in result.findings] == ["polluted"]
+
+
+def test_after_a_fault_by_force_it_is_asked_at_once_whether_all_still_works():
+    """A failed call may leave something half done: what came after it would be blamed on another point."""
+    stage = Stage(3)
+    stage.points = [replace(one, family="call") for one in stage.points]
+    plain = stage.run
+    stage.run = lambda limit: plain(limit) if stage.failing or len(stage.failed) < 2 else Run(error="AssertionError")
+    result = Sweep(stage, [stage]).run()
+    assert len(result.trials) == 2
+    assert result.stopped == f"polluted: it does not pass any more after {stage.points[1].id}"
 
 
 def test_a_family_that_is_refused_is_told():
@@ -419,3 +431,21 @@ def test_a_witness_that_is_refused_changes_nothing():
     (found,) = stage.swept(witness=Refusing).findings
     assert (found.what, found.unseen) == ("E", "looked at")
     assert stage.runs.count(point(1).id) == 1
+
+
+def test_what_the_failing_call_itself_acquired_is_not_the_codes():
+    """The standard library's own leak inside the call that failed: the code under test never had it."""
+
+    def leak(line, within):
+        origin = Origin(file="a.py", line=line, function="f", how="audit", event="open", within=within)
+        return Finding(
+            kind="fd", verdict="leaked", disposition="fails", owner=NOBODY, test="", phase=None, what="fd 7",
+            subject="x", fix="", origin=origin, due="", allow="", fingerprint=f"fd:{line}",
+        )  # fmt: skip
+
+    failing = replace(point(1), line=3)
+    inside, beside, own = leak(3, ("Popen.__init__",)), leak(4, ("Popen.__init__",)), leak(3, ())
+    found = findings_of(
+        Run(error="OSError", leaks=(inside, beside, own)), Shot(injected=1), failing, "transient", strict=False
+    )
+    assert [finding.leak for finding in found] == [beside, own]

@@ -14,6 +14,7 @@ from pytest_leakguard.core.ledger import Ledger
 from pytest_leakguard.origins.asyncio_direct import DirectTasks
 from pytest_leakguard.origins.asyncio_witness import REGISTRY_TELLS, AsyncioWitness
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.probes.tasks import TaskProbe
 
 SAME = """
 import asyncio, gc, sys, weakref
@@ -331,3 +332,19 @@ def test_what_a_loop_had_before_is_not_taken_for_new():
         assert names() == []  # no loop starts or stops here
     finally:
         loop.close()
+
+
+def test_the_depth_of_coroutines_is_given_back():
+    """Python keeps the lines that made coroutines only while they are asked for, unless the user asked before."""
+    probe = TaskProbe(Recorder(Ledger()))
+    for users in (0, 3):
+        before = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(users)
+        try:
+            probe.arm(trace=True)
+            assert sys.get_coroutine_origin_tracking_depth() == max(users, 1)
+            probe.disarm()
+            assert sys.get_coroutine_origin_tracking_depth() == users
+        finally:
+            probe.disarm()
+            sys.set_coroutine_origin_tracking_depth(before)

@@ -347,6 +347,15 @@ def test_hostile_names_are_no_markup_in_markdown():
     assert [text for text in page.texts if re.search(r"@\w", text)] == []
 
 
+def test_hostile_names_are_no_markup_in_html():
+    """A hostile page has the elements of any other, its own script only, and no link that leads away."""
+    text = formats.render("html", hostile.hostile())
+    page = Elements(text)
+    assert page.found == Elements(formats.render("html", documents.everything())).found
+    assert text.count("<script") == 1
+    assert [link for link in page.links if not link.startswith("#")] == []
+
+
 def test_the_markdown_summary_stays_below_what_a_job_page_takes():
     """Of 10,000 leaks, and of names without an end."""
     findings = [replace(hostile.named("x" * 9000), fingerprint=str(number)) for number in range(500)]
