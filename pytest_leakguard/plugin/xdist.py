@@ -11,7 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard
-    from pytest_leakguard.plugin.summary import Presenter, Tally
+    from pytest_leakguard.plugin.summary import Presenter
+    from pytest_leakguard.plugin.tally import Tally
 
 OUTPUT_KEY = "leakguard"
 ERROR_KEY = "leakguard_usage_error"
