@@ -64,7 +64,7 @@ def test_unclosed(tmp_path):
     open(tmp_path / "a.txt", "w")
 
 def test_late():
-    threading.Timer(0.3, int).start()
+    threading.Timer(0.5, int).start()
 
 def test_of_a_fixture(broker):
     pass
