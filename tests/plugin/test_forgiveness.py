@@ -496,12 +496,50 @@ def test_a_pool_that_opens_its_file_anew_keeps_its_owner(pytester, alone):
             os.close(POOL.pop())
             POOL.append(os.open(__file__, os.O_RDONLY))
             KEPT.append(os.open(__file__, os.O_RDONLY))
+
+        def test_reopens_under_another_number_and_leaks():
+            POOL.append(os.open(__file__, os.O_RDONLY))
+            KEPT.append(os.open(__file__, os.O_RDONLY))
+            os.close(POOL.pop(0))
         """
     )
     ran = alone()
+    assert sorted((finding["test"].rpartition("::")[2], finding["count"]) for finding in ran.findings) == [
+        ("test_reopens_and_leaks", 1),
+        ("test_reopens_under_another_number_and_leaks", 1),
+    ]
+
+
+def test_a_file_that_is_made_anew_keeps_its_owner(pytester, alone):
+    """As a log that is rotated: another inode under the same name. One of another name is a leak."""
+    pytester.makepyfile(
+        conftest="""
+        import os
+        LOG = os.path.join(os.path.dirname(__file__), "log.txt")
+
+        def create(name):
+            return os.open(name, os.O_RDWR | os.O_CREAT)
+
+        POOL = [create(LOG)]
+        """,
+        test_pool="""
+        import os
+        from conftest import LOG, POOL, create
+
+        def test_rotates():
+            os.rename(LOG, LOG + ".1")
+            POOL.append(create(LOG))
+            os.close(POOL.pop(0))
+            os.unlink(LOG + ".1")
+
+        def test_takes_another_file():
+            POOL.append(create(__file__))
+            os.close(POOL.pop(0))
+        """,
+    )
+    ran = alone("--leakguard-probes=fd")
     (finding,) = ran.findings
-    assert finding["test"].endswith("::test_reopens_and_leaks")
-    assert finding["count"] == 1
+    assert finding["test"].endswith("::test_takes_another_file")
 
 
 COPIES = """
