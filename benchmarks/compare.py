@@ -34,8 +34,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -228,10 +228,12 @@ def measure(runner: Runner, point: Point, tools: Sequence[Tool], rounds: int, pa
 
 def measure_all(
     runner: Runner, points: Sequence[Point], there: Sequence[Tool], rounds: int, patience: float
-) -> list[Measured]:
-    """All points in their order; a tool that was too slow at one is left out where there is more."""
+) -> Iterator[Measured]:
+    """All points in their order; a tool that was too slow at one is left out where there is more.
+
+    Yields each as soon as it is measured.
+    """
     too_slow: set[tuple[str, str]] = set()
-    found = []
     for point in points:
         limit = SLOW_LIMIT.get(point.benchmark, point.size)
         tools = [
@@ -242,9 +244,7 @@ def measure_all(
         most = min(rounds, MOST_ROUNDS.get((point.benchmark, point.size), rounds))
         measured = measure(runner, point, tools, most, patience)
         too_slow |= {(point.benchmark, name) for name in measured.problems}
-        found.append(measured)
-        print("\n".join(lines_of(measured)), flush=True)
-    return found
+        yield measured
 
 
 # -- telling
@@ -366,6 +366,12 @@ def picture(measured: Sequence[Measured]) -> str:
     return draw(panels, "CPU milliseconds of a test, pytest's own included")
 
 
+def write(file: Path, measured: Sequence[Measured]) -> None:
+    """All that was measured, and on what."""
+    data = {"machine": machine(), "measured": [asdict(each) for each in measured]}
+    file.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+
+
 def read(files: Sequence[Path]) -> list[Measured]:
     """What --json wrote, in the order of the benchmarks."""
     entries = [entry for file in files for entry in json.loads(file.read_text("utf-8"))["measured"]]
@@ -436,14 +442,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         measured = read(options.told)
     else:
         with tempfile.TemporaryDirectory(prefix="leakguard-compare-") as name:
-            measured = measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience)
+            measured = []
+            for found in measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience):
+                print("\n".join(lines_of(found)), flush=True)
+                measured.append(found)
+                if options.json:
+                    write(options.json, measured)  # each time: it takes long, and may be broken off
     print("\n".join(tables(measured)))
     verdicts = checks(measured)
     for holds, text in verdicts:
         print(f"{'-' if holds is None else 'holds' if holds else 'MISSED'}: {text}")
-    if options.json:
-        data = [{"benchmark": m.benchmark, "size": m.size, "tests": m.tests, "seconds": m.seconds} for m in measured]
-        options.json.write_text(json.dumps({"machine": machine(), "measured": data}, indent=1) + "\n", "utf-8")
     if options.page:
         write_page(options.page, measured)
     held = [holds for holds, _ in verdicts]
