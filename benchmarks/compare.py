@@ -15,7 +15,8 @@ How: each run is a process of its own, with one tool and no other plugin. In eac
 tests once, beginning with another tool each time, and a tool is held against pytest alone in the same round. What is
 told is the median over the rounds and its 95 % interval (interval.py; 6 rounds at least). Time is CPU time, in the
 test loop alone (loop_clock.py); of `xdist` it is that of all processes, start and end included. A tool that took more
-than --patience seconds for a run, waiting included, is run once there, and not where there is more. The first round is not counted.
+than --patience seconds for a run, waiting included, is run once there, and not where there is more. A run of pytest
+alone that writes the byte code comes first and is not counted.
 
 Then the two checks of the growth: what leakguard adds is flat in the size of the heap, and at most 2 us for each
 open descriptor. Exit status: 0 both hold, 1 one does not, 3 one could not be told.
