@@ -144,7 +144,8 @@ class ObjectProbe:
         self._bury()
         for newborn, obj in self._nursery.take():
             plan = newborn.plan
-            entry = Entry(plan.name, must_go=plan.must_go, duties=plan.duties, may_follow=plan.must_go, reason="")
+            # what is closed and still there is watched too, or a look at the heap would take it for a new one
+            entry = Entry(plan.name, must_go=plan.must_go, duties=newborn.duties, may_follow=plan.must_go, reason="")
             record = Record(plan.event, None, newborn.stack, newborn.context)
             record.how = "wrap"
             self._admit(entry, obj, record)
