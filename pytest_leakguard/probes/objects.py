@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins.frames import Stack
