@@ -97,6 +97,13 @@ def test_names_and_nodes_of_code():
     assert entries["size", 7][1] is node_of(found["size"])
 
 
+def test_of_two_that_begin_in_one_line_the_inner_one_has_it():
+    """A lambda in a function, and one in its decorator, which is no part of another function."""
+    assert function_at(written("def f(): return lambda: 1\n"), 1)[0] == "f.<locals>.<lambda>"
+    text = "@wrap(lambda: 1)\ndef f():\n    pass\n"
+    assert [function_at(written(text), line)[0] for line in (1, 2, 3)] == ["f.<locals>.<lambda>", "f", "f"]
+
+
 class OldCode:
     """A code object of Python 3.10, which has no qualified name."""
 
@@ -146,7 +153,7 @@ def f(path):
         final()  # final
     with a(), b(
         1,
-    ), c(
+    ), c(  # between
         2,  # header
     ):
         body()  # body
@@ -174,6 +181,7 @@ def f(path):
         ("# final", []),
         ("# body", ["with c(2)", "with b(1)", "with a()"]),
         ("# header", ["with b(1)", "with a()"]),
+        ("# between", ["with a()"]),  # the call of b ends there, and may fail
         ("# loop", ["with d"]),
         ("# inner", ["with d"]),
         ("# last", ["finally"]),
