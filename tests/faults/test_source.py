@@ -205,6 +205,13 @@ def test_where_a_cleanup_stands():
     assert (found[0].first, found[0].last, found[0].is_handler) == (0, 0, False)
 
 
+def test_a_cleanup_of_several_lines():
+    """A handler ends where its last statement does; a `finally` is told by its first one."""
+    text = "def f():\n  try:\n    x  # here\n  except E:\n    a(\n      1\n    )\n  finally:\n    b\n    c\n"
+    handler, final = around(codes(text)["f"], line_of(text))
+    assert (handler.first, handler.last, final.line) == (5, 7, 9)
+
+
 def test_those_of_async_code_and_of_long_ones():
     """An `async with` is told as one; what is too long is cut, with dots, to 60 characters."""
     sixty = f"async with {'a' * 49}"
@@ -271,6 +278,12 @@ def test_bodies_of_with_blocks():
     assert lines.withs == {2, 3, 5, 11, 15, 17, 19, 22, 25}
 
 
+def test_a_body_on_the_line_of_its_header_is_none_anywhere_in_a_file():
+    """It has no line event of its own."""
+    text = "\n" * 300 + "def f(a):\n    with a: work()\n"
+    assert lines_of(codes(text)["f"]).body == {}
+
+
 def test_bodies_in_async_code_have_no_interrupts():
     """An interrupt comes out of the event loop, elsewhere."""
     text = "async def f(a):\n    async with a:\n        await b()\n    with a:\n        c()\n"
@@ -328,6 +341,32 @@ def test_lines_where_an_interrupt_can_be_borne():
 
 
 @pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("x = 1 + work()", "work"),
+        ("len(work())", "work"),
+        ("return [a, b.load()]", "load"),
+        ("def inner(): hidden()", None),
+        ("class Inner: pass", None),
+        ("x = len(a)", None),
+        ("x = lambda: work()", None),
+    ],
+)
+def test_what_is_called_in_a_statement(statement, name):
+    """However deep; what is only defined there is not called, and hides nothing that follows."""
+    lines = lines_of(codes(f"def f(a):\n    {statement}\n    after()\n")["f"])
+    assert lines.interrupt == ({2: name, 3: "after"} if name else {3: "after"})
+
+
+def test_what_may_fail_in_a_body():
+    """A decorator is called where a function is defined; a `try` that does nothing fails in what follows."""
+    decorated = "def f(a):\n    with a:\n        x = 1\n        @wrap()\n        def g(): pass\n"
+    assert lines_of(codes(decorated)["f"]).body == {3: "with"}
+    idle = "def f(a):\n with a:\n  try:\n   pass\n   pass\n  finally:\n   work()\n"
+    assert lines_of(codes(idle)["f"]).body == {4: "with"}
+
+
+@pytest.mark.parametrize(
     ("name", "body", "interrupt"),
     [
         ("work", True, True),
@@ -336,6 +375,7 @@ def test_lines_where_an_interrupt_can_be_borne():
         ("close_account", True, True),  # may be anything
         ("__enter__", True, False),  # nobody has the object yet
         ("_work", True, True),
+        ("__call__", True, True),
     ],
 )
 def test_lines_of_releases_are_no_points(name, body, interrupt):
