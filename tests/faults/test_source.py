@@ -349,7 +349,6 @@ def test_lines_where_an_interrupt_can_be_borne():
         ("def inner(): hidden()", None),
         ("class Inner: pass", None),
         ("x = len(a)", None),
-        ("x = lambda: work()", None),
     ],
 )
 def test_what_is_called_in_a_statement(statement, name):
