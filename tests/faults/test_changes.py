@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -102,3 +103,16 @@ def test_only_python_files_that_are_new_count(tmp_path):
     changes = changes_of(str(tmp_path))
     assert set(changes.lines) == {"new.py"}
     assert changes.touch("new.py", 1_000_000)
+
+
+@pytest.mark.parametrize("end", ["exit 1", "exit 128", "kill -9 $$"])
+def test_a_git_that_fails_tells_nothing(end, tmp_path, monkeypatch):
+    """Whatever it has printed: half of a list would be wrong. Nor is a folder that is not there an error."""
+    diff = "+++ b/x.py\n@@ -1 +1 @@\n"
+    git = tmp_path / "git"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for last, expected in ((end, {}), ("exit 0", {"x.py": [range(1, 2)]})):
+        git.write_text(f"#!/bin/sh\nprintf '{diff}'\n{last}\n")
+        git.chmod(0o755)
+        assert dict(changes_of(str(tmp_path)).lines) == expected
+    assert dict(changes_of(str(tmp_path / "gone")).lines) == {}

@@ -97,6 +97,13 @@ def last_of_a_try(path):
         yield fd
     finally:
         fd.close()
+
+@contextlib.contextmanager
+def first_of_a_block(path):
+    fd = open(path)  # first
+    with path:
+        yield fd
+        pass
 """
 )
 
