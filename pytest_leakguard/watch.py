@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from pytest_leakguard import _real, tracked
 from pytest_leakguard.collecting import Collecting
@@ -31,13 +31,13 @@ from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
 from pytest_leakguard.probes.connections import EVENT as CONNECT
 from pytest_leakguard.probes.connections import ConnectionProbe
-from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable, Picture
+from pytest_leakguard.probes.descriptors import DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
 from pytest_leakguard.probes.instances import Instances
 from pytest_leakguard.probes.locks import LockProbe
 from pytest_leakguard.probes.mappings import MappingProbe
 from pytest_leakguard.probes.objects import ObjectProbe
-from pytest_leakguard.probes.processes import ProcessProbe, has_children
+from pytest_leakguard.probes.processes import ProcessProbe
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.probes.recorded import RecordedProbe
 from pytest_leakguard.probes.roster import Census, Roster
@@ -47,6 +47,7 @@ from pytest_leakguard.probes.tasks import TaskProbe
 from pytest_leakguard.probes.tempfiles import TempProbe
 from pytest_leakguard.probes.threads import ThreadProbe, shortener
 from pytest_leakguard.probes.unclosed import UnclosedProbe
+from pytest_leakguard.stillness import Stillness
 from pytest_leakguard.suspects import Item, Suspect
 from pytest_leakguard.young import YoungGarbage
 
@@ -107,15 +108,12 @@ class Watch:
             before_look=self.table.forget,
         )
         self.state.errors = self.roster.errors
-        self._others = bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds
-        self._thread_mark = (-1, -1)
-        self._process_starts = 0
-        self._moves = (-1, -1)
-        """When the descriptors were seen to be the same: all moves, and those that were no thread's start."""
-        self._task_mark = -1
+        self.stillness = Stillness(
+            recorder=self.recorder, table=self.table, threads=self._threads, objects=self.objects,
+            tasks=self.tasks, state=self.state, recorded=self._recorded,
+            has_others=bool(self.roster.kinds - set(KINDS)) or not {"fd", "socket"} <= self.roster.kinds,
+        )  # fmt: skip
         self.locks.on_first = self.roster.remark
-        self._pictured: Census | None = None
-        self._picture = Picture(frozenset())
         self._undo: list[Callable[[], None]] = []
 
     def start(self, kinds: Collection[str] = KINDS) -> None:
@@ -195,60 +193,9 @@ class Watch:
         """A census as one set."""
         return {(kind, key) for kind, keys in census.items() for key in keys}
 
-    def is_still(self, census: Census, *, thorough: bool = False, descriptors: int | None = None) -> bool:
-        """Whether certainly nothing came and nothing went since that census; cheaper than a new one.
-
-        Args:
-            thorough: ask for child processes too when none was seen to start.
-            descriptors: how many are open now, when that was asked just now.
-        """
-        if census.get("temp") or self.recorder.created or self._others:
-            return False
-        if self.objects.keys() != census.get("object", frozenset()):
-            return False
-        if (
-            census.get("process")
-            or self.recorder.process_starts != self._process_starts
-            or (thorough and has_children())
-        ):
-            return False
-        for kind, probe in self._recorded.items():
-            if kind in census and probe.keys() != census[kind]:
-                return False
-        if (census.get("task") or self.tasks.mark() != self._task_mark) and self.tasks.keys() != census.get("task"):
-            return False
-        if self.state.keys() != census.get("state", frozenset()):
-            return False
-        alive, starts = mark = (self._threads.mark(), self.recorder.thread_starts)
-        if mark != self._thread_mark:
-            # none before and none now: nothing can have taken another's place
-            if (alive or census.get("thread")) and self._threads.keys() != census.get("thread"):
-                return False
-            self._thread_mark = mark
-        if census is not self._pictured:
-            pictured = census.get("fd", frozenset()) | census.get("socket", frozenset())
-            self._picture = Picture(cast("frozenset[DescriptorKey]", pictured))
-            self._pictured = census
-        as_many = len(census.get("fd", ())) + len(census.get("socket", ()))
-        if (self.table.count() if descriptors is None else descriptors) != as_many:
-            return False
-        moves = (self.recorder.moves, self.recorder.moves - starts)
-        # as many, and only threads were started: nothing tells of a descriptor in the place of a known one
-        if (moves[0] == self._moves[0] or moves[1] != self._moves[1]) and not self._picture.is_still():
-            return False
-        self._moves = moves
-        return True
-
-    def are_as_many(self, census: Census) -> bool:
-        """Whether as many descriptors are open as in that census."""
-        return self.table.count() == len(census.get("fd", ())) + len(census.get("socket", ()))
-
     def look_and_mark(self) -> Census:
-        """A census that `is_still` can be asked about."""
-        self._thread_mark = (self._threads.mark(), self.recorder.thread_starts)
-        self._process_starts = self.recorder.process_starts
-        self._moves = (self.recorder.moves, self.recorder.moves - self.recorder.thread_starts)
-        self._task_mark = self.tasks.mark()
+        """A census that `stillness` can be asked about."""
+        self.stillness.mark()
         return self.look()
 
     def gone(self, items: Collection[Item]) -> set[Item]:

@@ -336,7 +336,7 @@ class Recorder:
     def _on_open(self, args: Any) -> None:
         path, mode, flags = args
         frame = _real.getframe(2)
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        if frames.is_importing(frame):
             return
         detail = plain_path(path)
         self.moves += 1

@@ -6,12 +6,13 @@ the instruction are kept; lines and names are worked out for a report.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import sysconfig
 from functools import lru_cache
-from types import CodeType, FrameType
-from typing import Literal
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Literal
 
 import pluggy
 
@@ -23,8 +24,10 @@ Stack = tuple[tuple[CodeType, int], ...]
 Region = Literal["project", "dependency", "stdlib", "runner", "self"]
 
 DEPTH = 64
-# the function that calls hook implementations; pluggy moved it between modules
-_HOOK_CALLER = getattr(getattr(pluggy.PluginManager("leakguard"), "_inner_hookexec", None), "__code__", None)
+# Of the module whose function calls hook implementations; pluggy moved it. Whose code a frame
+# runs is told by its globals: asking for the code object raises an audit event each time.
+_HOOK_CALLER = getattr(getattr(pluggy.PluginManager("leakguard"), "_inner_hookexec", None), "__globals__", None)
+_IMPORTERS = (vars(importlib._bootstrap), vars(importlib._bootstrap_external))
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = tuple(
     {os.path.realpath(p) + os.sep for p in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))}
@@ -35,20 +38,40 @@ _RUNNERS = ("_pytest", "pluggy", "pytest")
 _FIXTURE_HOOKS = frozenset({"pytest_pyfunc_call", "pytest_fixture_setup"})
 
 
+_callers: tuple[tuple[dict[str, Any], tuple[CodeType, int]], ...] = ()
+
+
+def end_at(*callers: FunctionType) -> None:
+    """Let stacks end where the module of one of these calls the user's functions; it stands for what is outside."""
+    global _callers
+    _callers = tuple((caller.__globals__, (caller.__code__, 0)) for caller in callers)
+
+
 def walk(frame: FrameType | None) -> Stack:
-    """The stack from `frame` outwards, as far as the hook call that pytest made.
+    """The stack from `frame` outwards, as far as the call that pytest made.
 
     Hand-made because the traceback module costs ten times as much, and this
     runs at every acquisition.
     """
     stack: list[tuple[CodeType, int]] = []
     while frame is not None and len(stack) < DEPTH:
-        code = frame.f_code
-        if code is _HOOK_CALLER:
+        names = frame.f_globals
+        if names is _HOOK_CALLER:
             break
-        stack.append((code, frame.f_lasti))
+        if stack:
+            for module, caller in _callers:
+                if names is module:
+                    stack.append(caller)
+                    return tuple(stack)
+        stack.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return tuple(stack)
+
+
+def is_importing(frame: FrameType) -> bool:
+    """Whether that very frame is one of Python's import machinery."""
+    names = frame.f_globals
+    return names is _IMPORTERS[0] or names is _IMPORTERS[1]
 
 
 @lru_cache(maxsize=4096)

@@ -7,12 +7,20 @@ found by the frames it runs in.
 
 from __future__ import annotations
 
+import os
 from types import FrameType
+from typing import Any, get_args
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Phase
 
-_BY_ENDING: dict[str, Phase] = {"(setup)": "setup", "(call)": "call", "(teardown)": "teardown"}
+# Asked at every acquisition, so the table behind os.environ is read, as it keeps its keys: os.environ.get is
+# four calls of Python. Where that table is missing, the frames tell.
+_TABLE: dict[Any, Any] = getattr(os.environ, "_data", {})
+_VARIABLE: Any = b"PYTEST_CURRENT_TEST" if os.supports_bytes_environ else "PYTEST_CURRENT_TEST"
+_ENDINGS: tuple[tuple[Phase, Any], ...] = tuple(
+    (phase, f"({phase})".encode() if os.supports_bytes_environ else f"({phase})") for phase in get_args(Phase)
+)
 _BY_HOOK: dict[str, Phase] = {
     "pytest_runtest_setup": "setup",
     "pytest_runtest_call": "call",
@@ -22,8 +30,12 @@ _BY_HOOK: dict[str, Phase] = {
 
 def current_phase() -> Phase | None:
     """The phase that runs now, or None where that can't be told: another thread, no pytest."""
-    told = _BY_ENDING.get(_real.environ_get("PYTEST_CURRENT_TEST", "").rpartition(" ")[2])
-    return told if told is not None else _by_frames()
+    told = _TABLE.get(_VARIABLE)
+    if told is not None:
+        for phase, ending in _ENDINGS:
+            if told.endswith(ending):
+                return phase
+    return _by_frames()
 
 
 def _by_frames() -> Phase | None:

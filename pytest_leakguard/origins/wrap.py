@@ -27,7 +27,9 @@ def wrap_thread_start(recorder: Recorder) -> Callable[[], None]:
 
     def start_new_thread(function: Callable[..., object], *args: Any) -> int:
         if recorder.active:
-            fault = planned_fault("_thread.start_new_thread", (function, args), _real.getframe(1))
+            fault = None
+            with recorder.unharmed():
+                fault = planned_fault("_thread.start_new_thread", (function, args), _real.getframe(1))
             if fault is not None:
                 raise fault
             with recorder.unharmed():

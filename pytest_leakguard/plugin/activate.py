@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_leakguard.block import grounds
+from pytest_leakguard.origins import frames
 from pytest_leakguard.plugin import adoption, internals, options, tracking
 from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
@@ -14,7 +15,8 @@ from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.shared_rules import shared_rules
-from pytest_leakguard.plugin.summary import CLEANUP_NAME, Presenter, Tally
+from pytest_leakguard.plugin.summary import Presenter
+from pytest_leakguard.plugin.tally import CLEANUP_NAME, Tally
 from pytest_leakguard.plugin.xdist import Worker, is_worker, worker_of
 from pytest_leakguard.watch import Watch
 
@@ -43,6 +45,7 @@ def activate(
             others += probes
         else:
             errors.append(f"hook pytest_leakguard_probes of {name} gave {type(probes).__name__}, not a list of probes")
+    frames.end_at(*internals.callers())
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds, rules = options.check_kinds(settings, known)

@@ -15,6 +15,7 @@ import pytest
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.again import Again
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.trial import ItemSubject
@@ -33,35 +34,23 @@ class Confirmer:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._held: internals.WiderFixturesHeld | None = None
-        self._subject: ItemSubject | None = None
+        self._again = Again(guard)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         sweeper = self._guard.sweeper
         if sweeper is not None and sweeper.sweeps(item):  # one of them repeats a test, not both
             return (yield)
-        self._subject = ItemSubject(self._guard, item, lambda filename: False)
-        self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
-        try:
+        with self._again.around(item, lambda filename: False):
             return (yield)
-        finally:
-            if self._held is not None:
-                self._held.let_go()
-            self._held = self._subject = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        subject, held = self._subject, self._held
-        if call.when == "teardown" and subject is not None and held is not None:
-            self._held = None
-            try:
-                self._confirm(item, report, subject)
-            finally:
-                internals.end_wider_fixtures(item, report, held)
+        if call.when == "teardown":
+            self._again.at_the_end(item, report, lambda subject: self._confirm(item, report, subject))
         return report
 
     def _confirm(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
@@ -70,11 +59,7 @@ class Confirmer:
         if not any(_can_be_confirmed(finding, item.nodeid) for finding in findings):
             return
         internals.cancel_timeout(item)
-        try:
-            run = subject.run(LIMIT_SECONDS)
-        except Exception as error:  # an error of ours is told, and the leak stays one
-            self._guard.errors.append(f"{item.nodeid} could not be repeated: {type(error).__name__}: {error}")
-            return
+        run = subject.run(LIMIT_SECONDS)
         confirmed = [_told(one, run) if _can_be_confirmed(one, item.nodeid) else one for one in findings]
         self._guard.delivery.exchange(item, report, confirmed)
 

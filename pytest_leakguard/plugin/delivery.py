@@ -11,7 +11,7 @@ from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import Disposition, Finding
 from pytest_leakguard.core.verdict import Case, fold, is_part, judge
-from pytest_leakguard.plugin.judge import Judged
+from pytest_leakguard.plugin.judged import Judged
 from pytest_leakguard.report.data import to_dict
 
 REPORT_ATTRIBUTE = "leakguard"

@@ -18,6 +18,7 @@ from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.declare import DEFAULT_GRACE_SECONDS
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.parts import Plain
+from pytest_leakguard.plugin.unharmed import unharmed
 from pytest_leakguard.report.text import acquired, printable
 from pytest_leakguard.suspects import Suspect
 
@@ -75,11 +76,9 @@ class Explainer:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        if is_wanted(item.nodeid, self._wanted):
-            try:
+        with unharmed(self._guard.errors, f"{item.nodeid} can't be explained"):
+            if is_wanted(item.nodeid, self._wanted):
                 self.explained[item.nodeid] = {"settings": self._settings(item), "steps": []}
-            except Exception as error:  # an error of ours is told, and never becomes one of the user's test
-                self._guard.errors.append(f"{item.nodeid} can't be explained: {type(error).__name__}: {error}")
         return (yield)
 
     def _settings(self, item: pytest.Item) -> list[str]:

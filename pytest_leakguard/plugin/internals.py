@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import pytest
@@ -106,6 +106,13 @@ def drain_unraisable(config: pytest.Config) -> None:
         key = getattr(unraisableexception, "unraisable_exceptions", None)
         if collect is not None and key is not None and key in config.stash:
             collect(config)
+
+
+def callers() -> list[FunctionType]:
+    """The functions that call tests and fixture functions."""
+    modules = (("_pytest.python", "pytest_pyfunc_call"), ("_pytest.fixtures", "call_fixture_func"))
+    found = (getattr(sys.modules.get(module), name, None) for module, name in modules)
+    return [function for function in found if isinstance(function, FunctionType)]
 
 
 def tmp_roots(config: pytest.Config) -> tuple[str, ...]:

@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from pytest_leakguard import _real
-from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.core.grace import settle
-from pytest_leakguard.core.ledger import Context
-from pytest_leakguard.core.model import Acquisition, Key, Origin, Owner, Phase, Verdict, between
+from pytest_leakguard.core.model import Acquisition, Key, Owner, Phase, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.known import known_by_design
 from pytest_leakguard.plugin.heirs import Heirs
+from pytest_leakguard.plugin.judged import Deferred, Judged, Test, otherwise
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
+from pytest_leakguard.plugin.warned import Explain, misclosed, unclosed
 from pytest_leakguard.probes.roster import Census
 from pytest_leakguard.suspects import Item, Suspect
 from pytest_leakguard.watch import Watch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
-    """What has to be known of the test that is judged.
-
-    Attributes:
-        requested: the names of the fixtures it uses.
-        failed: it failed by itself; its leaks become a note.
-        since: the test after which was looked last, when nothing shows that what no record
-            tells of came during this one.
-        uncollected: the test after which was collected last, when that is not the one before this.
-    """
-
-    __test__ = False
-
-    name: str
-    kinds: frozenset[str]
-    grace_seconds: float
-    rules: tuple[AllowRule, ...] = ()
-    requested: frozenset[str] = frozenset()
-    failed: bool = False
-    since: str = ""
-    uncollected: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A case with what decides about its disposition."""
-
-    case: Case
-    test: Test
-
-    def of_failed(self, name: str) -> Judged:
-        """The same, now that the test of that name is known to have failed by itself."""
-        return self if self.test.name != name else Judged(self.case, replace(self.test, failed=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """A suspect that waits for its verdict, or is to be judged now when it waits for nothing."""
-
-    suspect: Suspect
-    test: Test
-    awaits: frozenset[int] = frozenset()
-    awaited: Owner | None = None
 
 
 @dataclass(slots=True)
@@ -80,7 +34,7 @@ class Judge:
 
     watch: Watch
     late: bool = False
-    explain: Callable[[str, Suspect, str], object] = lambda test, suspect, words: None
+    explain: Explain = lambda test, suspect, words: None
     scopes: Scopes = field(default_factory=Scopes)
     known: Census = field(default_factory=dict)
     _census: Census = field(default_factory=dict)
@@ -98,11 +52,22 @@ class Judge:
         self.known = dict(self._census)
         self._heirs.reset(self.known.get("fd", ()))
         self.watch.recorder.known = lambda: self.known.get("fd", frozenset())
-        self.watch.recorder.has_new = lambda: not self.watch.are_as_many(self._census)
+        self.watch.recorder.has_new = lambda: not self.watch.stillness.as_many_descriptors(self._census)
 
     def everything(self) -> set[Item]:
         """What exists now."""
         return self.watch.items(self.watch.look())
+
+    def before(self) -> set[Item]:
+        """What exists as a set-up or teardown begins; a claim on what is gone does not outlive it.
+
+        An epoll instance, say, can be told from the one before it by its number only. Sockets can, and `_new` has
+        to hear of those that vanished.
+        """
+        found = self.everything()
+        for item in [item for item in self._claims if item[0] != "socket" and item not in found]:
+            del self._claims[item]
+        return found
 
     def claim(self, before: Collection[Item], owner: Owner, phase: Phase = "setup") -> None:
         """What is new since a scope's set-up began is its own, recorded or not; of a teardown, what has no record."""
@@ -135,7 +100,7 @@ class Judge:
 
     def is_still(self, *, thorough: bool = False) -> bool:
         """Whether certainly nothing has changed since the last look."""
-        return self.watch.is_still(self._census, thorough=thorough)
+        return self.watch.stillness.holds(self._census, thorough=thorough)
 
     def needs_to_judge(self, descriptors: int) -> bool:
         """After a test in which something moved: whether there is anything to judge.
@@ -149,7 +114,7 @@ class Judge:
         if watch.ledger.has_ended or watch.unclosed.has_caught or watch.closes.has_seen:
             return True
         # a socket that a fixture opened and the same test closed under it leaves all as it was before both
-        has_moved = not watch.is_still(self._census, descriptors=descriptors) or any(
+        has_moved = not watch.stillness.holds(self._census, descriptors=descriptors) or any(
             kind == "socket" for kind, _ in self._claims
         )
         return has_moved and (bool(self._new()) or watch.closes.has_seen)
@@ -162,9 +127,7 @@ class Judge:
         suspects = self._suspects(test, bool(ended and self.deferred))
         now = self._classify(test, suspects)
         now += self._due(test, ended)
-        cases = self._settled(now, test.grace_seconds, others) + self._unclosed(test) + self._misclosed(test)
-        self._remember(now)
-        return cases
+        return self._told(test, now, others)
 
     def end(self, test: Test) -> list[Judged]:
         """After the last teardown nothing can release anything any more: judge what was put off."""
@@ -175,7 +138,12 @@ class Judge:
         self._new()
         due = self._due(test, self.watch.ledger.take_ended() | {0})
         others = self.watch.may_still_change(self._told_threads)
-        cases = self._settled(due, test.grace_seconds, others) + self._unclosed(test) + self._misclosed(test)
+        return self._told(test, due, others)
+
+    def _told(self, test: Test, due: list[Deferred], others: bool) -> list[Judged]:
+        cases = self._settled(due, test.grace_seconds, others)
+        cases += unclosed(self.watch, test, self.explain)
+        cases += misclosed(self.watch, test)
         self._remember(due)
         return cases
 
@@ -218,7 +186,7 @@ class Judge:
         follows the size of the heap.
         """
         new = self._new()
-        sketched = self.watch.sketch(new, self._otherwise(test)) if new else []
+        sketched = self.watch.sketch(new, otherwise(test)) if new else []
         own = {s.item for s in sketched if s.acquisition.owner.kind == "test" and s.item not in self._claims}
         if own or collect:
             _real.gc_collect()
@@ -226,12 +194,7 @@ class Judge:
             own &= new
         rest = [suspect for suspect in sketched if suspect.item in new and suspect.item not in own]
         late = new - {suspect.item for suspect in sketched}
-        return [*rest, *self.watch.examine(own | late, self._otherwise(test))] if own or late else rest
-
-    @staticmethod
-    def _otherwise(test: Test) -> Acquisition:
-        owner = Owner(kind="test", scope="function", name=test.name)
-        return Acquisition(owner=owner, test=test.name, phase=None, origin=Origin())
+        return [*rest, *self.watch.examine(own | late, otherwise(test))] if own or late else rest
 
     def _know(self, kind: str, key: Key) -> None:
         self.known[kind] = self.known.get(kind, frozenset()) | {key}
@@ -373,41 +336,6 @@ class Judge:
             )  # fmt: skip
             judged.append(Judged(case, deferred.test))
         return judged
-
-    def _unclosed(self, test: Test) -> list[Judged]:
-        watch = self.watch
-        probe = watch.unclosed
-        if not probe.has_caught:
-            return []
-        matcher = watch.matcher()
-        judged = []
-        for key in sorted(probe.keys(), key=repr):
-            with watch.recorder.silence():
-                suspect = watch.examine_unclosed(key, matcher)
-            may_be_older = bool(test.uncollected) and probe.caught(key).by_collector
-            probe.forget(key)
-            self.explain(test.name, suspect, "closed only by the garbage collector")
-            acquisition = suspect.acquisition
-            if acquisition.owner.kind == "nobody":
-                continue
-            if suspect.record is not None:
-                suspect.record.spent = True
-                if suspect.record.blamed:
-                    continue
-                suspect.record.blamed = True
-            elif may_be_older and acquisition.owner.kind == "test":
-                acquisition = replace(acquisition, owner=between(test.uncollected, test.name), phase=None)
-            case = Case(resource=suspect.resource, acquisition=acquisition, verdict="unclosed", mark=suspect.mark)
-            judged.append(Judged(case, test))
-        return judged
-
-    def _misclosed(self, test: Test) -> list[Judged]:
-        """Closes that hit the wrong descriptor; where nothing told of one, the test or tests since the last look."""
-        closes = self.watch.closes
-        if not closes.has_seen:
-            return []
-        owner = between(test.since, test.name) if test.since else self._otherwise(test).owner
-        return [Judged(case, test) for case in closes.take(self.watch.root, Context(owner, test.name, None))]
 
     def _remember(self, judged: list[Deferred]) -> None:
         """Each is told once, whether it is still there or went late."""

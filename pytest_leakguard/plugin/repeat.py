@@ -23,7 +23,7 @@ from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
-from pytest_leakguard.plugin.judge import Judged
+from pytest_leakguard.plugin.judged import Judged
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard

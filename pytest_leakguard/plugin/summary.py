@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections import Counter
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,16 @@ import pytest
 
 from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
-from pytest_leakguard.origins import hook
-from pytest_leakguard.plugin import internals, writing
+from pytest_leakguard.plugin import internals, meaning, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
-from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
+from pytest_leakguard.plugin.shared_rules import idle_lines
+from pytest_leakguard.plugin.tally import Tally
+from pytest_leakguard.plugin.unharmed import unharmed
 from pytest_leakguard.remedy.patch import with_patch
-from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
+from pytest_leakguard.report import cleanup_lines, fault_lines, junit, pages, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 from pytest_leakguard.report.excerpts import excerpts
 from pytest_leakguard.report.plain import clipped
@@ -30,81 +31,8 @@ from pytest_leakguard.report.plain import clipped
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-CLEANUP_NAME = "leakguard-cleanup"
 STATUS = "leakguard_status"
 _TESTS_NAMED = 5
-
-
-class Tally:
-    """What a process counted; plain data, so that a worker's can be added to the controller's."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._merged: list[dict[str, Any]] = []
-
-    def own(self) -> dict[str, Any]:
-        """This process's numbers."""
-        guard, statistics = self._guard, self._guard.statistics
-        used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
-        ledger = guard.config.pluginmanager.get_plugin(CLEANUP_NAME)
-        return {
-            "tests": statistics.tests,
-            "peak": statistics.peak,
-            "peak_test": statistics.peak_test,
-            "seconds": statistics.seconds,
-            "errors": [
-                *guard.watch.roster.errors,
-                *hook.failures(),
-                *guard.errors,
-                *guard.delivery.errors,
-                *guard.holding.errors,
-            ],
-            "blind": dict(guard.blind),
-            "untracked": guard.watch.instances.classes.unfound(),
-            "tracked": guard.watch.instances.classes.found(),
-            "used": sorted(used),
-            "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
-            "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
-            "cleanup": ledger.data() if ledger is not None else [],
-            "explained": guard.explained,
-            "left": guard.remains.data(),
-            "timelines": guard.sampler.data() if guard.sampler is not None else [],
-        }
-
-    def add(self, other: dict[str, Any]) -> None:
-        """Count a worker's numbers too."""
-        self._merged.append(other)
-
-    def total(self) -> dict[str, Any]:
-        """Everything together: sums, and the highest peak."""
-        parts = [self.own(), *self._merged]
-        highest = max(parts, key=lambda part: int(part["peak"]))
-        used = {tuple(rule) for part in parts for rule in part["used"]}
-        asked = {tuple(rule) for part in parts for rule in part["asked"]}
-        tracked = {name for part in parts for name in part["tracked"]}
-        untracked = {
-            f"nothing is watched for {name}: {why}": None
-            for part in self._merged or parts  # a controller imports nothing of what its workers test
-            for name, why in part["untracked"].items() if name not in tracked
-        }  # fmt: skip
-        return {
-            "tests": sum(part["tests"] for part in parts),
-            "peak": highest["peak"],
-            "peak_test": highest["peak_test"],
-            "seconds": sum(part["seconds"] for part in parts),
-            "errors": list(dict.fromkeys([*(error for part in parts for error in part["errors"]), *untracked])),
-            "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
-            "unused": sorted(asked - used),
-            "faults": merged([part["faults"] for part in parts if part["faults"]]),
-            "fault_sites": sites([part["faults"] for part in parts]),
-            "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
-            "left": {
-                "counts": dict(sum((Counter(part["left"]["counts"]) for part in parts), Counter())),
-                "found": [one for part in parts for one in part["left"]["found"]],
-            },
-            "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
-            "timelines": [timeline for part in parts for timeline in part["timelines"]],
-        }
 
 
 class Outcomes:
@@ -165,17 +93,39 @@ class Presenter:
             for state in guard.watch.roster.states()
             if not state.active and state.kind in guard.kinds
         ]
-        return lines + [line for part in self.parts for line in part.header()]
+        with self._unharmed("a part of the header is not told"):
+            lines += [line for part in self.parts for line in part.header()]
+        return lines
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         limit = self.guard.watch.table.limit
-        internals.add_suite_properties(self.config, junit.suite_properties(self.tally.total(), limit))
+        with self._unharmed("the properties of the suite are not told"):
+            internals.add_suite_properties(self.config, junit.suite_properties(self.tally.total(), limit))
         result = yield
         if not self.guard.watch.is_own_process():
             return result
         for test, findings in self.guard.finish():
             self.tell_earlier(self.guard.delivery.group(test, findings))
+        with self._unharmed("the session could not be ended"):
+            self._end(session)
+        with self._unharmed("no report is written"):
+            self._write_files()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
+        result = yield
+        if self.guard.watch.is_own_process() and not self.config.option.collectonly:
+            errors: list[str] = []  # those of the session may be what can't be told
+            with unharmed(errors, "the summary could not be finished"):
+                self._summarize(terminalreporter)
+            for error in errors:
+                terminalreporter.write_line(f"leakguard: {clipped(error)}", red=True)
+        return result
+
+    def _end(self, session: pytest.Session) -> None:
+        """Every verdict is there: let the parts end, and the session fail where something leaked."""
         fails = any(finding.disposition == "fails" for finding in self.findings)
         total = self.tally.total()
         blind = total["blind"]
@@ -187,15 +137,6 @@ class Presenter:
         failed = blind or any(too_bad) or (fails and self.settings.action == "fail")
         if session.exitstatus == pytest.ExitCode.OK and failed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        self._write_files()
-        return result
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> Generator[None, object, object]:
-        result = yield
-        if self.guard.watch.is_own_process() and not self.config.option.collectonly:
-            self._summarize(terminalreporter)
-        return result
 
     def _close(self, part: Part, session: pytest.Session) -> bool:
         try:
@@ -208,8 +149,7 @@ class Presenter:
 
     def tell(self, report: pytest.TestReport, data: dict[str, Any]) -> None:
         """Show what a report carries on its own test."""
-        findings = self._read(data["findings"])
-        self.show(report, findings)
+        findings = self._shown(report, data["findings"])
         if data["failed_in_setup"]:
             # pytest shows the sections of a teardown below a failure, not below an error of the setup
             self.apart += [finding for finding in findings if finding.disposition == "note"]
@@ -223,17 +163,27 @@ class Presenter:
         """A verdict on a test whose own reports are out: a report of its own."""
         self.wake()
         path, line, domain = group["location"]
-        findings = self._read(group["findings"])
         report = pytest.TestReport(
             nodeid=group["test"], location=(path, line, domain), keywords={}, outcome="passed", longrepr=None,
             when="teardown",
         )  # fmt: skip
         if node is not None:
             report.node = node  # type: ignore[attr-defined]
-        self.show(report, findings)
+        findings = self._shown(report, group["findings"])
         self.apart += [finding for finding in findings if finding.disposition == "note"]
         if report.outcome == "failed" or STATUS in report.__dict__:
             self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _shown(self, report: pytest.TestReport, data: list[dict[str, Any]]) -> list[Finding]:
+        """Show findings as they were sent; none where that could not be done, which is told."""
+        with self._unharmed(f"what {report.nodeid} left behind could not be told"):
+            findings = self._read(data)
+            self.show(report, findings)
+            return findings
+        return []
+
+    def _unharmed(self, what: str) -> AbstractContextManager[None]:
+        return unharmed(self.guard.errors, what)
 
     def _read(self, findings: list[dict[str, Any]]) -> list[Finding]:
         """Findings as they were sent, each with its patch, where there is one."""
@@ -305,10 +255,16 @@ class Presenter:
             terminal.write_line(
                 f"leakguard: allow rule {clipped(rule)!r} hides nothing any more: {clipped(source)}", yellow=True
             )
+        if self._tells_idle_rules:
+            for words in idle_lines(total["idle"]):
+                terminal.write_line(f"leakguard: {words}")
         for error in total["errors"]:
             terminal.write_line(f"leakguard: {clipped(error)}", red=True)
         for kind, why in total["blind"].items():
             terminal.write_line(f"leakguard: blind for {clipped(kind)}: {clipped(why)}", red=True)
+        explained = meaning.told(self.findings, total, self.parts)
+        if explained and self.settings.action != "report":
+            terminal.write_line(f"leakguard: {pages.line(explained)}")
         for printed in self._printed:
             terminal.ensure_newline()
             terminal.write(printed)
@@ -325,6 +281,10 @@ class Presenter:
         peak = f"peak {total['peak']:,} of {self.guard.watch.table.limit:,} descriptors"
         where = f" ({total['peak_test']})" if total["peak_test"] else ""
         return text.printable(f"leakguard: {', '.join(words)}, {peak}{where}, +{total['seconds']:.1f} s")
+
+    @property
+    def _tells_idle_rules(self) -> bool:
+        return self.config.get_verbosity() > 0 or bool(self.settings.adoption.explain)
 
     def _write_files(self) -> None:
         folder = str(self.config.invocation_params.dir)
@@ -375,11 +335,13 @@ class Presenter:
             "excerpts": excerpts(self.findings, root),
             "timelines": total["timelines"],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
+            "idle_shared_rules": [{"rule": rule, "source": source} for rule, source in total["idle"]],
             "faults": total["faults"],
             "cleanup": total["cleanup"],
             **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
+            "messages": meaning.told(self.findings, total, self.parts),
         }
 
 

@@ -20,7 +20,7 @@ from pytest_leakguard.held_then import held_then
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.fault_hands import is_in_hands
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.plugin.judge import Test
+from pytest_leakguard.plugin.judged import Test
 from pytest_leakguard.plugin.pools import abandoned_pools
 from pytest_leakguard.suspects import Item, Suspect
 

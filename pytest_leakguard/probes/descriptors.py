@@ -8,6 +8,7 @@ number in turn.
 
 from __future__ import annotations
 
+import errno
 import operator
 import stat
 
@@ -71,7 +72,9 @@ class DescriptorTable:
             for number in self._numbers():
                 try:
                     status = fstat(number)
-                except OSError:
+                except OSError as error:
+                    if error.errno != errno.EBADF:  # a file system that is ill: open all the same
+                        table.append(key_of(number) or (number, 0, 0, 0))
                     continue  # the listing's own, or closed meanwhile by another thread
                 # by index: device, inode and mode, at half the cost of their names
                 table.append((number, status[2], status[1], status[0] & _TYPE_BITS))

@@ -23,7 +23,7 @@ from typing import Any, cast
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
-from pytest_leakguard.origins import frames
+from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.record import Record
 
@@ -84,9 +84,13 @@ class _Witness:
                 text = self._texts.pop(_real.get_ident(), None)
                 if text is None:
                     return False
-                if issubclass(category, ResourceWarning):
-                    return self._note(text)
-                return issubclass(category, RuntimeWarning) and self._note_runtime(text)
+                try:
+                    if issubclass(category, ResourceWarning):
+                        return self._note(text)
+                    return issubclass(category, RuntimeWarning) and self._note_runtime(text)
+                except Exception as error:  # out of a finalizer it would go nowhere, and nobody would be told
+                    hook.note_failure(error)
+                    return False
 
         return cast("type[Warning]", Meta("ResourceWarning", (ResourceWarning,), {}))
 

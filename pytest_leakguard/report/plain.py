@@ -10,8 +10,7 @@ def printable(text: str) -> str:
     """Text that can't move the cursor, change colours or break the encoding of the output."""
     if text.isprintable():
         return text
-    plain = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)  # a surrogate is not printable
 
 
 def clipped(text: str, most: int = MOST) -> str:

@@ -81,3 +81,26 @@ def test_lines_are_told_apart() -> None:
 def test_the_page_holds_the_table() -> None:
     """The documentation says what the data say."""
     assert PAGE.read_text("utf-8").endswith("\n\n" + table()), "run: python tests/facts/page.py"
+
+
+def test_the_table_behind_the_environment_is_there() -> None:
+    """The phase of a test is read from it at each acquisition; without it that works too, but costs more."""
+    key = b"PYTEST_CURRENT_TEST" if os.supports_bytes_environ else "PYTEST_CURRENT_TEST"
+    assert os.fsdecode(os.environ._data[key]) == os.environ["PYTEST_CURRENT_TEST"]  # type: ignore[attr-defined]
+
+
+def test_asking_a_frame_for_its_code_raises_an_event_and_for_its_globals_none(tmp_path: Path) -> None:
+    """So a stack is cut where the globals say that the user's code ends, before the code is asked for."""
+    program = tmp_path / "ask.py"
+    program.write_text(
+        "import sys\n"
+        "frame, told = sys._getframe(), []\n"
+        "sys.addaudithook(lambda event, args: told.append(event))\n"
+        "frame.f_globals, frame.f_back, frame.f_lasti\n"
+        "before = len(told)\n"
+        "frame.f_code\n"
+        "print(before, told)\n",
+        encoding="utf-8",
+    )
+    ran = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout == "0 ['object.__getattr__']\n"

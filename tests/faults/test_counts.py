@@ -80,15 +80,29 @@ def test_acquisitions_of_others_are_no_points(generated):
         "def load():\n    import tabnanny\n"
         "class A:\n    def close(self):\n        with open(__file__): pass\n"
         "def f(): A().close()\n"
+        "with open(__file__): pass\n"
     )
 
     def run():
+        module.__spec__.loader.exec_module(module)
         with open(__file__):
             module.call(lambda: open(__file__).close())
         module.load()
         module.f()
 
     assert sweep(AcquireInjector(targets), run) == ([], [])
+
+
+@pytest.mark.usefixtures("recording")
+def test_what_is_handed_over_is_no_point(generated):
+    """A socket object around a descriptor that is there already: an error of it is nobody's but the library's."""
+    module, targets = generated(
+        "import socket\n"
+        "def around():\n    with socket.socket() as one, socket.socket(fileno=one.detach()): pass\n"
+        "def pair():\n    for one in socket.socketpair(): one.close()\n"
+    )
+    points, raised = sweep(AcquireInjector(targets), lambda: (module.around(), module.pair()))
+    assert points == raised == ["acquire:generated.py:around:socket#1"]
 
 
 @pytest.mark.parametrize("count", [1, 3, 10])
@@ -99,6 +113,23 @@ def test_calls(generated, count):
     points, raised = sweep(call_injector(targets), module.f)
     assert points == [f"call:generated.py:f:g#{number + 1}" for number in range(count)]
     assert raised == points
+
+
+def test_calls_that_release_are_no_points(generated):
+    """One that does not happen is a leak by itself, and proves nothing."""
+    module, targets = generated(
+        "class A:\n    def close(self): pass\n    def __init__(self): self.name = 'a'\ndef f(): A().close()\n"
+    )
+    assert [point.rpartition(":")[2] for point in sweep(call_injector(targets), module.f)[0]] == ["A#1"]
+
+
+def test_calls_of_the_runner_are_no_points(generated):
+    """What the code under test asks of pytest, or of this plugin, is no operation of its own."""
+    module, targets = generated(
+        "import pytest\nfrom pytest_leakguard import track\nclass A: pass\n"
+        "def f():\n    track(A())\n    pytest.approx(1)\n"
+    )
+    assert sweep(call_injector(targets), module.f) == ([], [])
 
 
 def test_calls_with_a_star(generated):
@@ -141,6 +172,12 @@ def test_calls_of_functions_in_c(generated):
     assert [point.what for point in points] == ["stat"]
     with injector.inject(points[0], "transient"), pytest.raises(OSError, match="injected"):
         module.f()
+
+
+def test_a_body_on_the_line_of_its_header_is_no_point(generated):
+    """It has no line of its own: an error there would come before the block is entered."""
+    module, targets = generated("import io\ndef f():\n    with io.StringIO() as text: text.write('a')\n")
+    assert sweep(body_injector(targets), module.f) == ([], [])
 
 
 @pytest.mark.parametrize("count", [1, 4])

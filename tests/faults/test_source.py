@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import linecache
+from dataclasses import replace
 from types import CodeType
 
 import pytest
@@ -135,6 +136,13 @@ def test_the_nodes_of_a_function_are_not_those_of_functions_in_it():
 
 # -- cleanups around a line
 
+
+def around_line(code: CodeType, line: int) -> list[Cleanup]:
+    """Those that the first instruction of a line is inside of; a `with` whose manager is still made is none."""
+    offset = next(start for start, _, at in code.co_lines() if at == line)
+    return [one for one in around(code, line, offset) if one.is_entered]
+
+
 TRIES = """\
 def f(path):
     outside()  # outside
@@ -153,7 +161,7 @@ def f(path):
         final()  # final
     with a(), b(
         1,
-    ), c(  # between
+    ), c(
         2,  # header
     ):
         body()  # body
@@ -181,26 +189,25 @@ def f(path):
         ("# final", []),
         ("# body", ["with c(2)", "with b(1)", "with a()"]),
         ("# header", ["with b(1)", "with a()"]),
-        ("# between", ["with a()"]),  # the call of b ends there, and may fail
         ("# loop", ["with d"]),
-        ("# inner", ["with d"]),
         ("# last", ["finally"]),
     ],
 )
 def test_the_cleanups_around_a_line(mark, texts):
     """Innermost first; of a `with` that is being entered those that are entered already; in a handler not itself."""
-    assert [one.text for one in around(codes(TRIES)["f"], line_of(TRIES, mark))] == texts
+    assert [one.text for one in around_line(codes(TRIES)["f"], line_of(TRIES, mark))] == texts
 
 
 def test_where_a_cleanup_stands():
     """A handler has the lines that run when it does; the others have their own line only."""
-    found = around(codes(TRIES)["f"], line_of(TRIES, "# deep"))
-    assert found == [
+    found = around_line(codes(TRIES)["f"], line_of(TRIES, "# deep"))
+    assert all(one.exit is not None for one in found[:2])
+    assert [replace(one, exit=None) for one in found] == [
         Cleanup(text="with lock", line=4),
         Cleanup(text="with open(path)", line=4),
         Cleanup(text="except (OSError, ValueError)", line=7, first=8, last=9, is_handler=True),
         Cleanup(text="except", line=10, first=11, last=11, is_handler=True),
-        Cleanup(text="finally", line=15),
+        Cleanup(text="finally", line=15, first=15, last=15),
     ]
     assert (found[0].first, found[0].last, found[0].is_handler) == (0, 0, False)
 
@@ -208,8 +215,8 @@ def test_where_a_cleanup_stands():
 def test_a_cleanup_of_several_lines():
     """A handler ends where its last statement does; a `finally` is told by its first one."""
     text = "def f():\n  try:\n    x  # here\n  except E:\n    a(\n      1\n    )\n  finally:\n    b\n    c\n"
-    handler, final = around(codes(text)["f"], line_of(text))
-    assert (handler.first, handler.last, final.line) == (5, 7, 9)
+    handler, final = around_line(codes(text)["f"], line_of(text))
+    assert (handler.first, handler.last, final.line, final.first, final.last) == (5, 7, 9, 9, 10)
 
 
 def test_those_of_async_code_and_of_long_ones():
@@ -217,14 +224,14 @@ def test_those_of_async_code_and_of_long_ones():
     sixty = f"async with {'a' * 49}"
     text = f"async def f():\n    {sixty}:\n        x  # here\n    {sixty}b:\n        y  # there\n"
     code = codes(text)["f"]
-    assert [one.text for one in around(code, line_of(text))] == [sixty]
-    assert [one.text for one in around(code, line_of(text, "# there"))] == [sixty[:57] + "..."]
+    assert [one.text for one in around_line(code, line_of(text))] == [sixty]
+    assert [one.text for one in around_line(code, line_of(text, "# there"))] == [sixty[:57] + "..."]
 
 
 def test_code_without_source_has_no_cleanups():
     """Nor has a lambda."""
-    assert around(compile("x", "nowhere.py", "exec"), 1) == []
-    assert around(codes("f = lambda: 1\n")["<lambda>"], 1) == []
+    assert around(compile("x", "nowhere.py", "exec"), 1, 0) == []
+    assert around(codes("f = lambda: 1\n")["<lambda>"], 1, 0) == []
 
 
 def test_blocks_of_statements():

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from pytest_leakguard import _real
+from pytest_leakguard.core.model import NOBODY, Finding, Origin
 from pytest_leakguard.faults.model import STRICT, FaultPoint, SweepResult
-from pytest_leakguard.faults.oracles import Run
+from pytest_leakguard.faults.oracles import Run, findings_of
 from pytest_leakguard.faults.points import Shot
-from pytest_leakguard.faults.sweep import Budget, Sweep
+from pytest_leakguard.faults.sweep import NOT_AGAIN, Budget, Sweep
 from pytest_leakguard.faults.watching import Refused
 
 
@@ -145,6 +146,17 @@ def test_a_polluted_process_ends_the_sweep():
     result = Sweep(stage, [stage]).run()
     assert result.stopped.startswith("polluted")
     assert [finding.fault for finding in result.findings] == ["polluted"]
+
+
+def test_after_a_fault_by_force_it_is_asked_at_once_whether_all_still_works():
+    """A failed call may leave something half done: what came after it would be blamed on another point."""
+    stage = Stage(3)
+    stage.points = [replace(one, family="call") for one in stage.points]
+    plain = stage.run
+    stage.run = lambda limit: plain(limit) if stage.failing or len(stage.failed) < 2 else Run(error="AssertionError")
+    result = Sweep(stage, [stage]).run()
+    assert len(result.trials) == 2
+    assert result.stopped == f"polluted: it does not pass any more after {stage.points[1].id}"
 
 
 def test_a_family_that_is_refused_is_told():
@@ -410,7 +422,7 @@ class Looker:
 
 
 def test_a_trial_that_found_something_new_is_looked_at_once_more():
-    """Not one that found what is known, nor what is only told, nor a hang."""
+    """Not one that found what is known; what is only told and a hang are looked at as well."""
     lost = {1: ("E",), 2: ("E",), 3: ("F", "E"), 4: ()}
     stage = Scripted(
         *(point(number) for number in range(1, 5)),
@@ -434,7 +446,28 @@ def test_a_trial_that_found_something_new_is_looked_at_once_more():
     for run in (Run(), Run(stacks=("s",))):
         told = Scripted(point(1), react=lambda point, run=run: run)
         told.swept(witness=witness)
-        assert told.runs.count(point(1).id) == 1
+        assert told.runs.count(point(1).id) == 2
+
+
+@pytest.mark.parametrize("family", ["call", "acquire"])
+def test_a_trial_that_pollutes_when_it_is_repeated_is_named(family):
+    """After what broke off by force the process is looked at again; after an acquisition once at the end."""
+    stage = Scripted(
+        point(1, family=family),
+        point(2, family=family),
+        plain=[Run(), Run(), Run(error="E")] if family == "call" else (),
+        react=lambda point: Run(error="OSError", unraisable=("E",)),
+    )
+    result = stage.swept(witness=Looker)
+    first, second = (one.id for one in stage.points)
+    if family == "call":
+        assert result.stopped == f"polluted: it does not pass any more after {first}, which was tried twice"
+        assert stage.runs == ["plain", first, "plain", first, "plain"]
+        assert [(one.fault, one.unseen) for one in result.trials[-1].findings] == [
+            ("unraisable", "looked at"), ("polluted", NOT_AGAIN),
+        ]  # fmt: skip
+    else:
+        assert stage.runs == ["plain", first, first, second, "plain"]
 
 
 def test_a_witness_that_is_refused_changes_nothing():
@@ -450,3 +483,21 @@ def test_a_witness_that_is_refused_changes_nothing():
     (found,) = stage.swept(witness=Refusing).findings
     assert (found.what, found.unseen) == ("E", "looked at")
     assert stage.runs.count(point(1).id) == 1
+
+
+def test_what_the_failing_call_itself_acquired_is_not_the_codes():
+    """The standard library's own leak inside the call that failed: the code under test never had it."""
+
+    def leak(line, within):
+        origin = Origin(file="a.py", line=line, function="f", how="audit", event="open", within=within)
+        return Finding(
+            kind="fd", verdict="leaked", disposition="fails", owner=NOBODY, test="", phase=None, what="fd 7",
+            subject="x", fix="", origin=origin, due="", allow="", fingerprint=f"fd:{line}",
+        )  # fmt: skip
+
+    failing = replace(point(1), line=3)
+    inside, beside, own = leak(3, ("Popen.__init__",)), leak(4, ("Popen.__init__",)), leak(3, ())
+    found = findings_of(
+        Run(error="OSError", leaks=(inside, beside, own)), Shot(injected=1), failing, "transient", strict=False
+    )
+    assert [finding.leak for finding in found] == [beside, own]

@@ -103,6 +103,10 @@ def test_the_result_of_a_test_is_what_it_is_without_a_sweep(project, alone):
                 print("\\nTOLD", report.nodeid.partition("::")[2], report.when, report.outcome,
                       [title for title, _ in report.sections if "leakguard" not in title],
                       [name for name, _ in report.user_properties if name != "leakguard"])
+
+        def pytest_sessionfinish(session):
+            for item in session.items:
+                print("\\nTOLD", item.name, "has", item.user_properties)
         """
     )
     project.makepyfile(

@@ -323,3 +323,19 @@ def test_the_order_of_a_file_is_that_of_the_fingerprints(pytester, adopted):
     assert names == sorted(names)
     assert textwrap.dedent(text) == text
     assert text.endswith("]\n")
+
+
+def test_a_known_leak_is_not_searched_for_its_holder(pytester, alone):
+    """That takes time for each, and nobody asks who holds what is known; a new one is searched for."""
+    pytester.makepyfile("KEPT = []\n\ndef test_old():\n    KEPT.append(open(__file__))\n")
+    alone(QUICK, USE, UPDATE)
+    with open("test_a_known_leak_is_not_searched_for_its_holder.py", "a") as file:
+        file.write("\ndef test_new():\n    KEPT.append(open(__file__))\n")
+    ran = alone(QUICK, USE)
+    held = {finding["disposition"]: finding["held"] for finding in ran.report["findings"]}
+    assert held["known"] == {
+        "chain": [],
+        "graph": "",
+        "reason": "not searched: the baseline knows leaks with this origin",
+    }
+    assert any("KEPT" in part for part in held["fails"]["chain"])

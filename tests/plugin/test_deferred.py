@@ -499,6 +499,39 @@ def test_what_a_function_fixture_parks_in_a_session_object_waits_for_that(pytest
         assert "fixture 'registry' (session scope) might have released it" in finding["due"]
 
 
+def test_a_number_that_is_free_again_says_nothing_of_what_had_it(pytester, run):
+    """What waited for a fixture is closed; the same file under the same number is the next test's own."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        KEPT = []
+
+        @pytest.fixture(scope="module")
+        def pool():
+            held = []
+            yield held
+            for number in held:
+                os.close(number)
+
+        def test_opens(pool):
+            pool.append(os.open(__file__, os.O_RDONLY))
+
+        def test_closes(pool):
+            os.close(pool.pop())
+
+        def test_leaks():
+            KEPT.append(os.open(__file__, os.O_RDONLY))
+
+        def test_last(pool):
+            pass
+        """
+    )
+    (finding,) = run().report["findings"]
+    assert finding["test"] == "test_it.py::test_leaks"
+
+
 def test_a_verdict_waits_for_the_narrowest_fixture_that_reaches(pytester, run, diary):
     """Held by a class-scoped and a session-scoped object: judged at the end of the class, or of the session."""
     pytester.makepyfile(
@@ -518,6 +551,12 @@ def few():
     yield []
 
 @pytest.fixture(scope="class")
+def lent(everything):
+    held = []
+    yield held
+    everything[:] = [one for one in everything if one not in held]
+
+@pytest.fixture(scope="class")
 def both(everything):
     held = []
     yield held
@@ -532,6 +571,11 @@ def both(everything):
                 few.append(socket.socket())
                 KEPT.append(few[0])
 
+            def test_lent(self, everything, lent):
+                lent.append(socket.socket())
+                everything.append(lent[0])
+                KEPT.append(lent[0])
+
             def test_handed_on(self, both):
                 both.append(socket.socket())
 
@@ -541,10 +585,11 @@ def both(everything):
         """,
     )
     ran = run()
-    (finding,) = ran.report["findings"]
-    assert finding["test"] == "test_it.py::TestIt::test_few"
+    names = ["test_it.py::TestIt::test_few", "test_it.py::TestIt::test_lent"]
+    assert [finding["test"] for finding in ran.report["findings"]] == names
     lines = diary()
-    assert lines.index("leak test_it.py::TestIt::test_few") < lines.index("end test_it.py::test_last")
+    for name in names:
+        assert lines.index(f"leak {name}") < lines.index("end test_it.py::TestIt::test_other")
 
 
 HOLDERS = {

@@ -537,14 +537,25 @@ def test_garbage_that_outlives_its_test(pytester):
 LET_GO = (
     HEAD
     + """
-def hold(file):
+def hold(file, holds):
+    collected = threading.Event()
+
+    def on_collection(phase, info):
+        if phase == "stop" and info["generation"] == 2:
+            collected.set()
+
     node = Node(file=file)
     del file
-    threading.Event().wait(0.2)
+    gc.callbacks.append(on_collection)
+    holds.set()
+    collected.wait(60)  # the one before anything is blamed: it lets go after that
+    gc.callbacks.remove(on_collection)
 
 def test_clean_after_a_moment():
-    worker = threading.Thread(target=hold, args=(open(HERE),))
+    holds = threading.Event()
+    worker = threading.Thread(target=hold, args=(open(HERE), holds))
     worker.start()
+    holds.wait()
 
 def test_leaky():
     KEPT.append(open(HERE))  # leak

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from forks import GUARDED, fork_runs
 
+from pytest_leakguard.plugin.declare import FORMATS
+
 CONFTEST = """
 import importlib
 import json
@@ -111,6 +113,14 @@ class TestUnit(unittest.TestCase):
     def test_passes(self):
         self.sock.fileno()
 
+def test_closes_twice():
+    number = os.open(os.devnull, os.O_RDONLY)
+    os.close(number)
+    try:
+        os.close(number)
+    except OSError:
+        pass
+
 def test_leaks():
     KEPT.append(os.open(os.devnull, os.O_RDONLY))
     KEPT.append(socket.socket())
@@ -170,21 +180,88 @@ PARTS = (
 )
 
 
-def test_results_stay_what_they_are(pytester):
-    """With any part of ours broken, reports are those of plain pytest, and the section says that something broke."""
+CONFIRM = ("--leakguard-confirm",)
+EXPLAIN = ("--leakguard-explain=all",)
+ISOLATE = ("--leakguard-isolate",)
+BASELINE = ("--leakguard-baseline=known.toml",)
+TRACE = ("--leakguard-trace",)
+STATE = ("--leakguard-probes=all",)
+REPEAT = ("--leakguard-repeat=2",)
+EVERY_REPORT = tuple(f"--leakguard-report={form}:report.{form}" for form in FORMATS)
+
+IN_A_MODE = {
+    "pytest_leakguard.core.baseline:Sieve.changes": BASELINE,
+    "pytest_leakguard.core.baseline:Sieve.sift": BASELINE,
+    "pytest_leakguard.core.timeline:Timeline.add": (),
+    "pytest_leakguard.origins.closes:Closes.take": TRACE,
+    "pytest_leakguard.origins.closes:Closes._is_closing": TRACE,
+    "pytest_leakguard.origins.trace:Tracer._rebase": TRACE,
+    "pytest_leakguard.plugin.baseline:Baseline.data": BASELINE,
+    "pytest_leakguard.plugin.baseline:Baseline.lines": BASELINE,
+    "pytest_leakguard.plugin.confirm:Confirmer._confirm": CONFIRM,
+    "pytest_leakguard.plugin.confirm:_told": CONFIRM,
+    "pytest_leakguard.plugin.delivery:Delivery.exchange": CONFIRM,
+    "pytest_leakguard.plugin.exit_watch:_Watch.arm": (),
+    "pytest_leakguard.plugin.explain:Explainer._settings": EXPLAIN,
+    "pytest_leakguard.plugin.explain:Explanation._text": EXPLAIN,
+    "pytest_leakguard.plugin.explain:is_wanted": EXPLAIN,
+    "pytest_leakguard.plugin.fresh_run:FreshRuns.leaks": ISOLATE,
+    "pytest_leakguard.plugin.isolate:Isolation._isolate": ISOLATE,
+    "pytest_leakguard.plugin.isolate:Isolation.lines": ISOLATE,
+    "pytest_leakguard.plugin.remains:Remains.data": (),
+    "pytest_leakguard.plugin.sampling:Sampler._read": (),
+    "pytest_leakguard.plugin.sampling:Sampler.data": (),
+    "pytest_leakguard.plugin.sampling:Sampler.mark": (),
+    "pytest_leakguard.plugin.sampling:Sampler.sample": (),
+    "pytest_leakguard.plugin.summary:Presenter._closing_line": (),
+    "pytest_leakguard.plugin.summary:Presenter._read": (),
+    "pytest_leakguard.plugin.summary:Presenter.report": (),
+    "pytest_leakguard.plugin.summary:Presenter.show": (),
+    "pytest_leakguard.plugin.tally:Tally.total": (),
+    "pytest_leakguard.plugin.summary:writing.write_all": EVERY_REPORT,
+    "pytest_leakguard.plugin.trial:ItemSubject.__init__": CONFIRM,
+    "pytest_leakguard.plugin.trial:ItemSubject._judge": CONFIRM,
+    "pytest_leakguard.probes.state:StateProbe._compare": STATE,
+    "pytest_leakguard.remedy.patch:patch_for": (),
+    "pytest_leakguard.report.excerpts:_source": (),
+    "pytest_leakguard.report.files:write_text": EVERY_REPORT,
+    "pytest_leakguard.report.formats:render": EVERY_REPORT,
+    "pytest_leakguard.report.junit:suite_properties": ("--junit-xml=junit.xml",),
+}
+"""Parts that work only when they are asked for, with what asks."""
+
+
+def wrong_runs(pytester, parts):
+    """Break each part in a run of its own. Returns: the runs that were changed, and those in which nobody was told."""
     pytester.makeconftest(CONFTEST)
     pytester.mkpydir("package").joinpath("test_mixed.py").write_text(MIXED, "utf-8")
-    runs = {"plain": ()} | {part: (*GUARDED, "--leakguard-action=report", f"--broken={part}") for part in ("", *PARTS)}
+    (pytester.path / "known.toml").write_text("", "utf-8")
+    guarded = (*GUARDED, "--leakguard-action=report")
+    runs = {"plain": (), "": guarded}
+    runs |= {part: (*guarded, *options, f"--broken={part}") for part, options in parts.items()}
     ran = fork_runs(pytester, runs)
     plain = ran["plain"]
     assert ran[""].report["errors"] == []
     assert len(ran[""].report["findings"]) >= 2
     changed, silent = {}, []
-    for part in PARTS:
+    for part in parts:
         one = ran[part]
         if (one.seen, one.status, one.last_line) != (plain.seen, plain.status, plain.last_line):
             changed[part] = one.text[-3000:]
         if "this part is broken" not in one.text:
-            silent.append(part)
+            silent.append((part, one.text[-1500:]))
+    return changed, silent
+
+
+def test_results_stay_what_they_are(pytester):
+    """With any part of ours broken, reports are those of plain pytest, and the section says that something broke."""
+    changed, silent = wrong_runs(pytester, dict.fromkeys(PARTS, ()))
+    assert changed == {}
+    assert silent == []
+
+
+def test_results_stay_what_they_are_in_every_mode(pytester):
+    """Likewise for the parts of a mode and for those that write the reports."""
+    changed, silent = wrong_runs(pytester, IN_A_MODE)
     assert changed == {}
     assert silent == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from functools import partial
 
 import pytest
@@ -385,6 +386,9 @@ def test_what_was_there_before_the_first_test_is_nobodys(pytester, run):
     pytester.makepyfile(
         acquire
         + """
+        def test_moves():
+            open(__file__).close()
+
         def test_drops():
             DROPPED.clear()
 
@@ -396,7 +400,7 @@ def test_what_was_there_before_the_first_test_is_nobodys(pytester, run):
         """
     )
     ran = run()
-    ran.result.assert_outcomes(passed=3)
+    ran.result.assert_outcomes(passed=4)
     assert ran.report["findings"] == []
 
 
@@ -646,6 +650,36 @@ def test_each_of_nested_fixtures_owns_its_own(pytester, run):
     ]
 
 
+def test_what_no_event_tells_in_a_set_up_is_the_fixtures(pytester, run):
+    """A pipe that a wider fixture makes; the one that its first test makes is the test's."""
+    pytester.makepyfile(
+        test_pipes="""
+        import os
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def leaky():
+            os.pipe()
+
+        @pytest.fixture(scope="module")
+        def clean():
+            numbers = os.pipe()
+            yield
+            for number in numbers:
+                os.close(number)
+
+        def test_uses(clean, leaky):
+            os.pipe()
+
+        def test_last():
+            pass
+        """
+    )
+    ran = run()
+    told = sorted((f["owner"]["name"].rpartition("::")[2], f["phase"], f["count"]) for f in ran.findings)
+    assert told == [("leaky", "setup", 2), ("test_uses", None, 2)]
+
+
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
 def test_what_no_event_tells_in_a_teardown_is_the_fixtures(pytester, run, scope):
     """A pipe that a wider fixture's teardown makes; the one that the test made before it stays the test's."""
@@ -672,6 +706,48 @@ def test_what_no_event_tells_in_a_teardown_is_the_fixtures(pytester, run, scope)
     )
     told = sorted((f["owner"]["kind"], f["owner"]["name"], f["phase"], f["count"]) for f in run().report["findings"])
     assert told == [("fixture", "leaky", "teardown", 2), ("test", "test_pipes.py::TestIt::test_pipe", None, 2)]
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="a descriptor without an event or an inode of its own")
+def test_a_number_that_is_used_again_is_its_new_owners(pytester, run):
+    """Classes that open and close the same descriptor in turn: none is blamed for one of a later class."""
+    pytester.makepyfile(
+        base="""
+        import select
+
+        class Polls:
+            @classmethod
+            def setup_class(cls):
+                cls.epoll = select.epoll()
+
+            @classmethod
+            def teardown_class(cls):
+                cls.epoll.close()
+        """,
+        test_1="""
+        import base
+
+        class TestFirst(base.Polls):
+            def test_it(self): pass
+
+        class TestSecond(base.Polls):
+            def test_it(self): pass
+        """,
+        test_2="""
+        import base
+
+        class TestThird(base.Polls):
+            def test_it(self): pass
+            def test_other(self): pass
+
+        class TestLeaky(base.Polls):
+            teardown_class = classmethod(lambda cls: None)
+            def test_it(self): pass
+            def test_other(self): pass
+        """,
+    )
+    pytester.syspathinsert()
+    assert [f["owner"]["name"] for f in run().report["findings"]] == ["setup_class of TestLeaky"]
 
 
 def test_finalizers_count_as_the_fixtures_teardown(pytester, run, line):
@@ -823,6 +899,52 @@ def test_owners_of_one_file_that_many_open_are_told_apart(pytester, run, line):
 
 
 # -- threads -----------------------------------------------------------------------
+
+
+def test_what_a_fixtures_thread_tracks_is_the_fixtures(pytester, run):
+    """Whatever test is running when a server thread of a module fixture makes it."""
+    pytester.makepyfile(
+        test_server="""
+        import pytest, queue, threading
+        from pytest_leakguard import track
+
+        KEPT = []
+
+        class Connection:
+            pass
+
+        @pytest.fixture(scope="module")
+        def server():
+            asked, answered = queue.Queue(), queue.Queue()
+
+            def serve():
+                while asked.get():
+                    KEPT.append(track(Connection()))
+                    answered.put(True)
+
+            def ask():
+                asked.put(True)
+                answered.get()
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            yield ask
+            asked.put(None)
+            thread.join()
+
+        def test_first(server):
+            pass
+
+        def test_asks(server):
+            server()
+
+        def test_makes_its_own(server):
+            KEPT.append(track(Connection()))
+        """
+    )
+    ran = run()
+    told = sorted((f["owner"]["kind"], f["owner"]["name"].rpartition("::")[2], f["kind"]) for f in ran.findings)
+    assert told == [("fixture", "server", "object"), ("test", "test_makes_its_own", "object")]
 
 
 def test_what_the_threads_of_a_test_acquire_is_the_tests(pytester, run, line):

@@ -1138,3 +1138,33 @@ def test_a_session_within_a_test(pytester):
     inner = {finding["test"].partition("::")[2] for finding in ran.report["findings"]} - set(found)
     assert inner <= {"test_inner[on]", "test_inner[off]", "test_inner[no]"}
     assert ran.last_line.startswith("8 passed")
+
+
+def test_nodes_are_left_as_they_were(pytester, alone):
+    """The set-up of a package is watched from outside: afterwards its node has no attribute more than before."""
+    pytester.mkpydir("package").joinpath("test_it.py").write_text("def test_one(): pass\ndef test_two(): pass\n")
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def above(item):
+            return [node for node in item.listchain() if isinstance(node, (pytest.Package, pytest.Session))]
+
+        def pytest_collection_finish(session):
+            session.attributes = {node: set(vars(node)) for item in session.items for node in above(item)}
+
+        def pytest_runtest_logfinish(nodeid):
+            pass
+
+        @pytest.fixture
+        def seen(request):
+            yield
+
+        def pytest_sessionfinish(session):
+            for node, before in session.attributes.items():
+                assert "setup" not in set(vars(node)) - before, node
+        """
+    )
+    ran = alone()
+    ran.result.assert_outcomes(passed=2)
+    assert ran.result.ret == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_leakguard import _real
 from pytest_leakguard.probes.descriptors import FOLDERS, SCANNED_AT_MOST, DescriptorTable
 from pytest_leakguard.probes.fds import FdProbe
 from pytest_leakguard.probes.sockets import SocketProbe
@@ -48,6 +50,27 @@ def test_a_folder_that_cannot_be_listed_is_passed_over():
 
 
 @pytest.mark.skipif(not HAS_FOLDER, reason="no folder of descriptors here")
+@pytest.mark.parametrize("times", [1, 1_000])
+def test_a_descriptor_whose_status_cannot_be_read_is_open_all_the_same(tmp_path, monkeypatch, times):
+    """A file system that is ill gives an error, for a moment or for good; a closed descriptor only EBADF."""
+    table = DescriptorTable()
+    with open(tmp_path / "file", "w") as file:
+        before, failures, fstat = table.read(), iter(range(times)), os.fstat
+
+        def ill(number):
+            if number == file.fileno() and next(failures, None) is not None:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return fstat(number)
+
+        monkeypatch.setattr(_real, "fstat", ill)
+        table.forget()
+        now = table.read()
+        assert {key[0] for key in now} == {key[0] for key in before}
+        assert (now == before) is (times == 1)
+        table.forget()
+        assert times == 1 or table.read() == now
+
+
 def test_all_ways_to_count_agree(tmp_path):
     """The size of the folder, its listing and the scan count the same descriptors."""
     by_size, by_list, by_scan = DescriptorTable(), DescriptorTable(), DescriptorTable(folders=())

@@ -65,6 +65,12 @@ def test_walk_stops_at_pytests_hook_call():
     assert all(pair[0].co_filename != pluggy._manager.__file__ for pair in found)
 
 
+def test_what_stands_outside_is_told_by_its_caller_and_no_further(request):
+    """A stack ends with the function of pytest that called the user's, not with all that is below it."""
+    found = frames.walk(sys._getframe())
+    assert [code.co_name for code, _ in found] == [request.node.name, "pytest_pyfunc_call"]
+
+
 def test_walk_of_no_frame_is_empty():
     """No frame, no stack."""
     assert frames.walk(None) == ()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_leakguard.collecting import Collecting
 from pytest_leakguard.core.ledger import Context, Ledger
 from pytest_leakguard.core.model import Owner, Resource
 from pytest_leakguard.origins.audit import Recorder
@@ -331,6 +332,25 @@ def test_what_our_own_collection_brings_up_is_swallowed_and_belongs_to_the_judge
     assert probe.caught(key).context is context
 
 
+def test_a_warning_that_a_filter_turned_into_an_error_goes_nowhere_else(probe, monkeypatch):
+    """It was noted; any other error of a finalizer goes on to the hook that was there."""
+    seen, told = [], []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: seen.append(unraisable.exc_type))
+
+    class Raises:
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    with Collecting(probe, None, lambda: told.append("brought up")):
+        Raises(ResourceWarning("unclosed file"))
+        Raises(ValueError("of a finalizer"))
+    assert seen == [ValueError]
+    assert told == ["brought up"]
+
+
 def test_warnings_of_two_threads_are_kept_apart(probe):
     """Each thread's text goes with its own category, however they alternate."""
     started, go_on = threading.Event(), threading.Event()
@@ -375,6 +395,17 @@ def test_what_an_import_leaves_open_belongs_to_nobody(probe, tmp_path, monkeypat
         open(os.devnull)
     sys.modules.pop("careless_module")
     assert [one.subject for one in descriptions(probe)] == [os.devnull]
+
+
+def test_the_filters_are_given_back(probe):
+    """Those that were there are there again, in their order, and nothing else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        probe.watch()
+        assert warnings.filters[1:] == before
+        probe.unwatch()
+        assert list(warnings.filters) == before
 
 
 def test_filters_that_are_no_list_are_told(probe, monkeypatch):

@@ -1,0 +1,105 @@
+"""Whether nothing came and nothing went: the cheap question, so that most tests need no census."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable, Picture
+from pytest_leakguard.probes.objects import ObjectProbe
+from pytest_leakguard.probes.processes import has_children
+from pytest_leakguard.probes.recorded import RecordedProbe
+from pytest_leakguard.probes.roster import Census
+from pytest_leakguard.probes.state import StateProbe
+from pytest_leakguard.probes.tasks import TaskProbe
+from pytest_leakguard.probes.threads import ThreadProbe
+
+
+@dataclass(slots=True, kw_only=True)
+class Stillness:
+    """Compares what can be counted with what it was at the last census.
+
+    Attributes:
+        recorded: the probes that see by the record, by their kinds.
+        has_others: there are probes of which nothing cheap is known, or descriptors can't be seen.
+    """
+
+    recorder: Recorder
+    table: DescriptorTable
+    threads: ThreadProbe
+    objects: ObjectProbe
+    tasks: TaskProbe
+    state: StateProbe
+    recorded: Mapping[str, RecordedProbe]
+    has_others: bool
+    _thread_mark: tuple[int, int] = (-1, -1)
+    _process_starts: int = 0
+    _moves: tuple[int, int] = (-1, -1)
+    """When the descriptors were seen to be the same: all moves, and those that were no thread's start."""
+    _task_mark: int = -1
+    _pictured: Census | None = None
+    _picture: Picture = field(default_factory=lambda: Picture(frozenset()))
+
+    def mark(self) -> None:
+        """A census is about to be made."""
+        recorder = self.recorder
+        self._thread_mark = (self.threads.mark(), recorder.thread_starts)
+        self._process_starts = recorder.process_starts
+        self._moves = (recorder.moves, recorder.moves - recorder.thread_starts)
+        self._task_mark = self.tasks.mark()
+
+    def holds(self, census: Census, *, thorough: bool = False, descriptors: int | None = None) -> bool:
+        """Whether certainly nothing came and nothing went since that census; cheaper than a new one.
+
+        Args:
+            thorough: ask for child processes too when none was seen to start.
+            descriptors: how many are open now, when that was asked just now.
+        """
+        recorder = self.recorder
+        if census.get("temp") or recorder.created or self.has_others:
+            return False
+        if self.objects.keys() != census.get("object", frozenset()):
+            return False
+        if census.get("process") or recorder.process_starts != self._process_starts or (thorough and has_children()):
+            return False
+        for kind, probe in self.recorded.items():
+            if kind in census and probe.keys() != census[kind]:
+                return False
+        if (census.get("task") or self.tasks.mark() != self._task_mark) and self.tasks.keys() != census.get("task"):
+            return False
+        if self.state.keys() != census.get("state", frozenset()):
+            return False
+        return self._same_threads(census) and self._same_descriptors(census, descriptors)
+
+    def as_many_descriptors(self, census: Census) -> bool:
+        """Whether as many are open as in that census."""
+        return self.table.count() == _descriptors_in(census)
+
+    def _same_threads(self, census: Census) -> bool:
+        alive, _ = mark = (self.threads.mark(), self.recorder.thread_starts)
+        if mark != self._thread_mark:
+            # none before and none now: nothing can have taken another's place
+            if (alive or census.get("thread")) and self.threads.keys() != census.get("thread"):
+                return False
+            self._thread_mark = mark
+        return True
+
+    def _same_descriptors(self, census: Census, count: int | None) -> bool:
+        if census is not self._pictured:
+            pictured = census.get("fd", frozenset()) | census.get("socket", frozenset())
+            self._picture = Picture(cast("frozenset[DescriptorKey]", pictured))
+            self._pictured = census
+        if (self.table.count() if count is None else count) != _descriptors_in(census):
+            return False
+        moves = (self.recorder.moves, self.recorder.moves - self.recorder.thread_starts)
+        # as many, and only threads were started: nothing tells of a descriptor in the place of a known one
+        if (moves[0] == self._moves[0] or moves[1] != self._moves[1]) and not self._picture.is_still():
+            return False
+        self._moves = moves
+        return True
+
+
+def _descriptors_in(census: Census) -> int:
+    return len(census.get("fd", ())) + len(census.get("socket", ()))

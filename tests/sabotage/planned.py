@@ -1,0 +1,21 @@
+"""What a planned sabotage is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """One wrong change, such as a hurried maintainer makes.
+
+    Attributes:
+        file: below the package.
+        old, new: the text, which stands there once, and what it becomes.
+        test: the id of the test that has to notice, below ``tests/``.
+    """
+
+    file: str
+    old: str
+    new: str
+    test: str
