@@ -137,10 +137,10 @@ def test_the_nodes_of_a_function_are_not_those_of_functions_in_it():
 # -- cleanups around a line
 
 
-def around_line(code: CodeType, line: int) -> list[Cleanup]:
-    """Those that the first instruction of a line is inside of; a `with` whose manager is still made is none."""
+def around_line(code: CodeType, line: int, is_entered: bool = True) -> list[Cleanup]:
+    """Those that the first instruction of a line is inside of, or the one whose manager is still made."""
     offset = next(start for start, _, at in code.co_lines() if at == line)
-    return [one for one in around(code, line, offset) if one.is_entered]
+    return [one for one in around(code, line, offset) if one.is_entered is is_entered]
 
 
 TRIES = """\
@@ -159,7 +159,7 @@ def f(path):
         other()  # else
     finally:
         final()  # final
-    with a(), b(
+    with a(), b(  # first
         1,
     ), c(
         2,  # header
@@ -188,6 +188,7 @@ def f(path):
         ("# else", ["finally"]),
         ("# final", []),
         ("# body", ["with c(2)", "with b(1)", "with a()"]),
+        ("# first", []),
         ("# header", ["with b(1)", "with a()"]),
         ("# loop", ["with d"]),
         ("# last", ["finally"]),
@@ -196,6 +197,16 @@ def f(path):
 def test_the_cleanups_around_a_line(mark, texts):
     """Innermost first; of a `with` that is being entered those that are entered already; in a handler not itself."""
     assert [one.text for one in around_line(codes(TRIES)["f"], line_of(TRIES, mark))] == texts
+
+
+@pytest.mark.parametrize(
+    ("mark", "texts"), [("# first", ["with a()"]), ("# header", ["with c(2)"]), ("# body", []), ("# outside", [])]
+)
+def test_the_manager_that_is_being_made(mark, texts):
+    """It has no exit to call yet; those after it are not told at all."""
+    found = around_line(codes(TRIES)["f"], line_of(TRIES, mark), is_entered=False)
+    assert [one.text for one in found] == texts
+    assert all(one.exit is None for one in found)
 
 
 def test_where_a_cleanup_stands():
@@ -214,9 +225,9 @@ def test_where_a_cleanup_stands():
 
 def test_a_cleanup_of_several_lines():
     """A handler ends where its last statement does; a `finally` is told by its first one."""
-    text = "def f():\n  try:\n    x  # here\n  except E:\n    a(\n      1\n    )\n  finally:\n    b\n    c\n"
+    text = "def f():\n  try:\n    x  # here\n  except E:\n    a(\n      1\n    )\n  finally:\n    b\n    c(\n      1)\n"
     handler, final = around_line(codes(text)["f"], line_of(text))
-    assert (handler.first, handler.last, final.line, final.first, final.last) == (5, 7, 9, 9, 10)
+    assert (handler.first, handler.last, final.line, final.first, final.last) == (5, 7, 9, 9, 11)
 
 
 def test_those_of_async_code_and_of_long_ones():
