@@ -280,6 +280,7 @@ def test_what_pollutes_the_process_is_named(family, plain, stopped):
     found = result.trials[-1].findings
     assert [(one.fault, one.told) for one in found] == [("swallowed", True), ("polluted", False)]
     assert found[-1].what == "without a fault it does not pass any more: E"
+    assert found[-1].point == result.trials[-1].point
     leaky = Scripted(point(1, family="call"), plain=[Run(), Run(leaks=("fd 3",))]).swept()
     assert leaky.findings[0].what == "without a fault it does not pass any more: it leaks or hangs"
 
