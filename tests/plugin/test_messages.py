@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from late import LINGERS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "messages.md"
 
@@ -24,7 +25,8 @@ def pytest_leakguard_probes(config):
     return [Probe("lantern"), Probe("dark")]
 """
 
-TESTS = """
+TESTS = (
+    """
 import os
 import threading
 
@@ -61,7 +63,7 @@ def test_unclosed(tmp_path):
     open(tmp_path / "a.txt", "w")
 
 def test_late():
-    threading.Timer(0.3, int).start()
+    lingers("lingers")
 
 def test_of_a_fixture(broker):
     pass
@@ -106,6 +108,8 @@ def test_only_once(ran=[]):
     ran.append(1)
     assert len(ran) == 1
 """
+    + LINGERS
+)
 
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
 PRINTED = {
