@@ -271,7 +271,12 @@ EXITING = """
 import threading, time
 
 def test_holds_the_exit():
-    threading.Thread(target=time.sleep, args=(2,), name="napper").start()
+    threading.Thread(target=nap, name="napper").start()
+
+def nap():
+    while threading.main_thread().is_alive():
+        time.sleep(0.02)
+    time.sleep(3)  # from here on the interpreter waits
 """
 
 BLIND = """
