@@ -1,15 +1,18 @@
 """Run the plugin over a corpus that is not part of this project, when it is there.
 
-    python .ci/corpora.py realleaks [arguments of its run.py]
-    python .ci/corpora.py suites    [arguments of its run.py]
+    python .ci/corpora.py realleaks  [arguments of its run.py]
+    python .ci/corpora.py errorpaths [arguments of its score.py]
+    python .ci/corpora.py suites     [arguments of its run.py]
 
 The corpora are looked for in `../shared/corpora` beside the clone, or where LEAKGUARD_CORPORA says. When
 there are none, that is said and the exit status is 0: nothing was checked and nothing failed. Environments
 and checkouts go to LEAKGUARD_CORPORA_WORK, or a folder of the user's in the temp folder, never into the
 clone; they are reused. Python 3.11 and newer, standard library only.
 
-Exit status: of realleaks 1 when a leak was missed, a repaired version was flagged or a run broke; of suites
-that of its runner, since its findings are true or false only by reading them.
+errorpaths runs in the environment that runs this, where the plugin has to be installed; the others make their own.
+
+Exit status: of realleaks and errorpaths 1 when a leak was missed, a repaired version was flagged or a run broke; of
+suites that of its runner, since its findings are true or false only by reading them.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+RUNNERS = {"realleaks": "run.py", "errorpaths": "score.py", "suites": "run.py"}
 
 
 def corpora_folder(environ: Mapping[str, str]) -> Path:
@@ -42,14 +46,18 @@ def command(name: str, folder: Path, work: Path, extra: list[str]) -> list[str]:
     """The command line of one corpus' own runner.
 
     Args:
-        name: `realleaks` or `suites`.
+        name: `realleaks`, `errorpaths` or `suites`.
         folder: the corpora.
         work: where its environments go.
         extra: further arguments, put last so that they win.
     """
-    runner = [sys.executable, str(folder / name / "run.py")]
+    runner = [sys.executable, str(folder / name / RUNNERS[name])]
+    if name == "errorpaths":
+        return [*runner, "--python", sys.executable, *extra]
     if name == "realleaks":
-        return [*runner, "--venvs", str(work), "--install", str(ROOT), "--pytest-args", "--leakguard", *extra]
+        # counting the instances of a class is asked for, class by class
+        track = ["--object-args", "-o leakguard_track={object_class}"]
+        return [*runner, "--venvs", str(work), "--install", str(ROOT), "--pytest-args", "--leakguard", *track, *extra]
     # this runner installs with --no-deps, so the dependencies are named; an old copy of us must not be reused
     installs = [part for what in (str(ROOT), "psutil", "objgraph") for part in ("--install", what)]
     plugin = ["--label", "leakguard", "--reinstall", *installs, "--pytest-args", "--leakguard"]
@@ -74,11 +82,11 @@ def status_of_realleaks(output: str) -> int:
 
 
 def main(argv: list[str]) -> int:
-    if not argv or argv[0] not in ("realleaks", "suites"):
+    if not argv or argv[0] not in RUNNERS:
         print(__doc__, file=sys.stderr)
         return 2
     name, folder = argv[0], corpora_folder(os.environ)
-    if not (folder / name / "run.py").is_file():
+    if not (folder / name / RUNNERS[name]).is_file():
         print(f"{name}: skipped, there is no corpus of that name in {folder}")
         return 0
     if sys.version_info < (3, 11):

@@ -87,10 +87,14 @@ def smoke(python: Path, folder: Path) -> None:
         raise PackageError(f"the plugin is not the installed one: {where}")
     run(python, "-m", "pytest", folder=folder)
     run(python, "-m", "pytest", "--leakguard", "--leakguard-json=leaks.json", folder=folder, status=1)
-    findings = json.loads((folder / "leaks.json").read_text("utf-8"))["findings"]
+    report = json.loads((folder / "leaks.json").read_text("utf-8"))
+    findings, messages = report["findings"], report["messages"]
     told = [(finding["kind"], finding["test"], finding["origin"]["line"]) for finding in findings]
     if told != [("fd", "test_station.py::test_leaky", 3)]:
         raise PackageError(f"one leak was expected, told was {told}")
+    explained = run(python, "-m", "pytest_leakguard", "explain", *messages, folder=folder)
+    if any(f"\n{slug}\n---" not in f"\n{explained}" for slug in messages):
+        raise PackageError(f"the messages {messages} are not explained:\n{explained}")
     run(python, "-m", "pytest_leakguard", "doctor", folder=folder)
     print(f"installed: 1 leak of 1 found, the doctor is content, {run(python, '--version').strip()}")
 

@@ -122,6 +122,8 @@ class LoopClock:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return  # of a distributed run the controller tells
     turns = os.environ.get("LEAKGUARD_BENCH_TURNS")
     clock = LoopClock(Path(os.environ["LEAKGUARD_BENCH_RESULT"]), Turns(turns) if turns else None)
     config.pluginmanager.register(clock, "loop_clock_instance")

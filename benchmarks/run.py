@@ -4,6 +4,7 @@
     python benchmarks/run.py --only off --pairs 41
     python benchmarks/run.py --json numbers.json   also writes all that was measured
     python benchmarks/run.py --source DIR          the plugin of another checkout
+    python benchmarks/run.py --table               also writes the table of the documentation (table.py)
 
 | name      | the side with the plugin                               | budget        |
 | --------- | ------------------------------------------------------ | ------------- |
@@ -49,6 +50,7 @@ from pathlib import Path
 from typing import Any
 
 import suites
+import table
 from environment import BenchmarkError
 from interval import Estimate, Verdict, estimate, is_too_wide, judge
 from sides import Run, Side, Sides, Task
@@ -223,6 +225,7 @@ def as_data(results: Sequence[Result], errors: dict[str, str]) -> dict[str, Any]
     return {
         "format": "pytest-leakguard-benchmarks",
         "format_version": FORMAT_VERSION,
+        "date": table.day_of(time.time()),
         "python": platform.python_version(),
         "pytest": version("pytest"),
         "platform": platform.platform(),
@@ -249,6 +252,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, help="this benchmark only; repeatable")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
     parser.add_argument(
+        "--table", action="store_true", help="write the result into the documentation; needs all of them"
+    )
+    parser.add_argument(
         "--patience",
         type=float,
         default=170,
@@ -263,6 +269,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the checkout whose plugin is measured, this one",
     )
     options = parser.parse_args(argv)
+    if options.table and options.only:
+        parser.error("--table takes the numbers of all benchmarks: leave out --only")
     if options.pairs < 1:
         parser.error("--pairs must be 1 or more")
     if not (options.source / "pyproject.toml").is_file():
@@ -298,8 +306,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 results.append(result)
                 print("\n".join(lines_of(result)), flush=True)
+    data = as_data(results, errors)
     if options.json:
-        options.json.write_text(json.dumps(as_data(results, errors), indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    if options.table:
+        table.write(data)
     return exit_status(results, errors)
 
 

@@ -70,6 +70,42 @@ HEAP = [[number] for number in range(1_000_000)]  # lists: the collector tracks 
 """
 
 
+_ASYNC = """
+@pytest.mark.asyncio
+async def test_async_{n}():
+    task = asyncio.get_running_loop().create_task(asyncio.sleep(0, {n}))
+    assert await task == {n}
+"""
+
+# what the process holds all the time while the tests of `growth` run; none of it is a leak of a test
+_HELD_DESCRIPTORS = """
+import os, resource
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+HELD = [os.open(os.devnull, os.O_RDONLY) for number in range({count})]
+"""
+
+_HELD_THREADS = """
+import threading
+
+threading.stack_size(256 * 1024)
+END = threading.Event()
+HELD = [threading.Thread(target=END.wait, daemon=True) for number in range({count})]
+for thread in HELD:
+    thread.start()
+
+
+def pytest_unconfigure():
+    END.set()
+    for thread in HELD:
+        thread.join()
+"""
+
+_HELD_OBJECTS = """
+HELD = [[] for number in range({count})]  # lists: the collector tracks each
+"""
+
+
 def _write(folder: Path, templates: tuple[str, ...], count: int, extra: str = "") -> int:
     """Spread `count` tests, the templates in turn, over MODULES files."""
     folder.mkdir(parents=True)
@@ -114,3 +150,39 @@ def tracked(folder: Path) -> int:
     (folder / "tracked.py").write_text(_TRACKED_MODULE, encoding="utf-8")
     (folder / "conftest.py").write_text(_HEAP, encoding="utf-8")
     return count
+
+
+def few_resources(folder: Path) -> int:
+    """The tests of `resources`, as many as tools that list everything can bear."""
+    return _write(folder, (_FILE, _SOCKET, _THREAD), 300)
+
+
+def few_with_heap(folder: Path) -> int:
+    """200 trivial tests with 1,000,000 objects alive: as many as tools that look at the whole heap can bear."""
+    count = _write(folder, (_TRIVIAL,), 200)
+    (folder / "conftest.py").write_text(_HEAP, encoding="utf-8")
+    return count
+
+
+def coroutines(folder: Path) -> int:
+    """300 coroutines, each in a loop of its own, that make a task and await it."""
+    return _write(folder, (_ASYNC,), 300, "import asyncio\nimport pytest\n\n")
+
+
+def many(folder: Path, count: int) -> int:
+    """So many tests that do nothing."""
+    return _write(folder, (_TRIVIAL,), count)
+
+
+def with_held(folder: Path, what: str, count: int) -> int:
+    """60 tests that open a file, a socket or a thread and close it, beside what the process holds anyway.
+
+    Args:
+        folder: where the suite is written.
+        what: `descriptors`, `threads` or `objects`.
+        count: how many of them are held.
+    """
+    tests = _write(folder, (_FILE, _SOCKET, _THREAD), 60)
+    held = {"descriptors": _HELD_DESCRIPTORS, "threads": _HELD_THREADS, "objects": _HELD_OBJECTS}[what]
+    (folder / "conftest.py").write_text(held.format(count=count), encoding="utf-8")
+    return tests

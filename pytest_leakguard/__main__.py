@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from pytest_leakguard import differ
+from pytest_leakguard import differ, explaining
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("doctor", help="leak one of each kind on purpose and say which are seen on this machine")
     sweep = commands.add_parser("sweep", help="make each operation of something callable fail in turn")
     differ.add_command(commands)
+    explaining.add_command(commands)
     commands.add_parser("schema", help="print the JSON schema of the JSON report")
     if arguments[:1] == ["sweep"]:
         from pytest_leakguard import sweep_command
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.command == "diff":
         return differ.main(given.old, given.new, given.format)
+    if given.command == "explain":
+        return explaining.main(given.slugs)
     if given.command == "schema":
         from pytest_leakguard.report.schema import main as schema
 

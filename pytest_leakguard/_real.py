@@ -44,6 +44,8 @@ gc_is_tracked = gc.is_tracked
 frozen_at_start = gc.get_freeze_count()  # 3.12 freezes some objects itself
 
 getframe = sys._getframe
+identity = object.__hash__
+"""As telling as `id`, which raises an audit event: that costs ten times as much."""
 current_frames = sys._current_frames
 
 thread_count = _thread._count

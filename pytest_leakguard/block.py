@@ -8,8 +8,8 @@ nested in this one (of another thread or task), is left to that.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -24,6 +24,7 @@ from pytest_leakguard.core.verdict import Case, fold, is_part, judge
 from pytest_leakguard.errors import LeakError
 from pytest_leakguard.known import known_by_design
 from pytest_leakguard.origins.record import BLOCK, Record
+from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.suspects import Item, Suspect
 from pytest_leakguard.watch import Watch
 
@@ -60,6 +61,7 @@ class Ground:
     told: set[Item] = field(default_factory=set)
     _outer: dict[int, int] = field(default_factory=dict)
     _running: set[int] = field(default_factory=set)
+    _traced: int = 0
     looking: Any = field(default_factory=threading.RLock)
     """Held for each look: one thread would see the descriptors that another one's look takes."""
 
@@ -90,6 +92,24 @@ class Ground:
                 if self.own:
                     self.watch.stop()
                     self.watch.recorder.clear()
+                    self.watch.closes.clear()
+                    self.watch.tracer = None
+
+    @contextmanager
+    def traced(self) -> Iterator[None]:
+        """Trace what opens and closes descriptors; a session has its own setting for that."""
+        with self.looking:
+            if not self._traced:
+                self.watch.tracer = Tracer(self.watch.recorder, self.watch.closes)
+                self.watch.tracer.start()
+            self._traced += 1
+        try:
+            yield
+        finally:
+            with self.looking:
+                self._traced -= 1
+                if not self._traced and self.watch.tracer is not None:
+                    self.watch.tracer.stop()  # what it has recorded is asked for later
 
     def is_within(self, serial: int, block: int) -> bool:
         """Whether the first of two blocks is the second, or nested in it."""
@@ -112,6 +132,7 @@ class Block:
 
     Args:
         rules, place, holder: in place of the ground's.
+        trace: whether calls that open and close descriptors are traced, outside of a session.
     """
 
     def __init__(
@@ -123,8 +144,11 @@ class Block:
         rules: Rules,
         place: Place,
         holder: Holder | None = None,
+        trace: bool = False,
     ) -> None:
         self._ground = ground
+        self._tracing = ExitStack()
+        self._trace = trace
         self._holder = holder
         self._kinds = kinds
         self._grace_seconds = grace_seconds
@@ -148,6 +172,8 @@ class Block:
         ground.watch.young.collect()
         with ground.looking:
             self._before = ground.watch.items(ground.watch.look(self._kinds))
+        if self._trace and ground.own:
+            self._tracing.enter_context(ground.traced())
 
     def leave(self, *, patient: bool | None = None) -> Generator[float, None, list[Finding]]:
         """The look after: yields seconds to wait before each further one, returns what is left.
@@ -161,17 +187,19 @@ class Block:
             BLOCK.set(0)
         if not self._ground.watch.is_own_process():
             self._stack.pop_all()  # a fork of the process that entered: nothing of it is ours
+            self._tracing.pop_all()
             return []
         with self._stack:
+            self._tracing.close()
             return (yield from self._judge(patient))
 
     def _judge(self, patient: bool | None) -> Generator[float, None, list[Finding]]:
         ground, watch = self._ground, self._ground.watch
         with ground.looking, watch.collecting(self._context(), lambda: None):
             watch.recorder.resolve()
-            new = self._new()
+            new, misclosed = self._new(), self._misclosed()
             if not new:
-                return []
+                return misclosed
             if patient is None:
                 # before the collection: a thread that ends after it may have let go what is garbage since
                 patient = any(map(watch.may_end, new)) and watch.may_still_change()
@@ -196,7 +224,26 @@ class Block:
                 for finding in findings:
                     if finding.kind == "state":
                         watch.state.put_back(finding.subject)
-        return findings
+        return [*findings, *misclosed]
+
+    def _misclosed(self) -> list[Finding]:
+        """Closes that hit the wrong descriptor; those inside a session are told with its test."""
+        ground, closes = self._ground, self._ground.watch.closes
+        if not ground.own:
+            return []
+        closes.look_at_sockets()
+        place = self._place()
+        of_block = Acquisition(owner=place.owner, test=place.test, phase=place.phase, origin=Origin())
+        cases = [
+            replace(case, acquisition=replace(of_block, origin=case.acquisition.origin))
+            for case in closes.take(ground.watch.root, place, self._is_not_within)
+            if case.resource.kind in self._kinds
+        ]
+        findings = judge(cases, self._rules(), normal="fails", used=ground.used)
+        return [finding for finding in findings if finding.disposition == "fails"]
+
+    def _is_not_within(self, block: int) -> bool:
+        return block != 0 and not self._ground.is_within(block, self.serial)
 
     def _is_others(self, block: int) -> bool:
         """Whether what was acquired in that block is its to tell: neither this one nor nested in it.

@@ -26,7 +26,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_GRACE_SECONDS = 1.0
 
 
-def guard(*kinds: str, allow: str | Iterable[str] = (), grace: float = DEFAULT_GRACE_SECONDS) -> Guarded:
+def guard(
+    *kinds: str, allow: str | Iterable[str] = (), grace: float = DEFAULT_GRACE_SECONDS, trace: bool = False
+) -> Guarded:
     """Check that what a block or a call acquires is released by its end.
 
     ``with guard():``, ``async with guard():``, and ``@guard()`` on functions, async ones too.
@@ -35,6 +37,8 @@ def guard(*kinds: str, allow: str | Iterable[str] = (), grace: float = DEFAULT_G
         kinds: only these; none means the default set, without tracked objects. ``+state`` adds to that.
         allow: rules ``KIND:GLOB -- reason`` for leaks that may pass.
         grace: seconds to wait for what goes by itself.
+        trace: tell the line of every acquisition, and of every close that hits the wrong descriptor: exact and
+            slow. Inside a session that checks the test, ``--leakguard-trace`` decides instead.
     Raises:
         LeakError: at the end; an error of the body comes out instead, with the leaks as a
             note (Python 3.11 and later).
@@ -48,14 +52,17 @@ def guard(*kinds: str, allow: str | Iterable[str] = (), grace: float = DEFAULT_G
     chosen = choose(",".join(kinds), known, "guard()") if kinds else choose("default", known, "guard()") - {"object"}
     lines = [allow] if isinstance(allow, str) else allow
     rules = tuple(parse_line(line, kinds=known, source="guard()") for line in lines)
-    return Guarded(chosen, rules, times.seconds(grace, "guard()"))
+    return Guarded(chosen, rules, times.seconds(grace, "guard()"), trace)
 
 
 class Guarded:
     """What `guard` gives. May be entered again, also by several threads and tasks at once."""
 
-    def __init__(self, kinds: frozenset[str], rules: tuple[AllowRule, ...], grace_seconds: float) -> None:
+    def __init__(
+        self, kinds: frozenset[str], rules: tuple[AllowRule, ...], grace_seconds: float, trace: bool = False
+    ) -> None:
         self._kinds = kinds
+        self._trace = trace
         self._rules = rules
         self._grace_seconds = grace_seconds
         self._entered: list[tuple[object, Block]] = []
@@ -125,7 +132,7 @@ class Guarded:
 
     def _each(self, name: str, file: str, line: int) -> Guarded:
         """One call's own, that tells the function in place of the line that entered."""
-        return _OfFunction(self._kinds, self._rules, self._grace_seconds, (name, file, line))
+        return _OfFunction(self._kinds, self._rules, self._grace_seconds, self._trace, (name, file, line))
 
     def _enter(self, name: str, file: str, line: int) -> None:
         ground = ground_here()
@@ -134,7 +141,10 @@ class Guarded:
         if ground.own:
             context = _context(name, f"{frames.shorten(file, ground.watch.root)}:{line}" if file else "")
             place = lambda: context  # noqa: E731
-        block = Block(ground, self._kinds, self._grace_seconds, rules=lambda: [*rules, *ground.rules()], place=place)
+        block = Block(
+            ground, self._kinds, self._grace_seconds, rules=lambda: [*rules, *ground.rules()], place=place,
+            trace=self._trace,
+        )  # fmt: skip
         self._entered.append((_flow(), block))
         try:
             block.enter()
@@ -153,9 +163,10 @@ class _OfFunction(Guarded):
     """Guards one call of a decorated function."""
 
     def __init__(
-        self, kinds: frozenset[str], rules: tuple[AllowRule, ...], grace_seconds: float, called: tuple[str, str, int]
-    ) -> None:
-        super().__init__(kinds, rules, grace_seconds)
+        self, kinds: frozenset[str], rules: tuple[AllowRule, ...], grace_seconds: float, trace: bool,
+        called: tuple[str, str, int],
+    ) -> None:  # fmt: skip
+        super().__init__(kinds, rules, grace_seconds, trace)
         self._called = called
 
     def _enter(self, name: str, file: str, line: int) -> None:

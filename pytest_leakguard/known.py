@@ -14,6 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pytest_leakguard.core.model import Key
+from pytest_leakguard.known_libuv import pipe_of_libuv
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.reach import reach
 from pytest_leakguard.origins.record import Record
@@ -114,6 +115,12 @@ ONCE: tuple[OnceRule, ...] = (
         function="_get_temp_dir",
         reason="joblib keeps a folder for what its pools share and removes it at exit",
     ),
+    OnceRule(
+        kinds=frozenset({"process", "thread", "fd"}),
+        module="jedi/inference/compiled/subprocess/__init__.py",
+        function="CompiledSubprocess._get_process",
+        reason="jedi keeps the process in which it looks at modules, and ends it with its environment or at exit",
+    ),
 )
 
 _TRACKER = "the resource tracker serves the whole process and ends with it"
@@ -164,6 +171,7 @@ def known_by_design(suspects: Collection[Suspect]) -> dict[tuple[str, Key], str]
         if root is not None:
             for suspect in _held_by(root, singleton, rest):
                 known[suspect.item] = singleton.reason
+    known |= pipe_of_libuv([suspect for suspect in suspects if suspect.item not in known])
     return known
 
 

@@ -572,6 +572,56 @@ def test_the_budgets_on_the_page_are_those_that_are_measured():
     assert rows(text_of(ROOT / "docs" / "explanation" / "cost.md")) == measured
 
 
+@pytest.fixture
+def table(monkeypatch):
+    """The module that writes the measured numbers."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import table
+
+    yield table
+    del sys.modules["table"]
+
+
+def test_the_numbers_on_the_page_are_of_every_benchmark(table):
+    """Each budget has its measured number, and one that is over its budget is said to be missed."""
+    measured = text_of(table.PAGE).partition(table.START)[2].partition(table.END)[0]
+    assert re.match(r"\nOn \d{4}-\d\d-\d\d, Python [\d.]+, pytest [\d.]+, \w+ \w+, \d+ CPUs:\n", measured)
+    names = re.findall(
+        r"^\| `(\w+)` \| (\S+)(?: ms)? \| .* \| (\S+)(?: ms)? \| (\S+) \| \d+ \|$", measured, re.MULTILINE
+    )
+    assert [name for name, *_ in names] == ["off", "import", "trivial", "resources", "heap", "tracked"]
+    for name, median, budget, verdict in names:
+        assert verdict == ("**missed**" if float(median) > float(budget) else "kept"), name
+
+
+def test_the_numbers_are_written_by_the_command(table, tmp_path):
+    """The table is made of the data that a run writes, between its headings, and the rest of the page stays."""
+    page = tmp_path / "cost.md"
+    page.write_text(f"# Cost\n\n{table.START}\nold\n{table.END}\nmore\n", "utf-8")
+    ratio = {"median": 1.02, "low": 1.01, "high": 1.03}
+    result = {
+        "name": "off",
+        "is_ratio": True,
+        "budget": 1.01,
+        "estimate": ratio,
+        "verdict": "fail",
+        "values": [1.02] * 9,
+    }
+    seconds = {"median": 0.002, "low": None, "high": None}
+    other = {**result, "name": "import", "is_ratio": False, "budget": 0.005, "estimate": seconds, "verdict": "void"}
+    run = {"date": "2027-01-31", "python": "3.12.1", "pytest": "9.0.0", "platform": "Linux-6.1-x86_64-with-glibc2.36"}
+    table.write({**run, "cpus": 2, "results": [result, other], "errors": {"heap": "no"}}, page)
+    assert page.read_text("utf-8") == (
+        f"# Cost\n\n{table.START}\n"
+        "On 2027-01-31, Python 3.12.1, pytest 9.0.0, Linux x86_64, 2 CPUs:\n\n"
+        "| benchmark | median | 95 % interval | budget | | pairs |\n| --- | ---: | ---: | ---: | --- | ---: |\n"
+        "| `off` | 1.0200 | 1.0100 to 1.0300 | 1.01 | **missed** | 9 |\n"
+        "| `import` | 2.00 ms | - to - | 5 ms | void | 9 |\n"
+        "| `heap` | not measured | | | error | |\n\n"
+        f"Missed: `off`. Too uncertain to tell: `import`.\n{table.END}\nmore\n"
+    )
+
+
 def test_every_subject_of_state_is_documented():
     """The table of what is compared has a row for each value that is watched."""
     from pytest_leakguard.probes.state_interpreter import INTERPRETER_VALUES, MODULES

@@ -73,8 +73,7 @@ NEEDS = ("faults", "repeat")
 _KEYS = ("fingerprint", "count", "tests", "reason", "expires", "needs")
 _TOKEN = re.compile(
     r"""
-      (?P<newline>\n)
-    | (?P<comment>\#[^\n]*)
+      (?P<comment>\#.*)
     | (?P<header>\[\[[^\]\n]*\]\])
     | (?P<string>"(?:[^"\\\n]|\\.)*")
     | (?P<literal>'[^'\n]*')
@@ -227,7 +226,7 @@ def _unquoted(reader: _Reader, token: _Token) -> str:
 
 
 def _long_escape(found: re.Match[str]) -> str:
-    return found[1] + json.dumps(chr(min(int(found[2], 16), 0x10FFFF)))[1:-1]
+    return found[1] + json.dumps(chr(min(int(found[2], 16), 0x110000)))[1:-1]  # chr() refuses: no such character
 
 
 def _count(reader: _Reader, block: dict[str, Any]) -> int:
@@ -260,11 +259,11 @@ def _strings(reader: _Reader, block: dict[str, Any]) -> tuple[str, ...]:
         token = reader.next()
         if token is None:
             raise reader.bad("a list without its end. Allowed: strings in double quotes, separated by commas, then ].")
-        if token.text == "]" and token.kind == "sign":
+        if token.text == "]":
             return tuple(strings)
         if token.kind == "comment":
             block["comments"].append(token.text)
-        elif token.text == "," and token.kind == "sign" and not may_follow:
+        elif token.text == "," and not may_follow:
             may_follow = True
         elif token.kind in ("string", "literal") and may_follow:
             strings.append(_unquoted(reader, token))

@@ -45,7 +45,7 @@ class Demand:
     @property
     def fixed(self) -> str:
         """What each matching name begins with."""
-        return re.split(r"[*?\[]", self.pattern, maxsplit=1)[0]
+        return re.split(r"[*?\[]", self.pattern)[0]
 
     def may_be_in(self, module: str) -> bool:
         """Whether a module of that name could hold a class that is meant."""

@@ -27,8 +27,6 @@ _NAMES_AT_RANDOM = frozenset({"mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemp
 _LOOKS_SELECTED = re.compile(rf"({'|'.join(SELECTORS)})=")
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
-_STATES = {"thread": "alive", "process": "there", "temp": "there", "object": "alive"}
-
 Fold = Callable[["Case", "Case"], bool]
 
 

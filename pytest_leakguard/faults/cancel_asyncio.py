@@ -17,7 +17,7 @@ from types import AsyncGeneratorType
 from typing import Any
 
 from pytest_leakguard import _real
-from pytest_leakguard.faults import asyncio_awaits, await_chain, leftovers
+from pytest_leakguard.faults import asyncio_awaits, await_chain, force, leftovers
 from pytest_leakguard.faults.errors import comes_from_injected, planned
 from pytest_leakguard.faults.steppers import Progress, Stepper
 from pytest_leakguard.faults.suspensions import (
@@ -267,6 +267,7 @@ class Session:
         pending = leftovers.other_tasks(loop)
         if not self._hung:
             self._hung = True
+            force.note()
             self.seen.stuck = tuple(self._describe(task) for task in pending)
         for task in pending:
             task.cancel("ended by pytest-leakguard: the run hangs")

@@ -7,14 +7,16 @@ import os
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.cancel import AwaitInjector
-from pytest_leakguard.faults.cancel_judge import Evidence, fold, judge
+from pytest_leakguard.faults.cancel_judge import Evidence, fold, judge, key_of
 from pytest_leakguard.faults.managers import Backend
-from pytest_leakguard.faults.model import FaultPoint, Mode, Outcome, SweepResult, Trial
+from pytest_leakguard.faults.model import FaultPoint, Mode, Moment, Outcome, SweepResult, Trial
 from pytest_leakguard.faults.suspensions import AwaitFamily, Observation
+from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.origins import frames
 
 Check = Callable[[], AbstractContextManager[list[str]]]
@@ -33,6 +35,7 @@ def cancel_each(
     is_target: Callable[[str], bool] | None = None,
     root: str = "",
     check: Check | None = None,
+    witness: Callable[[], Witness] | None = None,
     hang_seconds: float = 5.0,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> SweepResult:
@@ -45,6 +48,7 @@ def cancel_each(
         is_target: file name -> whether suspensions of its code count. Default: all but the standard
             library, installed packages and pytest.
         root: points tell paths relative to it. Default: the working directory.
+        witness: makes one for a trial that found something and is looked at again; None: none is.
         hang_seconds: after a cancellation the run has so long to end.
         loop_factory: makes the asyncio loop of a run.
     Raises: what the coroutine raises when nothing is cancelled; RuntimeError in a thread where a loop runs.
@@ -64,7 +68,7 @@ def cancel_each(
             path_of=lambda filename: frames.shorten(filename, folder),
             hang_seconds=hang_seconds,
         )
-        runner = _Runner(injector, function, backend, loop_factory, check or (lambda: nullcontext([])))
+        runner = _Runner(injector, function, backend, loop_factory, check or (lambda: nullcontext([])), witness)
         found = runner.count()
         points += found
         for point in found:
@@ -87,11 +91,14 @@ class _Runner:
         backend: Backend,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
         check: Check,
+        witness: Callable[[], Witness] | None,
     ) -> None:
         self._injector = injector
         self._backend = backend
         self._loop_factory = loop_factory or asyncio.new_event_loop
         self._check = check
+        self._witness = witness
+        self._looked_at: set[tuple[object, ...]] = set()
         self._function = function if backend == "asyncio" else injector.around(function, level=backend == "anyio")
         self._leaks: frozenset[str] = frozenset()
         self._unawaited: frozenset[str] = frozenset()
@@ -116,6 +123,21 @@ class _Runner:
                 yield self._trial(point, "persistent", again)[0]
 
     def _trial(self, point: FaultPoint, mode: Mode, again: int) -> tuple[Trial, Observation]:
+        """One trial, and the same once more under a witness when it has found something new."""
+        trial, seen = self._once(point, mode, again)
+        new = {key_of(finding) for finding in trial.findings} - self._looked_at
+        if not new or self._witness is None:
+            return trial, seen
+        self._looked_at |= new
+        witness = self._witness()
+        with witness.watching():
+            self._once(point, mode, again, witness.moment)
+        findings = (witness.explain(one) if key_of(one) in new else one for one in trial.findings)
+        return replace(trial, findings=tuple(findings)), seen
+
+    def _once(
+        self, point: FaultPoint, mode: Mode, again: int, moment: Moment | None = None
+    ) -> tuple[Trial, Observation]:
         started = _real.monotonic()
         outcome: Outcome = "passed"
         with (
@@ -123,6 +145,7 @@ class _Runner:
             _never_awaited() as unawaited,
             self._injector.inject(point, mode, again=again) as seen,
         ):
+            seen.moment = moment
             try:
                 self._run()
             except KeyboardInterrupt:

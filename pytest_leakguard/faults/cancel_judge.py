@@ -148,9 +148,14 @@ def _more_than(tasks: Sequence[Stuck], without: Iterable[Stuck]) -> Iterator[Stu
 
 def fold(findings: Iterable[FaultFinding]) -> tuple[FaultFinding, ...]:
     """Findings with the same cause, at whichever point, as one with a count: the first of them."""
-    folded: dict[tuple[str, str, str, str, bool], FaultFinding] = {}
+    folded: dict[tuple[object, ...], FaultFinding] = {}
     for finding in findings:
-        key = (finding.fault, finding.what, finding.point.path, finding.point.qualname, finding.told)
+        key = key_of(finding)
         known = folded.get(key)
         folded[key] = finding if known is None else replace(known, count=known.count + 1)
     return tuple(folded.values())
+
+
+def key_of(finding: FaultFinding) -> tuple[object, ...]:
+    """Equal for findings with the same cause."""
+    return (finding.fault, finding.what, finding.point.path, finding.point.qualname, finding.told)

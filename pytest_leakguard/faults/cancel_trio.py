@@ -14,7 +14,7 @@ from typing import Any
 import trio
 from trio._core import _run as trio_run
 
-from pytest_leakguard.faults import await_chain, leftovers
+from pytest_leakguard.faults import await_chain, force, leftovers
 from pytest_leakguard.faults.cancel_asyncio import MISTAKES
 from pytest_leakguard.faults.suspensions import Observation, Register
 
@@ -57,6 +57,7 @@ class TrioSession(trio.abc.Instrument):
             leftovers.describe_coroutine(task.coro, is_target=self.register.is_target, path_of=self.register.path_of)
             for task in tasks
         )
+        force.note()
         for task in tasks:
             _unshield(task)
 

@@ -16,6 +16,7 @@ from types import CodeType
 from typing import Literal
 
 from pytest_leakguard.faults.cleanup_paths import Site
+from pytest_leakguard.faults.instructions import ENDS, Step, steps_of
 
 Way = Literal["entered", "normal", "error"]
 Mark = tuple[int, Way]
@@ -23,10 +24,6 @@ Mark = tuple[int, Way]
 
 _SETUPS = frozenset({"SETUP_WITH", "SETUP_ASYNC_WITH", "BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL"})
 _ON_THE_WAY = frozenset({"EXTENDED_ARG", "NOP", "POP_BLOCK", "POP_TOP", "ROT_TWO", "ROT_THREE", "ROT_FOUR", "SWAP"})
-_ENDS = frozenset(
-    {"RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE_VARARGS", "JUMP_FORWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD"}
-)
-"""What does not go on to the next instruction: that one is the start of another copy."""
 _AGAIN = frozenset({"LOAD_CONST", "DUP_TOP"})
 
 
@@ -53,7 +50,7 @@ class Marks:
 
 def marks_of(code: CodeType, sites: Sequence[Site]) -> Marks:
     """Read the instructions of a function."""
-    steps = _steps(code)
+    steps = steps_of(code)
     errors = _error_entries(code, steps)
     found: dict[int, list[Mark]] = {}
     for number, site in enumerate(sites):
@@ -72,13 +69,13 @@ def marks_of(code: CodeType, sites: Sequence[Site]) -> Marks:
     )
 
 
-def _yields(steps: Sequence[_Step]) -> Iterator[int]:
+def _yields(steps: Sequence[Step]) -> Iterator[int]:
     for before, step in itertools.pairwise(steps):
         if step.name == "YIELD_VALUE" and before.name != "SEND":  # that is how an `await` is made
             yield from (step.offset, step.offset + 2)  # the instruction after it, where 3.12 goes on
 
 
-def _resumes(steps: Sequence[_Step]) -> Iterator[int]:
+def _resumes(steps: Sequence[Step]) -> Iterator[int]:
     for before, step in itertools.pairwise(steps):
         if step.name == "YIELD_VALUE" or (step.name == "RESUME" and step.argument):
             yield step.offset
@@ -86,37 +83,7 @@ def _resumes(steps: Sequence[_Step]) -> Iterator[int]:
             yield from (before.offset, step.offset)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    offset: int
-    name: str
-    line: int
-    argument: int
-    target: int
-    is_none: bool
-
-
-def _steps(code: CodeType) -> tuple[_Step, ...]:
-    lines = [(start, end, line or 0) for start, end, line in code.co_lines()]
-    steps, number = [], 0
-    for step in dis.get_instructions(code):
-        while number < len(lines) and lines[number][1] <= step.offset:
-            number += 1
-        jump = step.opcode in dis.hasjrel or step.opcode in dis.hasjabs
-        steps.append(
-            _Step(
-                step.offset,
-                step.opname,
-                lines[number][2] if number < len(lines) else 0,
-                step.arg or 0,
-                step.argval if jump else 0,
-                step.argval is None and step.opname == "LOAD_CONST",
-            )
-        )
-    return tuple(steps)
-
-
-def _error_entries(code: CodeType, steps: Sequence[_Step]) -> frozenset[int]:
+def _error_entries(code: CodeType, steps: Sequence[Step]) -> frozenset[int]:
     """The instructions at which an error comes in; the first of them may have no line of its own."""
     entries = getattr(dis.Bytecode(code), "exception_entries", None)
     if entries is None:
@@ -126,7 +93,7 @@ def _error_entries(code: CodeType, steps: Sequence[_Step]) -> frozenset[int]:
     return frozenset(offset + more for offset in handlers for more in (0, 2))
 
 
-def _way(site: Site, steps: Sequence[_Step], index: int, errors: frozenset[int]) -> Way | None:
+def _way(site: Site, steps: Sequence[Step], index: int, errors: frozenset[int]) -> Way | None:
     """What it means when the line event of a site comes at that instruction; None: nothing."""
     step = steps[index]
     if site.path.kind == "with":
@@ -141,23 +108,23 @@ def _way(site: Site, steps: Sequence[_Step], index: int, errors: frozenset[int])
     return "error" if is_error or site.path.kind == "except" else "normal"
 
 
-def _starts_a_line(steps: Sequence[_Step], index: int) -> bool:
-    return index == 0 or steps[index - 1].line != steps[index].line or steps[index - 1].name in _ENDS
+def _starts_a_line(steps: Sequence[Step], index: int) -> bool:
+    return index == 0 or steps[index - 1].line != steps[index].line or steps[index - 1].name in ENDS
 
 
-def _rest_of_line(steps: Sequence[_Step], index: int) -> list[_Step]:
+def _rest_of_line(steps: Sequence[Step], index: int) -> list[Step]:
     line = steps[index].line
     end = next((n for n in range(index, len(steps)) if steps[n].line != line), len(steps))
     return list(steps[index:end])
 
 
-def _calls_exit(steps: Sequence[_Step], index: int) -> bool:
+def _calls_exit(steps: Sequence[Step], index: int) -> bool:
     """Whether what follows is the call of `__exit__` with three times None."""
     after = [step for step in steps[index : index + 10] if step.name not in _ON_THE_WAY]
     return len(after) > 3 and after[0].is_none and all(s.name in _AGAIN for s in after[1:3]) and "CALL" in after[3].name
 
 
-def _comes_round(first: ast.stmt | None, steps: Sequence[_Step], index: int) -> bool:
+def _comes_round(first: ast.stmt | None, steps: Sequence[Step], index: int) -> bool:
     """Whether the instruction belongs to a further turn of the loop that the block begins with."""
     rest = _rest_of_line(steps, index)
     if isinstance(first, (ast.For, ast.AsyncFor)):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pytest_leakguard.faults.source import source_of
+from pytest_leakguard.faults.cleanups import is_try
+from pytest_leakguard.faults.source import own_nodes, source_of
 
 PathKind = Literal["with", "finally", "except", "exit method", "generator", "exit stack", "fixture"]
 KINDS: tuple[PathKind, ...] = get_args(PathKind)
@@ -75,7 +76,7 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str, qu
 
     if function.name in EXIT_METHODS:
         yield site("exit method", function.lineno)
-    nodes = list(_own(function))
+    nodes = list(own_nodes(function))
     if any(_protects_a_yield(node) for node in nodes):
         yield site("generator", function.lineno)
     stacks = {name for node in nodes for name in _stack_names(node)}
@@ -84,7 +85,7 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str, qu
             lines = frozenset({node.lineno, node.items[0].context_expr.lineno})
             if node.body[0].lineno > max(item.context_expr.end_lineno or 0 for item in node.items):
                 yield site("with", node.lineno, lines=lines)
-        elif _is_try(node):
+        elif is_try(node):
             for handler in node.handlers:  # type: ignore[attr-defined]
                 first = handler.body[0]
                 # a body on the header's own line has no line event of its own
@@ -102,22 +103,10 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str, qu
                 yield site("exit stack", node.lineno, name)
 
 
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a function, without those of functions and classes inside it."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
-            yield child
-            yield from _own(child)
-
-
-def _is_try(node: ast.AST) -> bool:
-    return isinstance(node, ast.Try) or type(node).__name__ == "TryStar"
-
-
 def _protects_a_yield(node: ast.AST) -> bool:
     """Whether a generator that is closed early has something to clean up there."""
-    if isinstance(node, (ast.With, ast.AsyncWith)) or (_is_try(node) and getattr(node, "finalbody", None)):
-        return any(isinstance(inner, ast.Yield) for inner in _own(node))
+    if isinstance(node, (ast.With, ast.AsyncWith)) or (is_try(node) and getattr(node, "finalbody", None)):
+        return any(isinstance(inner, ast.Yield) for inner in own_nodes(node))
     return False
 
 

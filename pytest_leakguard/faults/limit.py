@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from pytest_leakguard import _real
+from pytest_leakguard.faults import force
 from pytest_leakguard.origins import frames
 
 AGAIN_SECONDS = 1.0
@@ -51,6 +52,7 @@ def limited(seconds: float) -> Iterator[Alarm]:
     def ring(signum: int, frame: FrameType | None) -> None:
         if not alarm.stacks:
             alarm.stacks += _stacks(frame)
+        force.note()
         raise Hung
 
     before = signal.signal(signal.SIGALRM, ring)

@@ -150,7 +150,8 @@ class FaultFinding:
         leak: the resource that was left, for ``leak``.
         details: further lines, such as the stacks of a hang.
         held: a line for each resource that the run had when the fault came.
-        ran: the cleanups of the code under test that ran then, innermost first; passed: those that did not.
+        ran: the cleanups of the code under test that were seen to run after it, innermost first; passed: those
+            that did not; no_exit: each `with` that had no exit to call, because it was only being entered.
         unseen: why no cleanup is told, where that is so.
     """
 
@@ -168,6 +169,7 @@ class FaultFinding:
     held: tuple[str, ...] = ()
     ran: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
+    no_exit: tuple[str, ...] = ()
     unseen: str = ""
 
 

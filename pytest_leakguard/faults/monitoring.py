@@ -55,6 +55,8 @@ class _Driver:
             self._wanted |= self._events.LINE
         if listener.call is not None or listener.returned is not None:
             self._wanted |= self._events.CALL
+        if listener.left is not None:
+            self._wanted |= self._events.PY_RETURN
 
     def start(self) -> None:
         monitoring, events, tool = self._monitoring, self._events, self._tool
@@ -63,14 +65,16 @@ class _Driver:
         monitoring.register_callback(tool, events.CALL, self._on_call)
         monitoring.register_callback(tool, events.C_RETURN, self._on_c_return)
         monitoring.register_callback(tool, events.PY_RETURN, self._on_return)
-        monitoring.set_events(tool, events.PY_START)
+        monitoring.register_callback(tool, events.PY_UNWIND, self._on_unwind)
+        # an error on its way is told for all code or for none
+        monitoring.set_events(tool, events.PY_START | (events.PY_UNWIND if self._listener.left is not None else 0))
 
     def stop(self) -> None:
         monitoring, tool, events = self._monitoring, self._tool, self._events
         monitoring.set_events(tool, 0)
         for code, _ in self._local.values():
             monitoring.set_local_events(tool, code, 0)
-        for event in (events.PY_START, events.LINE, events.CALL, events.C_RETURN, events.PY_RETURN):
+        for event in (events.PY_START, events.LINE, events.CALL, events.C_RETURN, events.PY_RETURN, events.PY_UNWIND):
             monitoring.register_callback(tool, event, None)
 
     def _add(self, code: CodeType, events: int) -> None:
@@ -129,8 +133,14 @@ class _Driver:
                 del callee, first
                 _raise(error)
 
+    def _on_unwind(self, code: CodeType, offset: int, error: BaseException) -> None:
+        if self._listener.left is not None and self._targets.is_target(code.co_filename):
+            self._listener.left(_real.getframe(1))
+
     def _on_return(self, code: CodeType, offset: int, value: Any) -> None:
         frame = _real.getframe(1)
+        if self._listener.left is not None:
+            self._listener.left(frame)
         caller = frame.f_back
         if caller is None or self._listener.returned is None or not self._targets.is_target(caller.f_code.co_filename):
             return

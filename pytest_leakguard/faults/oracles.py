@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_leakguard.core.model import Finding
@@ -74,6 +75,16 @@ def findings_of(run: Run, injection: Injection, point: FaultPoint, mode: Mode, *
         what = "the code went on as if nothing had failed, and the test passed"
         found.append(finding("swallowed", what))
     return found
+
+
+def not_told_yet(run: Run, found: Iterable[FaultFinding]) -> list[FaultFinding]:
+    """What only the event loop showed: a task that was left is told once, by the probe where that is on."""
+    tasks = [f"{leak.what}," for leak in run.leaks if leak.kind == "task"]
+    return [one for one in found if not (_is_of_task(one) and any(f" of {one.what.split()[1]}," in t for t in tasks))]
+
+
+def _is_of_task(finding: FaultFinding) -> bool:
+    return finding.fault == "leak" and finding.what.startswith("task ")
 
 
 def _fix_of_lost(text: str) -> str:

@@ -99,7 +99,7 @@ def _has_bare_yield(function: ast.AST, line: int) -> bool:
 
 def _protected(function: ast.AST) -> Iterator[int]:
     for node in own_nodes(function):
-        is_final = isinstance(node, ast.stmt) and is_try(node) and getattr(node, "finalbody", None)
+        is_final = is_try(node) and getattr(node, "finalbody", None)
         if is_final or isinstance(node, (ast.With, ast.AsyncWith)):
             body = next(blocks_of(node))  # type: ignore[arg-type]
             yield from range(body[0].lineno, (body[-1].end_lineno or body[-1].lineno) + 1)

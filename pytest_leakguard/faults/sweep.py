@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.model import FaultFinding, FaultPoint, Injector, Mode, SweepResult, Trial
-from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
+from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, not_told_yet, outcome_of
 from pytest_leakguard.faults.points import MOST_OCCURRENCES
 from pytest_leakguard.faults.watching import Refused
 from pytest_leakguard.faults.witness import Witness
@@ -23,6 +23,8 @@ LIMIT_FACTOR = 20
 """A trial may take that many times as long as the run without a fault."""
 HANGS_BORNE = 3
 """After so many hangs a sweep ends: each costs the whole limit."""
+
+NOT_AGAIN = "what was held and which cleanups ran can't be known: the trial can't be repeated in the process it spoiled"
 
 
 class Subject(Protocol):
@@ -72,6 +74,8 @@ class Sweep:
     _trials: list[Trial] = field(default_factory=list)
     _limit: float = COUNTING_LIMIT_SECONDS
     _causes: set[tuple[object, ...]] = field(default_factory=set)
+    _error: str = ""
+    _stack: tuple[str, ...] = ()
 
     def run(self) -> SweepResult:
         """Count, then try each point; ends early only with a reason that is told."""
@@ -126,7 +130,8 @@ class Sweep:
                 hangs += trial.outcome == "hung"
                 if self._is_doubtful(trial) and not self._passes_again(trial):
                     return f"polluted: it does not pass any more after {trial.point.id}"
-                self._look_closely(injector, trial)
+                if self._look_closely(injector, trial) and self._is_doubtful(trial) and not self._passes_again(trial):
+                    return f"polluted: it does not pass any more after {trial.point.id}, which was tried twice"
                 if hangs >= HANGS_BORNE:
                     self._skipped["after too many hangs"] += len(chosen) - number - 1
                     return f"{hangs} trials did not end in time"
@@ -147,6 +152,7 @@ class Sweep:
         for mode in [mode for mode in self.modes if mode in injector.modes]:
             with injector.inject(point, mode) as injection:
                 run = self.subject.run(self._limit)
+            self._error, self._stack = injection.error, injection.stack
             outcome = outcome_of(run, injection)
             if outcome == "not reached":
                 self._skipped["not reached again"] += 1
@@ -156,27 +162,28 @@ class Sweep:
                 outcome=outcome,
                 findings=(
                     *findings_of(run, injection, point, mode, strict=self.strict),
-                    *injection.findings(point, mode),
+                    *not_told_yet(run, injection.findings(point, mode)),
                 ),
                 seconds=run.seconds,
             )
             if outcome == "hung" or not injection.later:
                 return  # nothing that could fail again came after it, or it would hang again
 
-    def _look_closely(self, injector: Injector, trial: Trial) -> None:
+    def _look_closely(self, injector: Injector, trial: Trial) -> bool:
         """Run a trial that found something new once more, and add what a witness sees to what it found."""
-        new = {cause_of(finding) for finding in trial.findings if not finding.told} - self._causes
-        if not new or self.witness is None or trial.outcome == "hung":
-            return
+        new = {_key(finding) for finding in trial.findings} - self._causes
+        if not new or self.witness is None:
+            return False
         witness = self.witness()
         with contextlib.suppress(Refused), injector.inject(trial.point, trial.mode) as injection, witness.watching():
             injection.moment = witness.moment
             self.subject.run(self._limit)
-        explained = tuple(
-            witness.explain(finding) if cause_of(finding) in new else finding for finding in trial.findings
-        )
-        self._causes |= {cause_of(finding) for finding in explained if not finding.told}
+        explained = tuple(witness.explain(finding) if _key(finding) in new else finding for finding in trial.findings)
+        # what turns out to be told only may be a failure at another point
+        self._causes |= {_key(after) for before, after in zip(trial.findings, explained, strict=True)
+                         if before.told or not after.told}  # fmt: skip
         self._trials[-1] = replace(trial, findings=explained)
+        return True
 
     def _passes_again(self, trial: Trial) -> bool:
         """Whether the run without a fault still does what it did before the sweep."""
@@ -186,8 +193,12 @@ class Sweep:
         what = f"without a fault it does not pass any more: {run.error or 'it leaks or hangs'}"
         fix = "some state of the process is not put right when this fails: a lock, a counter, a cache"
         told = is_only_told("polluted", trial.point, trial.mode, strict=self.strict)
-        finding = FaultFinding(fault="polluted", point=trial.point, mode=trial.mode, what=what, fix=fix, told=told)
-        self._trials[-1] = replace(trial, findings=(*trial.findings, finding))
+        finding = FaultFinding(
+            fault="polluted", point=trial.point, mode=trial.mode, what=what, error=self._error, stack=self._stack,
+            fix=fix, told=told, unseen=NOT_AGAIN,
+        )  # fmt: skip
+        last = self._trials[-1]
+        self._trials[-1] = replace(last, findings=(*last.findings, finding))
         return False
 
     def _chosen(self, points: list[tuple[Injector, FaultPoint]]) -> list[tuple[Injector, FaultPoint]]:
@@ -213,3 +224,7 @@ class Sweep:
         if budget.trials is not None and len(self._trials) >= budget.trials:
             return True
         return budget.seconds is not None and _real.perf_counter() - start >= budget.seconds
+
+
+def _key(finding: FaultFinding) -> tuple[object, ...]:
+    return (finding.told, *cause_of(finding))

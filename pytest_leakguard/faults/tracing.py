@@ -84,14 +84,30 @@ class _Driver:
             for driver in (self, *self.others):
                 error = driver.ask(frame)
                 if error is not None:
-                    if self.others and sys.getprofile() is None:
-                        sys.setprofile(self._set_again)
+                    self._outlast()
                     del frame
                     _raise(error)
+        elif event == "return":
+            self._leave(frame)
         return self._lines
 
+    def _leave(self, frame: FrameType) -> None:
+        if not _is_suspended(frame):
+            for driver in (self, *self.others):
+                if driver._listener.left is not None and not driver.over:
+                    driver._listener.left(frame)
+
+    def _outlast(self) -> None:
+        """CPython removes a trace function that raises: see to it that the others hear of what follows."""
+        if self.others and sys.getprofile() is None:
+            sys.setprofile(self._set_again)
+            return
+        for driver in self.others:
+            if driver._listener.lost is not None:
+                driver._listener.lost()
+
     def _set_again(self, frame: FrameType, event: str, arg: Any) -> None:
-        """CPython removes a trace function that raises: at the next call or return it is put back."""
+        """At the next call or return the trace function is put back."""
         sys.setprofile(None)
         if self.over:
             return
@@ -103,6 +119,8 @@ class _Driver:
                 for driver in (self, *self.others):
                     driver.ask(here)
             here = here.f_back
+        if event == "return" and self._targets.is_target(frame.f_code.co_filename):
+            self._leave(frame)
 
     def ask(self, frame: FrameType) -> BaseException | None:
         """What the listener says of the line that is about to run."""
@@ -155,6 +173,20 @@ def _is_calling(caller: FrameType) -> bool:
 
 _HEAD = 6
 """Instructions before the first line of a generator or coroutine, at most."""
+
+
+_SUSPENDS = frozenset(dis.opmap[name] for name in ("YIELD_VALUE", "YIELD_FROM", "SEND") if name in dis.opmap)
+
+_YIELD_FROM = bytes([dis.opmap["YIELD_FROM"]]) if "YIELD_FROM" in dis.opmap else None
+
+
+def _is_suspended(frame: FrameType) -> bool:
+    """Whether a generator or coroutine gives control away and goes on later."""
+    code, at = frame.f_code, frame.f_lasti
+    if not code.co_flags & _RESUMABLE or at < 0:
+        return False
+    # Python 3.10 goes back by one, to do a YIELD_FROM again
+    return code.co_code[at] in _SUSPENDS or code.co_code[at + 2 : at + 3] == _YIELD_FROM
 
 
 def _is_first_or_last(event: str, frame: FrameType) -> bool:

@@ -13,6 +13,8 @@ from pytest_leakguard.faults.targets import Targets
 
 OnLine = Callable[[FrameType, int], "BaseException | None"]
 """A line of the code under test is about to run."""
+OnLeft = Callable[[FrameType], object]
+"""A function of the code under test has ended, by a return or an error."""
 OnCall = Callable[[FrameType, Callee], "BaseException | None"]
 """The code under test calls something, or something that it called has returned."""
 
@@ -27,11 +29,15 @@ class Listener:
 
     Attributes:
         line: before each line; call: before each call; returned: after each call that came back without an error.
+        left: at the end of each function that a line was told of.
+        lost: nothing more will be told, for a reason of this Python.
     """
 
     line: OnLine | None = None
     call: OnCall | None = None
     returned: OnCall | None = None
+    left: OnLeft | None = None
+    lost: Callable[[], object] | None = None
 
 
 def watching(targets: Targets, listener: Listener) -> AbstractContextManager[None]:

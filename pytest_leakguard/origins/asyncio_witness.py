@@ -1,13 +1,13 @@
 """Sees asyncio's tasks and asynchronous generators come into being, rest and end, from beside the loop.
 
 Nothing of the user's is replaced: no task factory, no asyncgen hook, no policy, no method of a loop or a
-task. What tells, on 3.10 to 3.13:
+task. What tells, on 3.10 to 3.14:
 
 * *made*: asyncio adds each task that is not done after its first eager step to one weak set, whoever made it
   (`create_task`, a task factory, `asyncio.Task`, uvloop); a loop does the same with each asynchronous
   generator at its first iteration. The class of these sets is exchanged for a subclass whose `add` notes
   the stack. 3.14 keeps tasks written in C in a list of its own; there ``BaseEventLoop.create_task``
-  is wrapped instead.
+  is wrapped instead, and what a loop has pending besides is seen when it stops (`asyncio_direct`).
 * *rests, runs*: a loop sets the asyncgen hooks when it starts and when it stops to run; that raises an
   audit event. At each stop what is pending is noted: the moment at which a test's coroutine has
   returned. At each start the stack tells whether a runner is at work on the leftovers
@@ -16,7 +16,8 @@ task. What tells, on 3.10 to 3.13:
   by anybody else is a leak, although it is done a moment later. That is also the latest moment:
   fixtures and ``asyncTearDown`` had their chance. Where an exception such as KeyboardInterrupt broke the
   loop off before its main task was done, nobody returned from anything, and nothing is blamed.
-* *destroyed*: a task that dies while its loop does not run and that rested pending never ended.
+* *destroyed*: a task that dies while its loop does not run and that rested pending never ended, unless
+  somebody closed its coroutine: without a loop there is no other way to end one.
 
 Why so: two other ways were compared on 3.10 to 3.13. Wrapping ``asyncio.runners._cancel_all_tasks``
 does not see 3.10's unittest, anyio's and the backport's own copies on 3.10, nor loops that are
@@ -32,11 +33,13 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import OUTSIDE, Context
 from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.asyncio_direct import DirectTasks
 from pytest_leakguard.origins.asyncio_registry import (
     listeners,
     watch_generators,
@@ -56,7 +59,7 @@ from pytest_leakguard.origins.asyncio_stacks import (
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.awaiting import has_started, held_by
 from pytest_leakguard.origins.record import Record
-from pytest_leakguard.origins.sighting import Sighting, What, is_due, is_ending
+from pytest_leakguard.origins.sighting import Sighting, What, is_due, is_ending, weakly
 
 REGISTRY_TELLS = sys.version_info < (3, 14)
 
@@ -85,6 +88,7 @@ class AsyncioWitness:
         self._tasks: Any = None
         self._step: Any = None
         self._undo: list[Callable[[], None]] = []
+        self._direct = DirectTasks()
         self.left: dict[int, Sighting] = {}
 
     def arm(self) -> None:
@@ -198,12 +202,30 @@ class AsyncioWitness:
         if by_callback and hasattr(coroutine, "cr_code"):
             stack, event = ((coroutine.cr_code, 0),), "made by a callback of the event loop"
         own = is_runners_own(step)
-        sighting = self._see("task", task, event, stack, loop, OUTSIDE if own else None)
+        sighting = self._see_task(task, event, stack, OUTSIDE if own else None)
         sighting.by_callback = by_callback
+
+    def _note_direct(self, frame: FrameType) -> None:
+        """The code of `frame` starts or stops a loop: tasks that were made without `create_task` are seen now."""
+        for task in self._direct.new(frame, self._tasks.all_tasks):
+            known = self._alive.get(id(task))
+            coroutine = task.get_coro()
+            if (known is not None and known.ref() is task) or not hasattr(coroutine, "cr_code"):
+                continue
+            if self._recorder.active and not is_runner_at_work(frame):
+                event = "made by asyncio.Task itself, which tells nobody where"
+                sighting = self._see_task(task, event, ((coroutine.cr_code, 0),), None)
+                sighting.at_rest = False  # its loop stops at this moment
+
+    def _see_task(self, task: Any, event: str, stack: frames.Stack, context: Context | None) -> Sighting:
+        coroutine = task.get_coro()
+        sighting = self._see("task", task, event, stack, task.get_loop(), context)
+        sighting.body = weakly(coroutine)
         sighting.coroutine = name_of(coroutine)
         sighting.coroutine_id = id(coroutine)
         sighting.name = str(task.get_name())
         sighting.started = has_started(coroutine)
+        return sighting
 
     def note_generator(self, generator: Any, frame: Any) -> None:
         """An asynchronous generator is iterated for the first time by the code of `frame`."""
@@ -249,7 +271,11 @@ class AsyncioWitness:
     def _on_run(self, _args: Any) -> None:
         """Some loop starts or stops to run in this thread."""
         watch_trio(_real.getframe(2))
-        if not self._alive or self not in listeners:
+        if self not in listeners:
+            return
+        if not self.registry_tells and self._tasks is not None:
+            self._note_direct(_real.getframe(2))
+        if not self._alive:
             return
         closes: bool | None = None
         interrupted: bool | None = None
@@ -283,7 +309,9 @@ class AsyncioWitness:
         if sighting is None or sighting.serial != serial:
             return
         self._alive.pop(identity, None)
-        if sighting.what == "task" and sighting.at_rest and not sighting.asked and self in listeners:
+        if sighting.what != "task" or not sighting.at_rest or sighting.asked or sighting.was_closed():
+            return
+        if self in listeners:
             self._leave(identity, sighting, DESTROYED)
 
     def _leave_generators(self, loop: Any) -> None:

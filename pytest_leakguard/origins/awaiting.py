@@ -43,6 +43,13 @@ def has_started(awaitable: object) -> bool:
     return awaitable.cr_frame.f_lasti >= 0 if suspended is None else bool(suspended or awaitable.cr_running)
 
 
+def is_closed(awaitable: object) -> bool:
+    """Whether a coroutine can't go on: it ran to its end, or somebody closed it; False for what can't tell."""
+    if isinstance(awaitable, CoroutineType):
+        return awaitable.cr_frame is None
+    return isinstance(awaitable, GeneratorType) and awaitable.gi_frame is None
+
+
 def held_by(awaitable: object) -> set[int]:
     """The ids of what the frames of a suspended coroutine hold directly: locals and the value stack."""
     held: set[int] = set()

@@ -30,7 +30,7 @@ from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.expected import is_expected
 from pytest_leakguard.origins.misclosed import Misclosed
 from pytest_leakguard.origins.owners import number_of, owner_of
-from pytest_leakguard.origins.record import Record, inode_of, socket_fileno
+from pytest_leakguard.origins.record import BLOCK, Record, inode_of, socket_fileno
 from pytest_leakguard.probes.descriptors import DescriptorKey, key_of
 from pytest_leakguard.probes.fds import descriptor_path
 
@@ -82,13 +82,15 @@ class Closes:
         """Whether there is something to judge."""
         return bool(self._seen)
 
-    def take(self, root: str, otherwise: Context) -> list[Case]:
+    def take(self, root: str, otherwise: Context, is_others: Callable[[int], bool] = lambda block: False) -> list[Case]:
         """What was seen since the last time, less what a loop over all numbers met.
 
         Args:
             otherwise: whose doing it must have been where no close was seen.
+            is_others: whether what was done in the block with that serial is left for another time.
         """
-        seen, self._seen = self._seen, []
+        seen = [one for one in self._seen if not is_others(one[0].block)]
+        self._seen = [one for one in self._seen if is_others(one[0].block)]
         cases = []
         for one, place, closing in seen:
             if place not in self._sweeps and not (closing is not None and closing.excused):
@@ -97,6 +99,13 @@ class Closes:
                     closing.excused = True
         self._sweeps.clear()
         return cases
+
+    def clear(self) -> None:
+        """Forget all that was seen."""
+        self._closed.clear()
+        self._robbed.clear()
+        self._seen.clear()
+        self._sweeps.clear()
 
     def note(self, keys: Iterable[DescriptorKey], stack: frames.Stack, event: str) -> None:
         """These have been closed by that call; the wrapper of ``os.close`` has noted its own already."""
@@ -154,14 +163,26 @@ class Closes:
                 closing = None
             if record is None or (closing is not None and closing.excused):
                 continue
-            close = closing.record if closing is not None else None
-            one = Misclosed(
-                number=number, what="closed under the socket object that owns it", fix=_BY_ITS_OBJECT, path="",
-                kind="socket", context=close.context if close is not None else None, close=close, earlier=None,
-                opened=record,
-            )  # fmt: skip
-            self._seen.append((one, None, closing))
-            self._robbed.add(number)
+            self._tell_robbed(number, record, closing)
+
+    def look_at_sockets(self) -> None:
+        """Of the sockets that were recorded, see those whose number leads nowhere while they believe to be open."""
+        for record in tuple(self._recorder.records):
+            sock = record.ref() if record.ref is not None and not record.blamed else None
+            number = socket_fileno(sock) if sock is not None else -1
+            if number >= _STANDARD and number not in self._robbed and inode_of(number) is None:
+                self._tell_robbed(number, record, self._closed.get(number))
+
+    def _tell_robbed(self, number: int, record: Record, closing: Closing | None) -> None:
+        """A socket object was not asked, and has no descriptor any more."""
+        close = closing.record if closing is not None else None
+        one = Misclosed(
+            number=number, what="closed under the socket object that owns it", fix=_BY_ITS_OBJECT, path="",
+            kind="socket", context=close.context if close is not None else None, close=close, earlier=None,
+            opened=record, block=record.block,
+        )  # fmt: skip
+        self._seen.append((one, None, closing))
+        self._robbed.add(number)
 
     def _record_of_socket(self, number: int, inode: tuple[int, int]) -> Record | None:
         """The acquisition of a socket whose object still believes to have that number."""
@@ -214,7 +235,7 @@ class Closes:
         one = Misclosed(
             number=number, what=what, fix=fix, path=path, kind=kind, context=context,
             close=self._record(stack, event, context), earlier=earlier.record if earlier is not None else None,
-            opened=self.opened(of) if of is not None else None,
+            opened=self.opened(of) if of is not None else None, block=BLOCK.get(),
         )  # fmt: skip
         self._seen.append((one, place, closing))
         self._recorder.moves += 1

@@ -69,7 +69,8 @@ class CreatedPaths(dict[str, Record]):
         created = self.get(_real.abspath(source))
         if created is None:
             self.making(target, "os.rename", _real.getframe(2))
-        elif not self._is_cleaned_up(place := _real.abspath(target)):
+        elif (place := self._new(target)) is not None:
+            # what is replaced was there before, and maybe it is not replaced
             self._add(place, created)
 
     def _add(self, place: str, record: Record) -> None:

@@ -234,6 +234,19 @@ def _is_argument(holder: tuple[Any, ...], chunk: list[Any]) -> bool:
     return (
         len(holder) == len(chunk)
         and all(one is other for one, other in zip(holder, chunk, strict=True))
-        # the answer's, two arguments' and the caller's: nobody else has it
-        and sys.getrefcount(holder) <= 4
+        # as many as a tuple has that only the answer holds
+        and sys.getrefcount(holder) <= _REFERENCES_OF_AN_ARGUMENT
     )
+
+
+def _references(holder: object, _chunk: object) -> int:
+    return sys.getrefcount(holder)
+
+
+def _counted() -> int:
+    """What `_is_argument` counts of a tuple that nothing but a list holds: 3.14 counts less than those before."""
+    chunk = [object()]
+    return max(_references(holder, chunk) for holder in [tuple(chunk)])
+
+
+_REFERENCES_OF_AN_ARGUMENT = _counted()

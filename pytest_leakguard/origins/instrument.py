@@ -13,8 +13,8 @@ from pytest_leakguard import _real
 
 Made = Callable[[Any, FrameType], object]
 """Told of an instance whose construction has come to a good end; the frame is the one that made it."""
-Called = Callable[[Any, str, FrameType], object]
-"""Told that a method is called on an instance, before it runs."""
+Called = Callable[[Any, str], object]
+"""Told that a method is called on an instance, before it runs; its caller is two frames further out."""
 
 
 class NotAMethod(TypeError):
@@ -27,6 +27,7 @@ class Instrument:
     def __init__(self) -> None:
         self._done: list[tuple[weakref.ref[type], str, object, object]] = []
         self._under_construction: set[int] = set()
+        self._has_subclasses = False  # a class and one that it comes from are both wrapped
 
     @staticmethod
     def can_wrap(cls: type) -> bool:
@@ -46,10 +47,16 @@ class Instrument:
         """
         call = _original(cls, "__init__")
         constructing = self._under_construction
+        instrument = self
+        self._has_subclasses = self._has_subclasses or self._is_related(cls)
 
         def __init__(self: Any, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
-            identity = id(self)
+            if type(self) is cls and not instrument._has_subclasses:
+                result = call(self, *args, **kwargs)
+                made(self, _real.getframe(1))
+                return result
+            identity = _real.identity(self)
             if identity in constructing:
                 return call(self, *args, **kwargs)
             constructing.add(identity)
@@ -73,17 +80,25 @@ class Instrument:
 
             async def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
                 __tracebackhide__ = True
-                called(self, name, _real.getframe(0))
+                called(self, name)
                 return await call(self, *args, **kwargs)
 
         else:
 
             def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
                 __tracebackhide__ = True
-                called(self, name, _real.getframe(1))
+                called(self, name)
                 return call(self, *args, **kwargs)
 
         self._put(cls, name, wrapper)
+
+    def _is_related(self, cls: type) -> bool:
+        """Whether a constructor of a class above or below is wrapped."""
+        others = [other for ref, name, *_ in self._done if name == "__init__" and (other := ref()) is not None]
+        return any(
+            other in type.__getattribute__(cls, "__mro__") or cls in type.__getattribute__(other, "__mro__")
+            for other in others
+        )
 
     def undo(self) -> None:
         """Put back what was there, the latest first; what another has wrapped since stays and tells nothing."""
@@ -137,8 +152,10 @@ def _original(cls: type, name: str) -> Callable[..., Any]:
 def _inherited_init(cls: type, self: Any, /, *args: Any, **kwargs: Any) -> None:
     __tracebackhide__ = True
     mro: tuple[type, ...] = type.__getattribute__(type(self), "__mro__")
-    below = mro[mro.index(cls) + 1 :]
-    if next(base for base in below if "__init__" in type.__getattribute__(base, "__dict__")) is not object:
+    for base in mro[mro.index(cls) + 1 :]:
+        if "__init__" in type.__getattribute__(base, "__dict__"):
+            break
+    if base is not object:
         getattr(super(cls, self), "__init__")(*args, **kwargs)  # noqa: B009  a name that mypy does not check
     elif (args or kwargs) and getattr(type(self), "__new__", None) is object.__new__:
         # `object` itself refuses them only while no class has an __init__

@@ -16,7 +16,11 @@ _UNTRACED = "no event tells of a close; try --leakguard-trace"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misclosed:
-    """One wrong close, with the stacks that explain it, as far as they are known."""
+    """One wrong close, with the stacks that explain it, as far as they are known.
+
+    Attributes:
+        block: the serial of the checked block around the close, or around the opening where no close was seen.
+    """
 
     number: int
     what: str
@@ -27,6 +31,7 @@ class Misclosed:
     close: Record | None
     earlier: Record | None
     opened: Record | None
+    block: int = 0
 
     def case(self, root: str, otherwise: Context) -> Case:
         """The same for the judge; `otherwise` tells whose it is where no close was seen."""

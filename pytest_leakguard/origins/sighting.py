@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from pytest_leakguard.origins import frames
-from pytest_leakguard.origins.awaiting import await_stack, has_started
+from pytest_leakguard.origins.awaiting import await_stack, has_started, is_closed
 from pytest_leakguard.origins.record import Record
 
 What = Literal["task", "asyncgen"]
@@ -20,21 +20,23 @@ class Sighting:
         serial: its key, unique in the process.
         at_rest: pending when its loop last stopped, and the loop has not run since.
         asked: somebody had asked it to end by then, or its loop was broken off.
+        body: the coroutine of a task, while it lives.
         by_callback: no code of the project or a dependency made it, but a callback of the loop.
         ended: how it ended without having been released; empty while it is alive.
     """
 
     __slots__ = (
-        "asked", "at_rest", "by_callback", "coroutine", "coroutine_id", "ended", "loop", "name", "place", "record",
-        "ref", "serial", "started", "what",
+        "asked", "at_rest", "body", "by_callback", "coroutine", "coroutine_id", "ended", "loop", "name", "place",
+        "record", "ref", "serial", "started", "what",
     )  # fmt: skip
 
     def __init__(self, serial: int, what: What, record: Record, loop: Any) -> None:
         self.serial = serial
         self.what = what
         self.record = record
-        self.loop = _weak(loop)
+        self.loop = weakly(loop)
         self.ref: Callable[[], Any] = lambda: None
+        self.body: Callable[[], Any] = lambda: None
         self.name = self.coroutine = self.ended = ""
         self.coroutine_id = 0
         self.place: frames.Stack = ()
@@ -42,8 +44,14 @@ class Sighting:
         self.started = True
 
     def is_over(self, obj: Any) -> bool:
-        """Whether it ran to its end, or was closed."""
-        return bool(obj.done()) if self.what == "task" else obj.ag_frame is None
+        """Whether it ran to its end, or was closed; a task also by hand, where no loop can cancel it."""
+        if self.what == "task":
+            return bool(obj.done()) or is_closed(obj.get_coro())
+        return obj.ag_frame is None
+
+    def was_closed(self) -> bool:
+        """Whether somebody closed the coroutine of a task that dies; False when the collector takes both."""
+        return is_closed(self.body())
 
     def is_running(self) -> bool:
         """Whether its loop runs, in whatever thread."""
@@ -84,8 +92,9 @@ def is_due(task: Any) -> bool:
     return waits is not None and waits.done()
 
 
-def _weak(loop: Any) -> Callable[[], Any]:
+def weakly(obj: Any) -> Callable[[], Any]:
+    """A weak reference; to nothing where there can't be one, as for a loop or coroutine of another kind."""
     try:
-        return weakref.ref(loop)
-    except TypeError:  # a loop of another kind that can't be weakly referenced: known by nothing but its tasks
+        return weakref.ref(obj)
+    except TypeError:
         return lambda: None

@@ -15,7 +15,8 @@ from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.shared_rules import shared_rules
-from pytest_leakguard.plugin.summary import CLEANUP_NAME, Presenter, Tally
+from pytest_leakguard.plugin.summary import Presenter
+from pytest_leakguard.plugin.tally import CLEANUP_NAME, Tally
 from pytest_leakguard.plugin.xdist import Worker, is_worker, worker_of
 from pytest_leakguard.watch import Watch
 

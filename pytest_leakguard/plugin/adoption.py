@@ -7,7 +7,7 @@ import pytest
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.parts import Part
 from pytest_leakguard.plugin.remains import Ending
-from pytest_leakguard.plugin.summary import Tally
+from pytest_leakguard.plugin.tally import Tally
 from pytest_leakguard.plugin.xdist import is_worker
 
 

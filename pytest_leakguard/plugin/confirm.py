@@ -8,7 +8,6 @@ there already and leaves nothing. A leak in the test's own code comes again.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -16,10 +15,10 @@ import pytest
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.faults.oracles import Run
 from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.again import Again
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.trial import ItemSubject
-from pytest_leakguard.plugin.unharmed import unharmed
 from pytest_leakguard.report.data import from_dict
 
 LIMIT_SECONDS = 60.0
@@ -35,41 +34,24 @@ class Confirmer:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._held: internals.WiderFixturesHeld | None = None
-        self._subject: ItemSubject | None = None
+        self._again = Again(guard)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         sweeper = self._guard.sweeper
         if sweeper is not None and sweeper.sweeps(item):  # one of them repeats a test, not both
             return (yield)
-        with self._unharmed(item):
-            subject = ItemSubject(self._guard, item, lambda filename: False)
-            self._held = internals.WiderFixturesHeld(item.session, subject.next)
-            self._subject = subject
-        try:
+        with self._again.around(item, lambda filename: False):
             return (yield)
-        finally:
-            if self._held is not None:
-                self._held.let_go()
-            self._held = self._subject = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        subject, held = self._subject, self._held
-        if call.when == "teardown" and subject is not None and held is not None:
-            self._held = None
-            with self._unharmed(item):
-                self._confirm(item, report, subject)
-            internals.end_wider_fixtures(item, report, held)
+        if call.when == "teardown":
+            self._again.at_the_end(item, report, lambda subject: self._confirm(item, report, subject))
         return report
-
-    def _unharmed(self, item: pytest.Item) -> AbstractContextManager[None]:
-        """An error of ours is told, and the leak stays one."""
-        return unharmed(self._guard.errors, f"{item.nodeid} could not be repeated")
 
     def _confirm(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
         data = report.__dict__.get(REPORT_ATTRIBUTE)

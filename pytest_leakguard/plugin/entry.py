@@ -51,16 +51,26 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
         _prepare_controller(config)
     if declare.anything_asked(config):
-        from pytest_leakguard.plugin import options
+        from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
 
-        settings = options.read(config)
-        if settings.every_test:
-            from pytest_leakguard.plugin.activate import activate
-
-            activate(config, settings)
-            return
-        options.check_kinds(settings, _all_kinds(config))
+        with usage_errors_name_their_page():
+            if _activated(config):
+                return
     config.pluginmanager.register(Dormant(), "leakguard-dormant")
+
+
+def _activated(config: pytest.Config) -> bool:
+    """Whether every test is to be checked: then the guard is there now. Raises: pytest.UsageError."""
+    from pytest_leakguard.plugin import options
+
+    settings = options.read(config)
+    if settings.every_test:
+        from pytest_leakguard.plugin.activate import activate
+
+        activate(config, settings)
+        return True
+    options.check_kinds(settings, _all_kinds(config))
+    return False
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

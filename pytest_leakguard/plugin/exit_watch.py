@@ -14,13 +14,14 @@ import shlex
 import sys
 import threading
 from collections.abc import Mapping
-from types import FrameType
+from types import CodeType, FrameType
 
 import psutil
 
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.text import printable
 
 SECONDS = 1.0
@@ -39,6 +40,7 @@ class _Watch:
     def __init__(self) -> None:
         self.root = ""
         self.places: Places = {}
+        self.registered: Mapping[CodeType, str] = {}
         self._pid = 0
         self._ends = threading.Event()
 
@@ -77,14 +79,15 @@ class _Watch:
             lines = self._lines()
             if lines:
                 head = f"leakguard: the interpreter has been waiting to exit for {SECONDS:g} s:"
-                text = "\n".join(["", head, *(f"  {printable(line)}" for line in lines), ""])
+                link = f"leakguard: {pages.line([pages.WAITING_TO_EXIT])}"
+                text = "\n".join(["", head, *(f"  {printable(line)}" for line in lines), link, ""])
                 # not through a stream: its lock, held by a daemon thread, would abort the interpreter
                 os.write(_STDERR, text.encode("utf-8", "backslashreplace"))
         except Exception:  # as above
             pass
 
     def _lines(self) -> list[str]:
-        return [*_callback(self.root), *self._threads(), *self._children()]
+        return [*_callback(self.root, self.registered), *self._threads(), *self._children()]
 
     def _threads(self) -> list[str]:
         running = _real.current_frames()
@@ -113,7 +116,7 @@ class _Watch:
         return lines
 
 
-def _callback(root: str) -> list[str]:
+def _callback(root: str, registered: Mapping[CodeType, str]) -> list[str]:
     """What the main thread is in: a callback of atexit, or nothing but the wait for threads."""
     frame = _real.current_frames().get(_real.main_thread().ident or 0)
     stack = frames.walk(frame)
@@ -125,7 +128,8 @@ def _callback(root: str) -> list[str]:
     if code.co_filename == threading.__file__ and code.co_name == "_shutdown":
         return []
     place = f"{frames.shorten(code.co_filename, root)}:{code.co_firstlineno}"
-    return [f"callback of atexit {frames.name_of(code)} ({place}){now}"]
+    during = f", registered during {registered[code]}" if code in registered else ""
+    return [f"callback of atexit {frames.name_of(code)} ({place}){during}{now}"]
 
 
 def _now(frame: FrameType | None, root: str) -> str:
@@ -139,12 +143,13 @@ def _now(frame: FrameType | None, root: str) -> str:
 _watch = _Watch()
 
 
-def watch_exit(root: str, places: Places) -> None:
+def watch_exit(root: str, places: Places, registered: Mapping[CodeType, str]) -> None:
     """From the end of the interpreter on, tell what it waits for.
 
     Args:
         root: paths are told relative to it.
         places: where the threads and children that are there now were started.
+        registered: code of a callback of atexit -> the test that registered it.
     """
-    _watch.root, _watch.places = root, dict(places)
+    _watch.root, _watch.places, _watch.registered = root, dict(places), dict(registered)
     _watch.arm()

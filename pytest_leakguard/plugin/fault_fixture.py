@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_leakguard.block import leave
+from pytest_leakguard.block import Block, leave
 from pytest_leakguard.core.allow import near
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.errors import LeakError
@@ -20,13 +20,17 @@ from pytest_leakguard.faults.custom import listening
 from pytest_leakguard.faults.families import injectors_for
 from pytest_leakguard.faults.model import FaultFinding, SweepResult
 from pytest_leakguard.faults.operations import MakeError, error_of
+from pytest_leakguard.faults.remedies import remedy
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import Targets, places_of
+from pytest_leakguard.faults.witness import HeldThen, Witness
+from pytest_leakguard.held_then import held_then
 from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
+from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
 from pytest_leakguard.subject import CallableSubject
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ class LeakFaults:
     def __init__(self, guard: Guard, item: pytest.Item) -> None:
         self._guard = guard
         self._item = item
+        self._running: Block | None = None
 
     @contextmanager
     def fail(self, what: str, nth: int = 1, error: BaseException | None = None) -> Iterator[Fault]:
@@ -90,7 +95,8 @@ class LeakFaults:
         __tracebackhide__ = True
         item, settings = self._item, self._guard.settings.faults
         words = families if isinstance(families, str) else ",".join(families)
-        chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
+        with usage_errors_name_their_page():
+            chosen = families_of(words, f"leak_faults.sweep in {item.nodeid}")
         root = str(item.config.rootpath)
         code = Targets(root=root, given=places_of(targets, folder=root) or settings.places)
         swept = CallableSubject(lambda: block_of(LeakCheck(self._guard, item)), subject, code)
@@ -130,18 +136,20 @@ class LeakFaults:
 
         item = self._item
         root = str(item.config.rootpath)
-        targets = Targets(root=root, given=self._guard.settings.faults.places)
-        leaks: dict[str, Finding] = {}
         own = getattr(getattr(function, "__code__", None), "co_filename", "")  # also where that is a test file
+        targets = Targets(root=root, given=self._guard.settings.faults.places, also=frozenset({own}))
+        leaks: dict[str, Finding] = {}
         result = cancel_each(
             function,
             backend=backend,
             families=families,
-            is_target=lambda filename: filename == own or targets.is_target(filename),
+            is_target=targets.is_target,
             root=root,
             check=lambda: self._left(leaks),
+            witness=lambda: Witness(targets, self._held),
         )
-        self._raise(replace(finding, leak=leaks.get(finding.what)) for finding in result.findings)
+        found = (replace(finding, leak=leaks.get(finding.what)) for finding in result.findings)
+        self._raise(replace(finding, fix=remedy(finding, root) or finding.fix) for finding in found)
         return result
 
     def _raise(self, findings: Iterable[FaultFinding]) -> None:
@@ -158,15 +166,20 @@ class LeakFaults:
     def _left(self, leaks: dict[str, Finding]) -> Iterator[list[str]]:
         """A line for each resource that the block left behind; what is in an event loop is another's to tell."""
         check = LeakCheck(self._guard, self._item)
-        block = block_of(check, *sorted(self._guard.settings_of(self._item).kinds - {"task", "object"}))
+        block = block_of(check, *sorted(check._kinds(()) - {"task", "object"}))
         lines: list[str] = []
         block.enter()
+        self._running = block
         try:
             yield lines
         finally:
+            self._running = None
             found = {f"{finding.kind}: {finding.what}": finding for finding in leave(block)}
             leaks.update(found)
             lines += found
+
+    def _held(self, now: Sequence[FrameType]) -> list[HeldThen]:
+        return [] if self._running is None else held_then(self._running.held())
 
 
 class Fault:

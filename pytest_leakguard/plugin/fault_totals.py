@@ -83,6 +83,7 @@ def merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "skipped": dict(skipped),
         "stopped": [line for part in parts for line in part["stopped"]],
         "seconds": sum(part["seconds"] for part in parts),
-        "seeds": sorted({seed for part in parts for seed in part["seeds"]}),
+        # a controller sweeps nothing, unless there is nobody else
+        "seeds": sorted({seed for part in [one for one in parts if one["tests"]] or parts for seed in part["seeds"]}),
         **fault_points.merged(parts),
     }

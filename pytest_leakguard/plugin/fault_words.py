@@ -66,6 +66,8 @@ def _cleanups(finding: FaultFinding) -> Iterator[str]:
         yield f"ran: {', '.join(finding.ran)}"
     if finding.passed:
         yield f"did not run: {', '.join(finding.passed)}"
+    if finding.no_exit:
+        yield f"not entered yet, so with no exit to call: {', '.join(finding.no_exit)}"
     if finding.unseen:
         yield finding.unseen
 

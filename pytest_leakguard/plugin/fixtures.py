@@ -18,6 +18,7 @@ from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Finding, Owner
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.plugin import options
+from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
 
 if TYPE_CHECKING:
     from pytest_leakguard.faults.managers import Backend
@@ -141,11 +142,11 @@ def block_of(check: LeakCheck, *kinds: str, grace: float | None = None) -> Block
     """What a call of `check` gives, for those who want the findings and not an error. Raises pytest.UsageError."""
     guard = check._guard
     seconds = guard.settings.grace_seconds
-    if grace is not None:
-        seconds = options.seconds(grace, f"leak_check in {check._item.nodeid}")
-    return Block(
-        guard.ground, check._kinds(kinds), seconds, rules=check._rules, place=check._place, holder=check._held
-    )  # fmt: skip
+    with usage_errors_name_their_page():
+        if grace is not None:
+            seconds = options.seconds(grace, f"leak_check in {check._item.nodeid}")
+        watched = check._kinds(kinds)
+    return Block(guard.ground, watched, seconds, rules=check._rules, place=check._place, holder=check._held)
 
 
 class _Block(AbstractContextManager[None]):

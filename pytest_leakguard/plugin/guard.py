@@ -29,11 +29,13 @@ from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge
 from pytest_leakguard.plugin.judged import Judged, Test
+from pytest_leakguard.plugin.registrations import Registrations
 from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
 from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
+from pytest_leakguard.probes.exit_callbacks import count as count_exit_callbacks
 from pytest_leakguard.watch import Watch
 
 FULL_LOOK_EVERY = 200
@@ -96,6 +98,7 @@ class Guard:
         self.ini_rules = tuple(rule for rule in rules if rule.source == settings.source)
         self.errors: list[str] = []
         self.remains = Remains(self)
+        self.registrations = Registrations()
         self.explained: dict[str, Any] = {}
         """What `--leakguard-explain` noted of the tests that ran here."""
         self.sweeper: Any = None
@@ -169,6 +172,8 @@ class Guard:
                 self._note_peak(item, self.watch.table.count())
                 if recorder.has_questions:
                     recorder.resolve()
+            if count_exit_callbacks() != self.registrations.count:
+                self.registrations.look(f"{item.nodeid} (set-up or call)")
         except Exception as error:  # as above
             self._failed_to_judge(item, error)
         try:
@@ -314,6 +319,7 @@ class Guard:
         if not self._fresh:
             self.judge.rebase()
             self._fresh = True
+            self.registrations.begin()
             self._settle_marks()
             self._looked_at(item)
             if not self.statistics.peak:
@@ -330,6 +336,8 @@ class Guard:
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
         watch = self.watch
+        if count_exit_callbacks() != self.registrations.count:
+            self.registrations.look(f"{item.nodeid} (teardown)")
         self.statistics.tests += 1
         self._since_full_look += 1
         self._since_collection += 1

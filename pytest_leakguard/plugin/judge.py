@@ -58,6 +58,17 @@ class Judge:
         """What exists now."""
         return self.watch.items(self.watch.look())
 
+    def before(self) -> set[Item]:
+        """What exists as a set-up or teardown begins; a claim on what is gone does not outlive it.
+
+        An epoll instance, say, can be told from the one before it by its number only. Sockets can, and `_new` has
+        to hear of those that vanished.
+        """
+        found = self.everything()
+        for item in [item for item in self._claims if item[0] != "socket" and item not in found]:
+            del self._claims[item]
+        return found
+
     def claim(self, before: Collection[Item], owner: Owner, phase: Phase = "setup") -> None:
         """What is new since a scope's set-up began is its own, recorded or not; of a teardown, what has no record."""
         recorder = self.watch.recorder

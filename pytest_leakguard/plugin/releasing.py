@@ -21,6 +21,7 @@ from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import families_of
 from pytest_leakguard.plugin.fault_words import told
 from pytest_leakguard.plugin.fixtures import LeakCheck, block_of
+from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
 from pytest_leakguard.subject import CallableSubject
 
 Manager = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
@@ -39,7 +40,8 @@ class Releasing:
         self, check: LeakCheck, factory: Callable[[], Manager], *, faults: str | Collection[str], backend: Backend
     ) -> None:
         words = faults if isinstance(faults, str) else ",".join(faults)
-        self._families = families_of(words, f"leak_check.releases in {check._item.nodeid}") if words else ()
+        with usage_errors_name_their_page():
+            self._families = families_of(words, f"leak_check.releases in {check._item.nodeid}") if words else ()
         self._check = check
         self._factory = factory
         self._backend: Backend = backend
@@ -169,12 +171,14 @@ class Releasing:
         __tracebackhide__ = True
         item, settings = self._check._item, self._check._guard.settings.faults
         targets = Targets(root=str(item.config.rootpath), given=settings.places, also=self._files)
+        swept = CallableSubject(lambda: block_of(self._check), lambda: self._pass(None), targets)
         result = Sweep(
-            CallableSubject(lambda: block_of(self._check), lambda: self._pass(None), targets),
+            swept,
             injectors_for(self._families, targets, operations_of(self._check._guard)),
             budget=Budget(trials=settings.trials, seconds=settings.seconds),
             seed=settings.seed or 0,
             strict=settings.strict,
+            witness=swept.witness,
         ).run()
         if result.stopped.startswith("without a fault"):
             raise AssertionError(f"leak_check.releases: {result.stopped}")

@@ -104,7 +104,8 @@ class Ending(Plain):
         if getattr(session.config.option, "dist", "no") == "no":  # else the tests ran elsewhere
             self._guard.remains.look()
         if len(configs) == 1:  # else the session of a test: the interpreter lives on, and the outer one watches
-            watch_exit(self._guard.watch.root, self._guard.remains.places)
+            guard = self._guard
+            watch_exit(guard.watch.root, guard.remains.places, guard.registrations.places())
         return False
 
     def sections(self) -> list[tuple[str, str]]:

@@ -12,8 +12,10 @@ import pytest
 from pytest_leakguard.core.allow import AllowRule
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.options import rules_of
+from pytest_leakguard.report.plain import clipped
 
 GROUP = "pytest_leakguard.rules"
+_RULES_NAMED = 5
 
 
 def shared_rules(config: pytest.Config, known: Collection[str], errors: list[str]) -> list[AllowRule]:
@@ -34,6 +36,26 @@ def shared_rules(config: pytest.Config, known: Collection[str], errors: list[str
     if not (os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD") or config.getoption("disable_plugin_autoload", False)):
         rules += _of_entry_points(metadata.entry_points(group=GROUP), known, errors)
     return rules
+
+
+def idle_lines(idle: Iterable[tuple[str, str]]) -> list[str]:
+    """One line for each package that brought rules which let nothing pass.
+
+    That is no fault of the suite: it may not use what they are for. So they are told to those who ask for
+    details, and their number stays small however many rules a package has.
+
+    Args:
+        idle: rule and source of each.
+    """
+    of_sources: dict[str, list[str]] = {}
+    for rule, source in idle:
+        of_sources.setdefault(source, []).append(rule)
+    lines = []
+    for source, rules in of_sources.items():
+        named = ", ".join(repr(clipped(rule, 200)) for rule in rules[:_RULES_NAMED])
+        more = f" and {len(rules) - _RULES_NAMED:,} more" if len(rules) > _RULES_NAMED else ""
+        lines.append(f"shared rules that let nothing pass here: {named}{more}; from {clipped(source)}")
+    return lines
 
 
 def _of_entry_points(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections import Counter
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,16 +14,16 @@ import pytest
 
 from pytest_leakguard import __version__, _real
 from pytest_leakguard.core.model import Finding
-from pytest_leakguard.origins import hook
-from pytest_leakguard.plugin import internals, writing
+from pytest_leakguard.plugin import internals, meaning, writing
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
-from pytest_leakguard.plugin.fault_totals import merged, sites
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.options import Settings
 from pytest_leakguard.plugin.parts import PARTS, Part
+from pytest_leakguard.plugin.shared_rules import idle_lines
+from pytest_leakguard.plugin.tally import Tally
 from pytest_leakguard.plugin.unharmed import unharmed
 from pytest_leakguard.remedy.patch import with_patch
-from pytest_leakguard.report import cleanup_lines, fault_lines, junit, text
+from pytest_leakguard.report import cleanup_lines, fault_lines, junit, pages, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, from_dict, to_dict
 from pytest_leakguard.report.excerpts import excerpts
 from pytest_leakguard.report.plain import clipped
@@ -32,81 +31,8 @@ from pytest_leakguard.report.plain import clipped
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-CLEANUP_NAME = "leakguard-cleanup"
 STATUS = "leakguard_status"
 _TESTS_NAMED = 5
-
-
-class Tally:
-    """What a process counted; plain data, so that a worker's can be added to the controller's."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._merged: list[dict[str, Any]] = []
-
-    def own(self) -> dict[str, Any]:
-        """This process's numbers."""
-        guard, statistics = self._guard, self._guard.statistics
-        used = {(rule.text, rule.source) for rule in guard.delivery.used_rules}
-        ledger = guard.config.pluginmanager.get_plugin(CLEANUP_NAME)
-        return {
-            "tests": statistics.tests,
-            "peak": statistics.peak,
-            "peak_test": statistics.peak_test,
-            "seconds": statistics.seconds,
-            "errors": [
-                *guard.watch.roster.errors,
-                *hook.failures(),
-                *guard.errors,
-                *guard.delivery.errors,
-                *guard.holding.errors,
-            ],
-            "blind": dict(guard.blind),
-            "untracked": guard.watch.instances.classes.unfound(),
-            "tracked": guard.watch.instances.classes.found(),
-            "used": sorted(used),
-            "asked": sorted({(rule.text, rule.source) for rule in (*guard.marker_rules, *guard.ini_rules)}),
-            "faults": guard.sweeper.totals.data() if guard.sweeper is not None else {},
-            "cleanup": ledger.data() if ledger is not None else [],
-            "explained": guard.explained,
-            "left": guard.remains.data(),
-            "timelines": guard.sampler.data() if guard.sampler is not None else [],
-        }
-
-    def add(self, other: dict[str, Any]) -> None:
-        """Count a worker's numbers too."""
-        self._merged.append(other)
-
-    def total(self) -> dict[str, Any]:
-        """Everything together: sums, and the highest peak."""
-        parts = [self.own(), *self._merged]
-        highest = max(parts, key=lambda part: int(part["peak"]))
-        used = {tuple(rule) for part in parts for rule in part["used"]}
-        asked = {tuple(rule) for part in parts for rule in part["asked"]}
-        tracked = {name for part in parts for name in part["tracked"]}
-        untracked = {
-            f"nothing is watched for {name}: {why}": None
-            for part in self._merged or parts  # a controller imports nothing of what its workers test
-            for name, why in part["untracked"].items() if name not in tracked
-        }  # fmt: skip
-        return {
-            "tests": sum(part["tests"] for part in parts),
-            "peak": highest["peak"],
-            "peak_test": highest["peak_test"],
-            "seconds": sum(part["seconds"] for part in parts),
-            "errors": list(dict.fromkeys([*(error for part in parts for error in part["errors"]), *untracked])),
-            "blind": {kind: why for part in parts for kind, why in part["blind"].items()},
-            "unused": sorted(asked - used),
-            "faults": merged([part["faults"] for part in parts if part["faults"]]),
-            "fault_sites": sites([part["faults"] for part in parts]),
-            "cleanup": cleanup_lines.merged([part["cleanup"] for part in parts]),
-            "left": {
-                "counts": dict(sum((Counter(part["left"]["counts"]) for part in parts), Counter())),
-                "found": [one for part in parts for one in part["left"]["found"]],
-            },
-            "explained": {test: steps for part in parts for test, steps in part["explained"].items()},
-            "timelines": [timeline for part in parts for timeline in part["timelines"]],
-        }
 
 
 class Outcomes:
@@ -329,10 +255,16 @@ class Presenter:
             terminal.write_line(
                 f"leakguard: allow rule {clipped(rule)!r} hides nothing any more: {clipped(source)}", yellow=True
             )
+        if self._tells_idle_rules:
+            for words in idle_lines(total["idle"]):
+                terminal.write_line(f"leakguard: {words}")
         for error in total["errors"]:
             terminal.write_line(f"leakguard: {clipped(error)}", red=True)
         for kind, why in total["blind"].items():
             terminal.write_line(f"leakguard: blind for {clipped(kind)}: {clipped(why)}", red=True)
+        explained = meaning.told(self.findings, total, self.parts)
+        if explained and self.settings.action != "report":
+            terminal.write_line(f"leakguard: {pages.line(explained)}")
         for printed in self._printed:
             terminal.ensure_newline()
             terminal.write(printed)
@@ -349,6 +281,10 @@ class Presenter:
         peak = f"peak {total['peak']:,} of {self.guard.watch.table.limit:,} descriptors"
         where = f" ({total['peak_test']})" if total["peak_test"] else ""
         return text.printable(f"leakguard: {', '.join(words)}, {peak}{where}, +{total['seconds']:.1f} s")
+
+    @property
+    def _tells_idle_rules(self) -> bool:
+        return self.config.get_verbosity() > 0 or bool(self.settings.adoption.explain)
 
     def _write_files(self) -> None:
         folder = str(self.config.invocation_params.dir)
@@ -399,11 +335,13 @@ class Presenter:
             "excerpts": excerpts(self.findings, root),
             "timelines": total["timelines"],
             "unused_allows": [{"rule": rule, "source": source} for rule, source in total["unused"]],
+            "idle_shared_rules": [{"rule": rule, "source": source} for rule, source in total["idle"]],
             "faults": total["faults"],
             "cleanup": total["cleanup"],
             **{name: self._of_part(name) for name in PARTS},
             "blind": total["blind"],
             "errors": total["errors"],
+            "messages": meaning.told(self.findings, total, self.parts),
         }
 
 

@@ -21,6 +21,7 @@ from pytest_leakguard.faults.sweep import COUNTING_LIMIT_SECONDS, LIMIT_FACTOR, 
 from pytest_leakguard.faults.targets import Targets, is_test_name
 from pytest_leakguard.faults.witness import Witness
 from pytest_leakguard.plugin import internals
+from pytest_leakguard.plugin.again import Again
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.fault_operations import operations_of
 from pytest_leakguard.plugin.fault_options import FaultSettings
@@ -38,8 +39,7 @@ class Sweeper:
     def __init__(self, config: pytest.Config, guard: Guard, settings: FaultSettings) -> None:
         self.config = config
         self.settings = settings
-        seed = settings.seed if settings.seed is not None else random.SystemRandom().randrange(100_000)
-        self.totals = SweepTotals(seed=seed)
+        self.totals = SweepTotals(seed=settings.seed if settings.seed is not None else _any_seed(config))
         self._guard = guard
         self._test_files: set[str] = set()
         self._targets = Targets(root=str(config.rootpath), given=settings.places, is_test_file=self._is_test_file)
@@ -47,8 +47,7 @@ class Sweeper:
         self._progress = ProgressLine(config)
         self._passed = False
         self._seconds = 0.0
-        self._held: internals.WiderFixturesHeld | None = None
-        self._subject: ItemSubject | None = None
+        self._again = Again(guard)
 
     # -- hooks ---------------------------------------------------------------
 
@@ -58,34 +57,23 @@ class Sweeper:
             return (yield)
         if not self._test_files:
             self._test_files = {str(one.path) for one in item.session.items}
-        self._subject = ItemSubject(self._guard, item, self._targets.is_target)
-        self._held = internals.WiderFixturesHeld(item.session, self._subject.next)
-        try:
+        with self._again.around(item, self._targets.is_target):
             return (yield)
-        finally:
-            if self._held is not None:
-                self._held.let_go()
-            self._held = self._subject = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        subject, held = self._subject, self._held
-        if subject is None or held is None:
+        if not self._again.is_on:
             return report
         if call.when == "setup":
             self._passed, self._seconds = True, 0.0
         self._seconds += call.duration
         self._passed &= report.outcome == "passed" and not hasattr(report, "wasxfail")
         if call.when == "teardown":
-            self._held = None
-            try:
-                if self._passed and self._is_clean(report):
-                    self._sweep(item, report, subject)
-            finally:
-                internals.end_wider_fixtures(item, report, held)
+            clean = self._passed and self._is_clean(report)
+            self._again.at_the_end(item, report, lambda subject: self._sweep(item, report, subject) if clean else None)
         return report
 
     # -- what they do --------------------------------------------------------
@@ -153,3 +141,9 @@ class Sweeper:
 
     def _options(self) -> list[str]:
         return [f"--leakguard-fault-target={word}" for word in self.config.getoption("leakguard_fault_target") or ()]
+
+
+def _any_seed(config: pytest.Config) -> int:
+    """The same one in all workers of a distributed run, so that one number repeats it."""
+    run = getattr(config, "workerinput", {}).get("testrunuid")
+    return (random.Random(run) if isinstance(run, str) else random.SystemRandom()).randrange(100_000)

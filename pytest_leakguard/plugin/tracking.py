@@ -98,7 +98,7 @@ class TrackHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         watch = self._guard.watch
-        if watch.ledger.test == item.nodeid and watch.instances.is_asked:
+        if watch.ledger.test == item.nodeid:
             before = watch.instances.begin_test()
             if before:
                 self._guard.judge.know("object", before)

@@ -42,7 +42,7 @@ class WiderScopes:
         """The set-up of a fixture starts."""
         with self._unharmed(request.node):
             name, where, xunit = name_and_place(fixturedef, self._watch.root)
-            before = self._judge.everything()
+            before = self._judge.before()
             owner = self._watch.ledger.open_scope("fixture", name, fixturedef.scope, where, xunit=xunit)
             scope = LiveScope(owner, fixturedef, getattr(request, "cls", None))
             self._judge.scopes.add(scope)
@@ -70,7 +70,7 @@ class WiderScopes:
     def _closing(self, scope: LiveScope, node: Node) -> None:
         with self._unharmed(node):
             self._watch.ledger.closing(scope.owner)
-            scope.before_teardown = self._judge.everything()
+            scope.before_teardown = self._judge.before()
 
     # -- nodes ---------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class WiderScopes:
             owner = self._watch.ledger.open_scope("node", node.nodeid, name, node.nodeid)
             scope = LiveScope(owner, None, None, node)
             self._judge.scopes.add(scope)
-            return scope, self._judge.everything()
+            return scope, self._judge.before()
         return None
 
     def _node_ready(self, node: Any, opened: Opened) -> None:

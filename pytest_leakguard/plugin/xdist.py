@@ -11,7 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard
-    from pytest_leakguard.plugin.summary import Presenter, Tally
+    from pytest_leakguard.plugin.summary import Presenter
+    from pytest_leakguard.plugin.tally import Tally
 
 OUTPUT_KEY = "leakguard"
 ERROR_KEY = "leakguard_usage_error"
@@ -30,8 +31,11 @@ def worker_of(config: pytest.Config) -> str:
 @contextmanager
 def usage_errors_of_a_worker(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """A worker that raises ends in xdist's own error: let it run nothing, and have the controller raise."""
+    from pytest_leakguard.plugin.meaning import usage_errors_name_their_page
+
     try:
-        yield
+        with usage_errors_name_their_page():
+            yield
     except pytest.UsageError as error:
         if not is_worker(config):
             raise
@@ -45,11 +49,15 @@ class Worker:
     def __init__(self, guard: Guard, tally: Tally) -> None:
         self._guard = guard
         self._tally = tally
+        from pytest_leakguard.plugin.put_off import Sending  # it needs the guard's own modules
+
+        self._put_off = Sending(guard.judge)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":
             self._guard.delivery.sent()
+            self._put_off.put_on(report)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -70,11 +78,17 @@ class Controller:
 
     def __init__(self, presenter: Callable[[], Presenter]) -> None:
         self._presenter = presenter
+        from pytest_leakguard.plugin.put_off import Open
+
+        self._open = Open()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 
+        node = getattr(report, "node", None)
+        if node is not None:
+            self._open.take(node.gateway.id, report)
         data = report.__dict__.get(REPORT_ATTRIBUTE)
         if not isinstance(data, dict) or "findings" not in data:
             return (yield)
@@ -92,10 +106,10 @@ class Controller:
         if OUTPUT_KEY not in output:
             # it judged nothing, or crashed: what its reports carried is kept
             if error and node.config.pluginmanager.has_plugin("leakguard-presenter"):
-                self._presenter().guard.errors.append(
-                    f"worker {node.gateway.id} crashed: what its tests had left before is told, but not what was to be "
-                    "judged at the end of its wider fixtures"
-                )
+                presenter = self._presenter()
+                presenter.guard.errors += self._open.lines(node.gateway.id)
+                if presenter.settings.every_test:  # else nobody here knows which of them were checked
+                    presenter.tally.tests_of_crashed += self._open.tests(node.gateway.id)
             return
         data = json.loads(output[OUTPUT_KEY])
         presenter = self._presenter()

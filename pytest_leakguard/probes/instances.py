@@ -19,12 +19,14 @@ from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.objects import ObjectProbe, is_weakly_referenceable
+from pytest_leakguard.probes.references import may_have_instances
 from pytest_leakguard.probes.watched import Watched, WatchedClasses
 from pytest_leakguard.probes.young import YoungLook
 
 _OF_C = "a C type tells nobody that an instance is made: it was found among the new objects of the test"
 _OF_PROJECT = "found among the new objects of the test; name its class in leakguard_track and its line is known"
 _DEL_DEPTH = 6
+_NOTHING: frozenset[Key] = frozenset()
 
 
 class Instances:
@@ -67,7 +69,7 @@ class Instances:
     @property
     def needs_young(self) -> bool:
         """Whether a look at the young objects is part of the test that runs."""
-        return self._watches_own or self.classes.has_c_types
+        return self.classes.has_c_types or self._watches_own
 
     @property
     def _watches_own(self) -> bool:
@@ -76,20 +78,21 @@ class Instances:
     def begin_test(self) -> frozenset[Key]:
         """Get ready. Returns what was there before the test: it is nobody's.
 
-        Once in a session that takes a look at the heap, later at what is young. The first is cheap where all
-        watched classes are of Python code: their instances refer to them, and the collector finds these.
+        Once in a session that takes a look at the heap, later at what is young. There is none where all watched
+        classes are of Python code and only modules, functions and classes refer to them: they have no instances.
         """
         self.classes.search()
         self.classes.watch_new_subclasses()
         self.young.on = False
-        if self._has_searched and not self.needs_young:
-            return frozenset()
+        needs_young = self.needs_young
+        if self._has_searched and not needs_young:
+            return _NOTHING
         before = self._objects.keys()
         self._before.clear()
         self._is_before = True
         try:
-            self.young.on = self.needs_young
-            if self.needs_young:
+            self.young.on = needs_young
+            if needs_young:
                 self.young.look(everything=not self._has_scanned)
                 self._has_scanned = True
             else:
@@ -108,7 +111,7 @@ class Instances:
         self.classes.stop()
 
     def _search(self) -> None:
-        classes = self.classes.alive()
+        classes = may_have_instances(self.classes.refs())
         for obj in _real.gc_get_referrers(*classes) if classes else ():
             if self.classes.entry(type(obj)) is not None:
                 self._found(obj)
@@ -124,38 +127,32 @@ class Instances:
 
     # -- instances -----------------------------------------------------------
 
-    def _made(self, obj: Any, frame: FrameType) -> None:
+    def _made(self, entry: Watched, obj: Any, frame: FrameType) -> None:
         """An instance of a class of Python code was made by the code of `frame`."""
         if not self._recorder.active:
             return
         try:
-            entry = self.classes.entry(type(obj)) or self.classes.adopt(type(obj))
-            if entry is not None:
-                context = self._recorder.context()
-                record = Record(f"{type(obj).__name__}()", None, (), context)
-                if context is not OUTSIDE:
-                    record.stack = frames.walk(_maker(obj, frame))
-                record.how = "wrap"
-                self._notice(obj, entry, record, context.test)
+            context = self._recorder.context()
+            plan = entry.plan(context.test)
+            if plan is not None:
+                stack = frames.walk(_maker(obj, frame)) if context is not OUTSIDE else ()
+                self._objects.born(obj, plan, context, stack)
         except Exception as error:  # never out of a user's constructor
             self._tell_failure(error)
 
-    def _notice(self, obj: Any, entry: Watched, record: Record | None, test: str, reason: str = "") -> None:
-        asked = [one.demand for one in entry.asked if one.is_for(test) or not test]
-        if not asked:
-            return
-        must_go = any(not demand.methods for demand in asked)
-        # what nobody owns need not be closed, but may have to make room for another
-        duties = tuple(dict.fromkeys(demand.methods for demand in asked if demand.methods)) if test else ()
-        if must_go or duties or entry.is_c:
+    def _notice(self, obj: Any, entry: Watched, record: Record | None, test: str, reason: str) -> None:
+        plan = entry.plan(test)
+        if plan is not None:
             self._objects.add(
-                obj, record, must_go=must_go, duties=duties, may_follow=must_go, closed=entry.closed, reason=reason
+                obj, record, must_go=plan.must_go, duties=plan.duties, may_follow=plan.must_go, closed=entry.closed,
+                reason=reason,
             )  # fmt: skip
 
-    def _called(self, obj: Any, method: str, frame: FrameType) -> None:
+    def _called(self, obj: Any, method: str) -> None:
         if self._recorder.active:
             try:
-                self._objects.called(obj, method, by_finalizer=_is_in_finalizer(obj, frame))
+                by_finalizer = hasattr(type(obj), "__del__") and _is_in_finalizer(obj, _real.getframe(2))
+                self._objects.called(obj, method, by_finalizer=by_finalizer)
             except Exception as error:  # never out of a user's close()
                 self._tell_failure(error)
 

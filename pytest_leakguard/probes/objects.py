@@ -13,14 +13,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pytest_leakguard import _real
+from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
+from pytest_leakguard.origins.frames import Stack
 from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.origins.record import Record
+from pytest_leakguard.probes.nursery import Duty, Nursery, Plan
 
 Asker = Callable[[Any], bool]
 """Whether an object is closed, asked of the object itself."""
-Duty = tuple[str, ...]
-"""One of these methods must have been called."""
 
 
 class _Ref(weakref.ref[Any]):
@@ -85,6 +86,7 @@ class ObjectProbe:
         """Until instances are noticed, `track` is all that moves anything."""
         self.before_look: Callable[[], object] = lambda: None
         """Called before the probe answers, so that what is noticed late is noticed in time."""
+        self._nursery = Nursery()
         self._entries: dict[int, Entry] = {}
         self._pending: dict[int, Entry] = {}  # the oldest first
         self._by_id: dict[int, int] = {}
@@ -124,30 +126,60 @@ class ObjectProbe:
             closed: asked whether the duties are done, where calls can't be seen.
             reason: why its origin isn't known, when `record` is None.
         """
+        self._bring_up()
         self._bury()
-        entry = self.entry(obj)
-        if entry is not None:
-            if must_go and not entry.must_go:
-                entry.must_go = True
-                self._pending[self._by_id[id(obj)]] = entry
+        entry = Entry(class_name(type(obj)), must_go=must_go, duties=duties, may_follow=may_follow, reason=reason)
+        entry.closed = closed
+        self._admit(entry, obj, record)
+
+    def born(self, obj: Any, plan: Plan, context: Context, stack: Stack) -> None:
+        """An instance of a class of Python code was made; nearly all of them are gone before anybody asks."""
+        if self._nursery.add(obj, plan, context, stack):
+            self._bring_up()
+
+    def _bring_up(self) -> None:
+        """What is left of the newborn instances is watched from now on."""
+        if not self._nursery:
+            return
+        self._bury()
+        for newborn, obj in self._nursery.take():
+            plan = newborn.plan
+            entry = Entry(plan.name, must_go=plan.must_go, duties=plan.duties, may_follow=plan.must_go, reason="")
+            record = Record(plan.event, None, newborn.stack, newborn.context)
+            record.how = "wrap"
+            self._admit(entry, obj, record)
+
+    def _admit(self, entry: Entry, obj: Any, record: Record | None) -> None:
+        """Watch an object, None when it is gone without its calls; or ask more of one that is watched."""
+        known = self._known(obj)
+        if known is not None:
+            if entry.must_go and not known.must_go:
+                known.must_go = True
+                self._pending[self._by_id[id(obj)]] = known
             return
         self._next += 1
         key = self._next
-        entry = Entry(class_name(type(obj)), must_go=must_go, duties=duties, may_follow=may_follow, reason=reason)
-        entry.identity, entry.kind, entry.closed = id(obj), type(obj), closed
-        if is_weakly_referenceable(type(obj)):
-            entry.ref = _Ref(obj, self._on_death)
-            entry.ref.key = key
-            entry.kind = None
+        if obj is None:
+            entry.alive = False
+        else:
+            entry.identity, entry.kind = id(obj), type(obj)
+            if is_weakly_referenceable(type(obj)):
+                entry.ref = _Ref(obj, self._on_death)
+                entry.ref.key = key
+                entry.kind = None
+            self._by_id[id(obj)] = key
         self._entries[key] = entry
-        self._by_id[id(obj)] = key
-        if must_go or duties:
+        if entry.must_go or entry.duties:
             self._pending[key] = entry
         if record is not None:
             self.records[key] = record
 
     def entry(self, obj: object) -> Entry | None:
         """What is known of an object that is watched."""
+        self._bring_up()
+        return self._known(obj)
+
+    def _known(self, obj: object) -> Entry | None:
         entry = self._entries.get(self._by_id.get(id(obj), 0))
         if entry is None or (entry.ref is None and entry.kind is not type(obj)):
             return None
@@ -163,6 +195,7 @@ class ObjectProbe:
 
     def made_with(self, record: Record) -> int | None:
         """The object still to go whose construction acquired what `record` tells of."""
+        self._bring_up()
         for key in self._pending:
             own = self.records.get(key)
             if own is record:
@@ -173,6 +206,8 @@ class ObjectProbe:
 
     def called(self, obj: object, method: str, *, by_finalizer: bool) -> None:
         """A method that some duty names is called on an object, watched or not."""
+        if not by_finalizer and self._nursery.called(obj, method):
+            return
         entry = self.entry(obj)
         if entry is None or not entry.duties:
             return
@@ -193,6 +228,7 @@ class ObjectProbe:
     def mark(self) -> int:
         """The youngest that is still to go: one that came and went leaves it as it was."""
         self.before_look()
+        self._bring_up()
         self._bury()
         return next(reversed(self._pending), 0)
 
@@ -203,6 +239,7 @@ class ObjectProbe:
 
     def keys(self) -> frozenset[Key]:
         self.before_look()
+        self._bring_up()
         if not self._entries:
             return _NONE
         self._bury()
@@ -239,7 +276,7 @@ class ObjectProbe:
     def live(self, key: Key) -> object | None:
         """The object itself, for the search of its holder only."""
         entry = self._entries.get(cast(int, key))
-        if entry is None:
+        if entry is None or not entry.alive:
             return None
         return entry.get() if entry.ref is not None else next(iter(_found([entry]).values()), None)
 
@@ -305,14 +342,14 @@ class ObjectProbe:
 
     def _ask(self) -> None:
         """Ask what tells of itself: whether it is closed, and, without a weak reference, whether it is there."""
-        without = [entry for entry in self._pending.values() if entry.ref is None]
+        without = [entry for entry in self._pending.values() if entry.kind is not None]
         there = _found(without)
         for key, entry in tuple(self._pending.items()):
-            if entry.ref is None and entry.identity not in there:
+            if entry.kind is not None and entry.identity not in there:
                 # whether it was closed can't be asked any more
                 self._drop(key)
             elif entry.closed is not None and entry.alive:
-                obj = there[entry.identity] if entry.ref is None else entry.get()
+                obj = there[entry.identity] if entry.kind is not None else entry.get()
                 if obj is not None and entry.closed(obj):
                     entry.duties = ()
                     if not entry.must_go:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from types import MethodType
 from typing import Any, cast
 
+from pytest_leakguard.probes import exit_callbacks
 from pytest_leakguard.probes.state_digest import BEHIND, PYTESTS, Digest, identity, is_of
 from pytest_leakguard.probes.state_value import Value, items, original, say_list
 
@@ -71,27 +72,9 @@ def _read_recursion_limit() -> Mapping[str, Digest]:
     return {"": sys.getrecursionlimit()}
 
 
-class _Census:
-    """Compared with each callback when it is to be unregistered; equal to none, so that none is."""
-
-    def __init__(self) -> None:
-        self.callbacks: list[Any] = []
-
-    def __eq__(self, callback: object) -> bool:
-        self.callbacks.append(callback)
-        return False
-
-    __hash__ = None  # type: ignore[assignment]
-
-
 def _read_atexit() -> Mapping[str, Digest]:
     """The callbacks. Their number is known too, but what is unregistered stays counted there."""
-    census = _Census()
-    _unregister(cast(Any, census))
-    return {"": tuple([identity(one) for one in census.callbacks if not _is_lasting(one)])}
-
-
-_unregister = atexit.unregister
+    return {"": tuple([identity(one) for one in exit_callbacks.callbacks() if not _is_lasting(one)])}
 
 
 def _is_lasting(callback: Any) -> bool:

@@ -6,13 +6,16 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import ModuleType
+from functools import partial
+from types import FrameType, ModuleType
+from typing import Any
 
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.origins.imports import ImportWatch
-from pytest_leakguard.origins.instrument import Called, Instrument, Made, NotAMethod
+from pytest_leakguard.origins.instrument import Called, Instrument, NotAMethod
 from pytest_leakguard.probes.classes import asker_for, classes_in
+from pytest_leakguard.probes.nursery import Plan
 from pytest_leakguard.probes.objects import Asker, is_weakly_referenceable
 
 _HAVE_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
@@ -40,28 +43,61 @@ class Watched:
     """A class that is watched, with what is asked of its instances."""
 
     ref: weakref.ref[type]
+    name: str
     asked: list[Asked]
     wrapped: set[str] = field(default_factory=set)
     closed: Asker | None = None
     is_c: bool = False
+    subclasses: int = 0
+    _is_for_all: bool = True
+    _plans: dict[str, Plan | None] = field(default_factory=dict)
+
+    def ask(self, asked: Asked) -> None:
+        """Something more is asked."""
+        self.asked.append(asked)
+        self._is_for_all = self._is_for_all and asked.tests is None
+        self._plans.clear()
+
+    def plan(self, test: str) -> Plan | None:
+        """What is asked of an instance made in that test, or outside of tests; None: nothing."""
+        key = "any" if self._is_for_all and test else test
+        if key not in self._plans:
+            if len(self._plans) > 1:
+                self._plans.clear()  # that of the test before
+            self._plans[key] = self._planned(test)
+        return self._plans[key]
+
+    def _planned(self, test: str) -> Plan | None:
+        asked = [one.demand for one in self.asked if one.is_for(test) or not test]
+        must_go = any(not demand.methods for demand in asked)
+        # what nobody owns need not be closed, but may have to make room for another
+        duties = tuple(dict.fromkeys(demand.methods for demand in asked if demand.methods)) if test else ()
+        if not asked or not (must_go or duties or self.is_c):
+            return None
+        return Plan(name=self.name, event=f"{self.name.rpartition('.')[2]}()", must_go=must_go, duties=duties)
 
 
 class WatchedClasses:
     """Finds the classes that are named.
 
     Args:
-        made, called: told of instances of classes of Python code, and of calls of their methods.
+        made: told of an instance of a class of Python code, with its class and the frame that made it.
+        called: told of the calls of its methods.
         found_in_c: called when a class of C code has been found.
     """
 
-    def __init__(self, made: Made, called: Called, found_in_c: Callable[[], object]) -> None:
-        self._made = made
+    def __init__(
+        self, made: Callable[[Watched, Any, FrameType], object], called: Called, found_in_c: Callable[[], object]
+    ) -> None:
+        self._tell = made
         self._called = called
         self._found_in_c = found_in_c
         self._asked: list[Asked] = []
         self._classes: dict[int, Watched] = {}
         self._seen: set[str] = set()  # names of the modules that were looked into
         self._modules = 0
+        self.has_c_types = False
+        """Whether there are any whose instances have to be looked for."""
         self._instrument = Instrument()
         self._imports = ImportWatch(self._is_wanted, self._look_into)
 
@@ -119,19 +155,14 @@ class WatchedClasses:
 
     # -- the classes ---------------------------------------------------------
 
-    @property
-    def has_c_types(self) -> bool:
-        """Whether there are any whose instances have to be looked for."""
-        return any(entry.is_c for entry in self._classes.values())
-
     def entry(self, cls: type) -> Watched | None:
         """What is known of a class that is watched."""
         entry = self._classes.get(id(cls))
         return entry if entry is not None and entry.ref() is cls else None
 
-    def alive(self) -> list[type]:
+    def refs(self) -> list[weakref.ref[type]]:
         """The classes that are watched now."""
-        return [cls for entry in self._classes.values() if (cls := entry.ref()) is not None]
+        return [entry.ref for entry in self._classes.values()]
 
     def c_base(self, cls: type) -> Watched | None:
         """The watched C type that a class is, or comes from without being watched itself."""
@@ -141,7 +172,9 @@ class WatchedClasses:
     def watch_new_subclasses(self) -> None:
         """Subclasses may have come since."""
         for entry in tuple(self._classes.values()):
-            self._watch_subclasses(entry)
+            cls = entry.ref()
+            if cls is not None and len(type.__subclasses__(cls)) != entry.subclasses:
+                self._watch_subclasses(entry)
 
     def adopt(self, cls: type) -> Watched | None:
         """A class that came after its base was found."""
@@ -191,13 +224,14 @@ class WatchedClasses:
     def _watch(self, cls: type, asked: Asked) -> None:
         entry = self.entry(cls)
         if entry is None:
-            entry = self._classes[id(cls)] = Watched(weakref.ref(cls), [])
+            entry = self._classes[id(cls)] = Watched(weakref.ref(cls), class_name(cls), [])
             entry.is_c = not Instrument.can_wrap(cls)
             if entry.is_c:
                 entry.closed = asker_for(cls)
+                self.has_c_types = True
                 self._found_in_c()
         if asked not in entry.asked:
-            entry.asked.append(asked)
+            entry.ask(asked)
         if not entry.is_c:
             self._wrap(cls, entry)
         self._watch_subclasses(entry)
@@ -205,6 +239,7 @@ class WatchedClasses:
     def _watch_subclasses(self, entry: Watched) -> None:
         cls = entry.ref()
         below: list[type] = type.__subclasses__(cls) if cls is not None else []
+        entry.subclasses = len(below)
         for sub in below:
             for asked in entry.asked:
                 known = self.entry(sub)
@@ -228,13 +263,19 @@ class WatchedClasses:
                 continue
             try:
                 if name == "__init__":
-                    self._instrument.wrap_init(cls, self._made)
+                    self._instrument.wrap_init(cls, partial(self._made, entry))
                 else:
                     self._instrument.wrap_method(cls, name, self._called)
             except (NotAMethod, TypeError) as error:
                 for asked in entry.asked:
                     if name in asked.demand.methods:
                         asked.found, asked.reason = False, str(error)
+
+    def _made(self, entry: Watched, obj: Any, frame: FrameType) -> None:
+        cls = type(obj)
+        found = entry if entry.ref() is cls else self.entry(cls) or self.adopt(cls)
+        if found is not None:
+            self._tell(found, obj, frame)
 
     def _is_wrapped_above(self, cls: type, name: str) -> bool:
         for base in type.__getattribute__(cls, "__mro__")[1:]:

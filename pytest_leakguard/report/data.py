@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import Finding, Origin, Owner
+from pytest_leakguard.report.pages import slugs_of
 
 FORMAT = "pytest-leakguard"
 FORMAT_VERSION = 1
@@ -55,6 +56,7 @@ def to_dict(finding: Finding) -> dict[str, Any]:
         "cleanups": list(finding.cleanups),
         "repeat": finding.repeat,
         "patch": finding.patch,
+        "messages": list(slugs_of(finding)),
     }
 
 

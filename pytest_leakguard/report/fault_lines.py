@@ -29,10 +29,12 @@ def totals(data: dict[str, Any]) -> list[str]:
 
 
 def told(findings: Iterable[Finding]) -> str:
-    """One line for each: what a fault showed that is no failure."""
+    """What a fault showed that is no failure: a line for each, and below it what was held then and what cleaned up."""
     lines = []
     for finding in findings:
         times = f"  x{finding.count}" if finding.count > 1 else ""
         why = "".join(f" ({note})" for note in finding.notes if note.startswith("told only: "))
-        lines.append(printable(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}{why}"))
-    return "\n".join(lines)
+        lines.append(f"{finding.kind}  {finding.test}: {finding.point}{times}: {finding.what}{why}")
+        lines += [f"  then held {line}" for line in finding.held_then]
+        lines += [f"  cleanup   {line}" for line in finding.cleanups]
+    return "\n".join(map(printable, lines))

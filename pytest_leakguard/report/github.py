@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.groups import Group, groups_of, leaks_of, owner_in_words
 from pytest_leakguard.report.place import in_project, under
 from pytest_leakguard.report.plain import clipped, counted
@@ -38,6 +39,7 @@ def _annotation(level: str, group: Group, report: dict[str, Any]) -> str:
     lines = [first.what, f"due: {first.due}" if first.due else first.fault, f"fix: {first.fix}"]
     if group.count > 1:
         lines.append(f"{counted(group.count, 'leak')} in {counted(len(group.tests), 'test')}")
+    lines.append(pages.line(pages.slugs_of(first)))
     message = "\n".join(clipped(line) for line in lines if line)
     words = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     return f"::{level} {words}::{_data(message[:_MESSAGE_AT_MOST])}"

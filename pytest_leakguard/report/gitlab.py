@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.groups import Group, groups_of, owner_in_words
 from pytest_leakguard.report.place import in_project, under
 from pytest_leakguard.report.plain import clipped, counted
@@ -30,6 +31,7 @@ def _entry(group: Group, report: dict[str, Any]) -> dict[str, Any]:
         "description": clipped(f"leaked {first.kind}, {owner_in_words(first)}: {first.what}{times}. {first.fix}", 900),
         "check_name": f"leakguard/{clipped(first.kind, 60)}",
         "fingerprint": hashlib.sha256(group.fingerprint.encode("utf-8", "backslashreplace")).hexdigest(),
+        "content": {"body": f"What it means: `{pages.command(pages.slugs_of(first))}`"},
         "severity": _SEVERITY[group.disposition],
         "location": {"path": clipped(under(folder, path), 1000), "lines": {"begin": line}},
     }

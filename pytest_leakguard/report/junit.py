@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_leakguard.core.model import Finding
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.groups import owner_in_words, place
 from pytest_leakguard.report.plain import clipped
 
@@ -16,6 +17,7 @@ def properties(finding: Finding) -> list[tuple[str, str]]:
         ("leakguard.what", f"{finding.kind}: {finding.what}"),
         ("leakguard.acquired", place(finding)),
         ("leakguard.owner", owner_in_words(finding)),
+        ("leakguard.meaning", pages.command(pages.slugs_of(finding))),
     )
     return [(name, clipped(value)) for name, value in rows if value]
 

@@ -6,7 +6,7 @@ import html
 import re
 from typing import Any
 
-from pytest_leakguard.report import holding
+from pytest_leakguard.report import holding, pages
 from pytest_leakguard.report.groups import Group, groups_of, leaks_of, owner_in_words, place
 from pytest_leakguard.report.plain import clipped, counted
 
@@ -107,6 +107,7 @@ def _details(group: Group, report: dict[str, Any]) -> list[str]:
         ("fix", escaped(first.fix)),
         ("allow", code(first.allow, _COMMAND_AT_MOST)),
         ("repeat", code(first.repeat, _COMMAND_AT_MOST)),
+        ("meaning", code(pages.command(pages.slugs_of(first)))),
         ("first test", code(group.tests[0]) if group.tests else ""),
         ("last test", code(group.tests[-1]) if len(group.tests) > 1 else ""),
     ]

@@ -7,7 +7,8 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from pytest_leakguard.core.model import Finding
+from pytest_leakguard.core.model import FAULT_KINDS, Finding
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.groups import Group, groups_of, owner_in_words, place
 from pytest_leakguard.report.place import Place, in_project, is_inside, under
 from pytest_leakguard.report.plain import clipped, counted
@@ -76,7 +77,16 @@ def _rule(kind: str) -> dict[str, Any]:
         "shortDescription": {"text": short},
         "fullDescription": {"text": f"{short} by a test or a fixture after its teardown."},
         "defaultConfiguration": {"level": "error"},
-        "help": {"text": "The section `leaked` of docs/reference/messages.md tells how to read it and what to do."},
+        "help": _help(kind),
+    }
+
+
+def _help(kind: str) -> dict[str, Any]:
+    """The section of the reference on that kind, whole: it is read where the report is, and needs no address."""
+    slug = "fault" if kind in FAULT_KINDS else kind if kind in ("task", "unclosed") else "leaked"
+    return {
+        "text": f"{pages.plain(slug)}\n\n{pages.line([slug])}",
+        "markdown": f"{pages.markdown(slug)}\n\nWhat it means: `{pages.command([slug])}`",
     }
 
 
@@ -98,6 +108,7 @@ def _result(group: Group, index: int, report: dict[str, Any]) -> dict[str, Any]:
             "fingerprint": clipped(group.fingerprint),
             "verdict": first.verdict,
             "disposition": first.disposition,
+            "meaning": pages.command(pages.slugs_of(first)),
             "tests": [clipped(test) for test in group.tests[:_MOST_RELATED]],
         },
     }

@@ -53,7 +53,7 @@ def _finding() -> dict[str, Any]:
         what=TEXT, subject=TEXT, origin=origin, due=TEXT, fix=TEXT, allow=TEXT, fingerprint=TEXT,
         count={"type": "integer", "minimum": 1}, disposition=_one_of(model.Disposition), notes=TEXTS,
         held=_object(chain=TEXTS, reason=TEXT, graph=TEXT), point=TEXT, fault=TEXT, repeat=TEXT, patch=TEXT,
-        held_then=TEXTS, cleanups=TEXTS,
+        held_then=TEXTS, cleanups=TEXTS, messages=TEXTS,
     )  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def schema() -> dict[str, Any]:
         excerpts=_map(_object(first=COUNT, lines=TEXTS, inside=TRUTH)),
         timelines=_list(_timeline()),
         unused_allows=_list(_object(rule=TEXT, source=TEXT)),
+        idle_shared_rules=_list(_object(rule=TEXT, source=TEXT)),
         faults=_faults(),
         cleanup=_list(_cleanup_path()),
         baseline=_if_on(file=TEXT, entries=COUNT, known=COUNT, new=TEXTS, gone=TEXTS, fewer=TEXTS),
@@ -109,6 +110,7 @@ def schema() -> dict[str, Any]:
         ),
         blind=_map(TEXT),
         errors=TEXTS,
+        messages=TEXTS,
     )  # fmt: skip
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pytest-leakguard report", **report}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule, BadRule, first_match, near, parse_line, parse_rule
@@ -71,6 +73,25 @@ def test_a_line_is_a_rule_two_dashes_and_a_reason():
 
 
 @pytest.mark.parametrize(
+    ("text", "kind", "pattern", "is_for_fault"),
+    [
+        ("fd@acquire:a.py:f:open#1", "fd", "acquire:a.py:f:open#1", True),
+        ("hang@acquire:a.py:f:*", "hang", "acquire:a.py:f:*", True),
+        ("*@acquire:*", "*", "acquire:*", True),
+        ("socket:me@host:22", "socket", "me@host:22", False),
+    ],
+)
+def test_a_rule_may_be_for_a_fault_point(text, kind, pattern, is_for_fault):
+    """An @ in place of the first colon; one behind it is a character like others. Its text reads back as the same."""
+    read = parse_rule(text, reason="r", kinds=KINDS, source=SOURCE)
+    assert (read.kind, read.pattern, read.is_for_fault, read.text) == (kind, pattern, is_for_fault, text)
+    at_point = replace(leak("fd", "acquire:a.py:f:open#1"), kind=kind, point="acquire:b.py:f:open#1")
+    assert not replace(read, pattern="acquire:a.py:f:open#1", is_for_fault=True).matches(at_point)
+    assert replace(read, pattern="acquire:a.py:f:open#1", is_for_fault=False).matches(at_point)
+    assert replace(read, pattern="acquire:b.*", is_for_fault=True).matches(at_point)
+
+
+@pytest.mark.parametrize(
     ("given", "reason", "message"),
     [
         (
@@ -101,6 +122,8 @@ def test_a_line_is_a_rule_two_dashes_and_a_reason():
             "tox.ini: unknown kind 'zzz' in 'zzz:*'.\n" + KNOWN,
         ),
         ("fd: ", "r", "tox.ini: empty pattern in 'fd: '. Allowed: a glob; 'fd:*' allows every fd leak."),
+        ("hang:*", "r", "tox.ini: unknown kind 'hang' in 'hang:*'.\n" + KNOWN),
+        ("zzz@a:f", "r", "tox.ini: unknown kind 'zzz' in 'zzz@a:f'.\n" + KNOWN),
         (
             "fd:a", None,
             "tox.ini: the rule 'fd:a' has no reason. Every allowed leak says why it is accepted.",
@@ -191,5 +214,11 @@ def test_python_3_10_has_bare_names_only(monkeypatch):
     assert method.matches(found)
     assert not method.matches(leak_at("app/other.py", "connect"))
     assert not method.matches(leak_at("app/pool.py", "close"))
-    monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
-    assert not method.matches(found)
+    for selector in ("name", "owner"):
+        found_by_name = replace(
+            found, subject="app/pool.py:connect", owner=replace(found.owner, name="app/pool.py:connect")
+        )
+        assert not rule("fd", f"{selector}=app/pool.py:Pool.connect").matches(found_by_name)
+    for version in ((3, 11, 0, "alpha", 1), (3, 13, 0, "final", 0)):
+        monkeypatch.setattr(sys, "version_info", version)
+        assert not method.matches(found)

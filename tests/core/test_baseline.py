@@ -18,11 +18,17 @@ LOADER = "fd:app/loader.py:load"
 
 
 def leak(test="t.py::test_a", fingerprint=LOADER, *, count=1, owner=None, **more) -> Finding:
-    owner = owner or Owner(kind="test", scope="function", name=test)
+    owner = owner or Owner(kind=fresh("test"), scope="function", name=test)
+    more["disposition"] = fresh(more.get("disposition", "fails"))
     return Finding(
-        kind="fd", verdict=more.pop("verdict", "leaked"), test=test, phase="call", owner=owner, what="", subject="",
-        origin=Origin(), due="", fix="", allow="", fingerprint=fingerprint, count=count, **more,
+        kind="fd", verdict=fresh(more.pop("verdict", "leaked")), test=test, phase="call", owner=owner, what="",
+        subject="", origin=Origin(), due="", fix="", allow="", fingerprint=fingerprint, count=count, **more,
     )  # fmt: skip
+
+
+def fresh(text: str) -> str:
+    """An equal text that is another object, as one that came from another process or a file."""
+    return "".join(list(text))
 
 
 def fixture(scope="session", name="db", where="conftest.py:3") -> Owner:
@@ -34,7 +40,13 @@ def sieve(*entries: Entry, **more) -> Sieve:
 
 
 def entry(fingerprint=LOADER, count=1, **more) -> Entry:
-    return Entry(fingerprint=fingerprint, count=count, tests=more.pop("tests", ("t.py::test_a",)), **more)
+    return Entry(
+        fingerprint=fingerprint,
+        count=count,
+        tests=more.pop("tests", ("t.py::test_a",)),
+        needs=fresh(more.pop("needs", "")),
+        **more,
+    )
 
 
 def shown(findings: list[Finding]) -> list[tuple[str, int]]:
@@ -58,6 +70,9 @@ def test_known_ones_pass_and_one_more_is_new():
     assert second[1].notes == ("the baseline knows 3 of these, and there are more: any of them may be the new one",)
     assert shown(known.sift(leak(fingerprint="fd:app/other.py:f"))) == [("fails", 1)]
     assert known.new == {LOADER: 1, "fd:app/other.py:f": 1}
+    many = sieve(entry(count=2))
+    assert shown(many.sift(leak(count=7))) == [("known", 2), ("fails", 5)]
+    assert many.new == {LOADER: 5}
 
 
 def test_a_warning_stays_one_and_what_passes_anyway_is_left_alone():
@@ -98,7 +113,32 @@ def test_an_entry_that_has_expired_knows_nothing():
     assert late.updated(all_ran("t.py::test_a"), (), ("fd",)) == [expires]
 
 
+def test_hundreds_of_one_finding_are_counted_like_few():
+    """All known, and one more is one more."""
+    known = sieve(entry(count=300))
+    assert shown(known.sift(leak(count=300))) == [("known", 300)]
+    assert known.new == {}
+    assert shown(known.sift(leak("t.py::test_b", count=300))) == [("fails", 300)]
+
+
+def test_what_passes_once_takes_its_part_but_is_not_gone():
+    """A leak that another run may not show again: known or not, it is told as it is."""
+    known = sieve(entry())
+    assert shown(known.sift(leak(disposition="once"))) == [("once", 1)]
+    assert known.changes(all_ran("t.py::test_a"), (), ("fd",)) == ([], [])
+    other = sieve()
+    assert shown(other.sift(leak(disposition="once"))) == [("once", 1)]
+    assert other.new_entries() == []
+
+
 # -- wider fixtures and workers
+
+
+def test_a_test_that_runs_in_two_workers_leaks_twice():
+    """Each of its runs is one, unlike the set-ups of a fixture."""
+    known = sieve(entry())
+    assert shown(known.sift(leak(), "gw0")) == [("known", 1)]
+    assert shown(known.sift(leak(), "gw1")) == [("fails", 1)]
 
 
 def test_a_wider_fixture_that_is_set_up_in_each_worker_is_one_leak():
@@ -133,6 +173,7 @@ def test_the_same_fixture_of_two_modules_is_two_leaks():
         (entry(tests=()), (), ("fd",), True),  # without tests: a whole run
         (entry(needs="repeat"), (), ("fd",), False),
         (entry(needs="repeat"), ("repeat",), ("fd",), True),
+        (entry(needs="repeat"), ("repeat",), ("socket",), False),
         (entry("hang:a.py:f", needs="faults"), (), ("fd",), False),
         (entry("hang:a.py:f", needs="faults"), ("faults",), ("fd",), True),
     ],
@@ -165,6 +206,20 @@ def test_an_update_keeps_what_people_wrote():
     ]
 
 
+def test_an_update_goes_through_all_entries():
+    """Whatever comes before one: what is gone, what was not run, what has expired."""
+    before = [
+        entry("fd:gone.py:f"),
+        entry("fd:elsewhere.py:f", tests=("u.py::test_c",)),
+        entry("fd:late.py:f", expires=date(2026, 1, 1)),
+    ]
+    known = sieve(*before, entry(count=3), accepts_new=True)
+    known.sift(leak(count=2))
+    known.sift(leak(fingerprint="fd:late.py:f"))
+    ran = Ran(collected=frozenset({"t.py::test_a"}), passed=frozenset({"t.py::test_a"}), roots=("t.py",))
+    assert known.updated(ran, (), ("fd",)) == [*before[1:], entry(count=2)]
+
+
 def test_an_update_after_a_part_of_the_tests_takes_nothing_away():
     """What was not run stays, with its count and its tests."""
     known = sieve(
@@ -192,6 +247,25 @@ def test_what_was_written_passes():
     reader = sieve(*entries)
     assert {part.disposition for one in leaks for part in reader.sift(one)} == {"known"}
     assert reader.changes(tests, ("faults", "repeat"), ("fd", "object")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "point", "needs"),
+    [
+        ("leaked", "", ""),
+        ("fault", "", ""),
+        ("growth", "", "repeat"),
+        ("unclosed", "", ""),
+        ("growth", "acquire:a.py:f:open#1", "faults"),
+        ("fault", "acquire:a.py:f:open#1", "faults"),
+    ],
+)
+def test_an_entry_says_what_has_to_be_asked_for(verdict, point, needs):
+    """Without that a run can't tell that it is gone."""
+    writer = sieve(accepts_new=True)
+    writer.sift(leak(verdict=verdict, point=point))
+    (written,) = writer.updated(all_ran("t.py::test_a"), (), ("fd",))
+    assert written.needs == needs
 
 
 def test_many_tests_of_a_file_become_the_file():

@@ -41,6 +41,14 @@ def test_what_is_written_is_read_again():
     assert [entry.fingerprint for entry in read.entries] == sorted(entry.fingerprint for entry in ENTRIES)
     assert render(read.head, read.entries) == render(HEAD, reversed(ENTRIES)) == text
     assert all(ord(char) >= 32 or char == "\n" for char in text)
+    assert "\\t\\u007f\\u001b[31m\\u2028é\\U000e0001'" in text
+
+
+def test_a_long_list_is_read_like_a_short_one():
+    """Hundreds of blocks."""
+    entries = [Entry(fingerprint=f"fd:m{number:03}.py:f", tests=("t.py", "u.py")) for number in range(300)]
+    entries.append(Entry(fingerprint=f"temp:{'x' * 400}"))
+    assert without_lines(parse(render(HEAD, entries), "b.toml")) == entries
 
 
 def test_a_name_that_utf8_cannot_hold_is_written_with_escapes():
@@ -99,6 +107,21 @@ def test_what_a_person_writes_is_read():
     assert (again.head, without_lines(again)) == (read.head, without_lines(read))
 
 
+def test_a_comment_after_a_gap_stays_with_its_block():
+    """With the one that its next value belongs to, or the last one; without a gap with the one above."""
+    text = BLOCK + '# below\n[[leak]]\nfingerprint = "fd:b.py:g"\n\n# inside\ncount = 2\n\n# at the end\n'
+    one, two = parse(text, "b.toml").entries
+    assert (one.comments, two.comments) == (("# below",), ("# inside", "# at the end"))
+
+
+def test_escapes_are_as_short_as_they_can_be():
+    """Four digits as far as they go, then eight; both are read."""
+    text = render((), [Entry(fingerprint="fd:\uffff\U0010ffff\U00010000")])
+    assert 'fingerprint = "fd:\\uffff\\U0010ffff\U00010000"' in text
+    (entry,) = parse(text, "b.toml").entries
+    assert entry.fingerprint == "fd:\uffff\U0010ffff\U00010000"
+
+
 def test_nothing_is_a_baseline_too():
     """An empty file, and one with comments only."""
     assert parse("", "b") == BaselineText()
@@ -113,6 +136,8 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
     [
         ("[leak]\n", 1, "'[' can't begin a line. Allowed: [[leak]]"),
         ("[[leaks]]\n", 1, "unknown table [[leaks]]. Allowed: [[leak]]."),
+        ("[[a]]\n", 1, "unknown table [[a]]. Allowed: [[leak]]."),
+        ("2027-01-31\n", 1, "'2027-01-31' can't begin a line."),
         ("count = 3\n", 1, "'count' stands in no block. Allowed: a line [[leak]] above it."),
         ("[[leak]]\ncount = 3\n", 1, "a block without a fingerprint. Allowed: fingerprint ="),
         (BLOCK + "cuont = 3\n", 3, "unknown name 'cuont'; did you mean 'count'? Known: fingerprint, count,"),
@@ -120,6 +145,8 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
         (BLOCK + 'count = "3"\n', 3, "'\"3\"' where a whole number, 1 or more, is expected."),
         (BLOCK + "count 3\n", 3, "'3' where '=' is expected."),
         (BLOCK + "count = 3 4\n", 3, "'4' after the value of 'count'. Allowed: one value a line."),
+        (BLOCK + "count = 3 2027-01-31\n", 3, "'2027-01-31' after the value of 'count'. Allowed: one value a line."),
+        (BLOCK + "count = # three\n", 3, "'# three' where a whole number, 1 or more, is expected."),
         (BLOCK + "count = 3\ncount = 3\n", 4, "'count' is given twice in one block."),
         (BLOCK + "expires = 2027-02-30\n", 3, "bad date 2027-02-30: "),
         (BLOCK + 'expires = "2027-01-31"\n', 3, "'\"2027-01-31\"' where a date as 2027-01-31, without quotes,"),
@@ -127,10 +154,16 @@ BLOCK = '[[leak]]\nfingerprint = "fd:a.py:f"\n'
         (BLOCK + "reason = because\n", 3, "'because' where a string in double quotes is expected."),
         (BLOCK + 'reason = "because\n', 3, "can't be read: '\"because'. Allowed: [[leak]], `name = value`"),
         (BLOCK + 'reason = "\\q"\n', 3, 'bad string "\\q": '),
+        (BLOCK + 'reason = "\\U00110000"\n', 3, 'bad string "\\U00110000": '),
+        (BLOCK + 'reason = "\\UFFFFFFFF"\n', 3, 'bad string "\\UFFFFFFFF": '),
         (BLOCK + "reason =\n", 3, "the end where a string in double quotes is expected."),
         (BLOCK + 'needs = "fault"\n', 3, "bad needs 'fault'; did you mean 'faults'? Allowed: faults, repeat."),
         (BLOCK + "tests = [\n", 4, "a list without its end."),
         (BLOCK + 'tests = ["a" "b"]\n', 3, "'\"b\"' in a list. Allowed: strings in double quotes, separated by commas"),
+        (BLOCK + "tests = [\"a\" 'b']\n", 3, "\"'b'\" in a list."),
+        (BLOCK + 'tests = ["a" 3]\n', 3, "'3' in a list."),
+        (BLOCK + 'tests = ["a" b]\n', 3, "'b' in a list."),
+        (BLOCK + 'tests = ["a",, "b"]\n', 3, "',' in a list."),
         (BLOCK + "\n" + BLOCK, 4, "fingerprint 'fd:a.py:f' stands in line 1 too. Keep one block"),
         (BLOCK + "<<<<<<< HEAD\n", 3, "a merge conflict that is not resolved: '<<<<<<< HEAD'."),
         (BLOCK + "=======\n", 3, "a merge conflict that is not resolved"),

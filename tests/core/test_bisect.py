@@ -47,3 +47,6 @@ def test_the_number_of_runs_is_bounded():
     assert (found.answer, found.runs) == ("unknown", 5)
     assert TESTS[7] in found.after
     assert search(TESTS[7], runs_at_most=1) == Condition(answer="unknown", runs=1)
+    assert search(TESTS[7], runs_at_most=2) == Condition(answer="unknown", after=TESTS, runs=2)
+    assert search(TESTS[7], runs_at_most=0) == Condition(answer="unknown")
+    assert Condition(answer="unknown").runs == 0

@@ -33,6 +33,8 @@ def test_what_instances_are_made_of_is_not_told_beside_them():
     assert [g.name for g in growing(files)] == ["_io.FileIO"]
     assert [g.name for g in growing({"app.Session": (1, 2, 3), **lists})] == ["app.Session"]
     assert [g.name for g in growing({"app.Session": (1, 1, 1), **lists})] == ["builtins.list"]
+    assert [g.name for g in growing({"mypkg.Session": (1, 2, 3), **files})] == ["mypkg.Session"]
+    assert [g.name for g in growing({"socket.socket": (1, 2, 3), **lists})] == ["socket.socket"]
 
 
 def test_the_test_runner_is_left_out_and_what_was_told_too():
@@ -52,3 +54,18 @@ def test_in_words():
         "app.T1 objects grow with every repetition: +1, +1; with them app.T2 (+2, +2), app.T3 (+3, +3), "
         "app.T4 (+4, +4), app.T5 (+5, +5), 2 more types"
     )
+
+
+@pytest.mark.parametrize(
+    ("others", "end"),
+    [
+        (2, "; with them app.T02 (+1), app.T03 (+1)"),
+        (4, "; with them app.T02 (+1), app.T03 (+1), app.T04 (+1), app.T05 (+1)"),
+        (5, "; with them app.T02 (+1), app.T03 (+1), app.T04 (+1), app.T05 (+1), 1 more types"),
+        (10, "; with them app.T02 (+1), app.T03 (+1), app.T04 (+1), app.T05 (+1), 6 more types"),
+    ],
+)
+def test_of_many_types_the_first_few_are_named(others, end):
+    """The rest is a number."""
+    grown = [Growth(name=f"app.T{number:02}", added=(1,)) for number in range(1, others + 2)]
+    assert in_words(grown) == f"app.T01 objects grow with every repetition: +1{end}"

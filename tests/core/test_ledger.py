@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_leakguard.core.ledger import OUTSIDE, Ledger
@@ -30,7 +32,7 @@ def test_a_test_owns_its_three_phases(ledger):
     """Setup, call and teardown of a test are the test's; after its end nobody's."""
     ledger.begin_test("t.py::test_a")
     assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "setup")
-    assert ledger.now.owner.scope == "function"
+    assert (ledger.now.owner.scope, ledger.now.owner.serial) == ("function", 0)
     for phase in ("call", "teardown"):
         ledger.phase = phase
         assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", phase)
@@ -43,7 +45,7 @@ def test_a_wider_fixture_owns_its_set_up_and_its_teardown(ledger):
     ledger.begin_test("t.py::test_a")
     db = ledger.open_scope("fixture", "db", "module", "conftest.py:8")
     assert who(ledger) == ("fixture", "db", "t.py::test_a", "setup")
-    assert (db.scope, db.where, db.serial) == ("module", "conftest.py:8", 1)
+    assert (db.scope, db.where, db.serial, db.xunit) == ("module", "conftest.py:8", 1, False)
     ledger.ready(db)
     assert who(ledger) == ("test", "t.py::test_a", "t.py::test_a", "setup")
     ledger.phase = "call"
@@ -103,10 +105,12 @@ def test_each_set_up_of_a_fixture_is_an_owner_of_its_own(ledger):
     assert ledger.alive() == (second,)
 
 
-@pytest.mark.parametrize(("given", "kind"), [("node", "node"), ("fixture", "fixture"), ("other", "fixture")])
+@pytest.mark.parametrize(
+    ("given", "kind"), [("node", "node"), ("fixture", "fixture"), ("a", "fixture"), ("other", "fixture")]
+)
 def test_a_scope_is_a_node_or_a_fixture(ledger, given, kind):
     """Nodes (packages, classes of other plugins) are told apart from fixtures."""
-    assert ledger.open_scope(given, "n", "package", "pkg").kind == kind
+    assert ledger.open_scope("".join(list(given)), "n", "package", "pkg").kind == kind
 
 
 def test_what_ended_is_taken_once(ledger):
@@ -162,6 +166,7 @@ def test_a_new_test_forgets_what_an_aborted_one_left_entered(ledger):
     assert ledger.now.owner is db
     ledger.begin_test("b")
     assert who(ledger) == ("test", "b", "b", "setup")
+    ledger.open_scope("fixture", "net", "session", "")
     ledger.end_test()
     assert ledger.now is OUTSIDE
     assert ledger.is_alive(db.serial)
@@ -173,3 +178,34 @@ def test_a_scope_outside_of_any_test_has_no_test(ledger):
     assert who(ledger) == ("fixture", "db", "", "setup")
     ledger.ready(db)
     assert ledger.now is OUTSIDE
+
+
+def test_the_next_test_owns_though_it_is_asked_in_the_same_phase(ledger):
+    """Whatever their names: nothing of the answer for the test before is given again."""
+    for test in ("b", "a", "c"):
+        ledger.begin_test(test)
+        assert who(ledger) == ("test", test, test, "setup")
+        assert ledger.now is ledger.now
+    ledger.phase = "call"
+    assert who(ledger) == ("test", "c", "c", "call")
+
+
+def test_the_phase_is_asked_of_whoever_knows_it():
+    """What is not known leaves the last phase that was."""
+    phases = iter(["call", None, "teardown"])
+    ledger = Ledger(lambda: next(phases))
+    ledger.begin_test("t")
+    assert [ledger.now.phase for _ in range(3)] == ["call", "call", "teardown"]
+    assert ledger.phase == "teardown"
+
+
+def test_an_outer_set_up_that_ends_first_leaves_the_inner_one(ledger):
+    """Out of order, as with an error in between: who is still entered owns, among hundreds of scopes."""
+    ledger.begin_test("t")
+    for number in range(300):
+        ledger.closed(ledger.open_scope("fixture", str(number), "class", ""))
+    outer, inner = (ledger.open_scope("fixture", name, "session", "") for name in ("outer", "inner"))
+    ledger.ready(outer)
+    assert ledger.now.owner is inner
+    ledger.ready(replace(inner, serial=int(str(inner.serial))))  # known by its number alone
+    assert ledger.now.owner.kind == "test"

@@ -91,3 +91,10 @@ def test_a_cache_folder_may_be_given_with_a_slash_at_its_end():
 def test_without_caches_only_names_decide():
     """No cache folder is known unless it is given."""
     assert is_litter(f"{HOME_CACHE}/pip")
+
+
+def test_the_folder_of_a_cache_itself_is_none():
+    """An equal path is enough, with a slash at its end or without."""
+    for cache in (HOME_CACHE, HOME_CACHE + "/"):
+        assert not is_litter("".join(list(cache)), [cache])
+    assert is_litter("/home/u", [HOME_CACHE])

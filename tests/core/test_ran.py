@@ -36,6 +36,13 @@ CASES = {
         ran(passed=ALL - {A}, skipped=[A]),
         {A: False, "t/x.py": True, "t/": True, "./": True, "t/x.py::T": True},
     ),
+    "a test that passed once and was skipped once": (ran(skipped=[A]), {A: True, "t/x.py": True, "t/": True}),
+    "a failed test of a later file": (ran(passed=ALL - {C}), {"t/x.py": True, "t/y.py": False}),
+    "a folder of an odd name that is gone": (ran(passed=ALL - {C}, missing=("(a)/",)), {"(a)/": True, "./": False}),
+    "one file and all tests of another by their ids": (
+        ran(roots=("t/x.py",)),
+        {"t/x.py": True, C: True, "t/y.py": False, "t/y.py::test_gone": False},
+    ),
     "all skipped": (ran(passed=[], skipped=ALL), {A: False, "t/x.py": False, "./": False}),
     "one file": (
         ran(collected=ALL - {C}, roots=("t/x.py",)),
@@ -63,6 +70,13 @@ def test_only_what_ran_is_covered(name):
     assert {place: what.covers([place]) for place in expected} == expected
 
 
+def test_without_further_notice_nothing_was_left_out_and_all_is_there():
+    """A file of which nothing is known exists, and did not run."""
+    plain = Ran(collected=ALL, passed=ALL, roots=("",))
+    assert plain.covers(["t/x.py", "./"])
+    assert not plain.covers(["t/z.py"])
+
+
 def test_all_places_count():
     """A leak of two tests is gone when both ran."""
     assert not ran(passed=[A]).covers([A, C])
@@ -83,12 +97,18 @@ TEST = "t/u/x.py::T::test_a[1-b]"
         ("fixture", "session", "db", "conftest.py:3", "./"),
         ("fixture", "session", "db", "plugins/db.py:3", "./"),
         ("fixture", "session", "db", "/elsewhere/conftest.py:3", "./"),
+        ("fixture", "session", "db", "t/a.py:3", "./"),
+        ("fixture", "session", "db", "t/z.py:3", "./"),
         ("node", "package", "t/u", "t/u", "t/u/"),
+        ("node", "class", "t/u/x.py::T", "t/u", "t/u/x.py::T"),
+        ("node", "module", "t/u/x.py", "t/u", "t/u/x.py"),
+        ("node", "session", "t", "t", "t"),
         ("stretch", "function", "between a and b", "", "./"),
     ],
 )
 def test_where_a_leak_has_to_be_looked_for(kind, scope, name, where, place):
     """A test without its parameters; for a wider owner all that may use it."""
+    kind, scope = ("".join(list(text)) for text in (kind, scope))  # as from another process: equal, not the same
     owner = Owner(kind=kind, scope=scope, name=name, where=where)
     finding = Finding(
         kind="fd", verdict="leaked", test=TEST, phase="call", owner=owner, what="", subject="", origin=Origin(),

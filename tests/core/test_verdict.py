@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from pytest_leakguard.core.allow import AllowRule, parse_line, parse_rule
-from pytest_leakguard.core.model import KINDS, Acquisition, Origin, Owner, Resource
+from pytest_leakguard.core.holding import Held
+from pytest_leakguard.core.model import KINDS, Acquisition, Origin, Owner, Resource, Verdict, between
 from pytest_leakguard.core.verdict import Case, fingerprint, fold, in_words, is_part, judge
 from pytest_leakguard.report.text import lines, printable
 
 TEST = Owner(kind="test", scope="function", name="t.py::test_a")
 FIXTURE = Owner(kind="fixture", scope="module", name="db", where="conftest.py:8", serial=3)
+XUNIT = Owner(kind="fixture", scope="module", name="setup_module of t.py", where="t.py:3", serial=5, xunit=True)
+STRETCH = between("t.py::test_a", "t.py::test_c")
+BLOCK = Owner(kind="block", scope="block", name="import")
 NODE = Owner(kind="node", scope="package", name="tests/net", where="tests/net", serial=4)
 LOADER = Origin(file="app/loader.py", line=42, function="open_source", how="audit", event="open")
 
 
-def case(kind="fd", subject="data/a.csv", *, key=None, owner=TEST, origin=LOADER, clues=(), **more) -> Case:
+def case(
+    kind="fd", subject="data/a.csv", *, key=None, owner=TEST, origin=LOADER, clues=(), state="", ended="", **more
+) -> Case:
+    kind, verdict = fresh(kind), fresh(more.pop("verdict", "leaked"))
+    owner = replace(owner, kind=fresh(owner.kind))
+    if "awaited" in more:
+        more["awaited"] = replace(more["awaited"], kind=fresh(more["awaited"].kind))
     resource = Resource(
-        kind=kind, key=key or subject, what=f"{kind} {subject}", subject=subject, fix="fix it", clues=clues
-    )
+        kind=kind, key=key or subject, what=f"{kind} {subject}", subject=subject, fix="fix it", clues=clues,
+        state=state, ended=ended,
+    )  # fmt: skip
     acquisition = Acquisition(owner=owner, test="t.py::test_a", phase="call", origin=origin)
-    return Case(resource=resource, acquisition=acquisition, verdict=more.pop("verdict", "leaked"), **more)
+    return Case(resource=resource, acquisition=acquisition, verdict=verdict, **more)
+
+
+def fresh(text: str) -> str:
+    """An equal text that is another object, as one that came from another process."""
+    return "".join(list(text))
 
 
 def judged(*cases: Case, rules=(), normal="fails", used=lambda rule: None):
@@ -54,6 +72,32 @@ def test_without_an_origin_owner_and_subject_make_it(owner, subject, expected):
     """Parameters, numbers and addresses are left out: they change from run to run."""
     who = Owner(kind="test", scope="function", name=owner)
     assert fingerprint(case(subject=subject, owner=who, origin=Origin(reason="nobody tells"))) == expected
+
+
+def test_each_value_of_one_place_that_changes_state_is_known_by_itself():
+    """A line may change several variables; a descriptor that is closed twice is not one that is left open."""
+    assert fingerprint(case("state", "cwd")) == "state:app/loader.py:open_source:cwd"
+    assert fingerprint(case("state", "cwd", verdict="misclosed")) == "state:app/loader.py:open_source:misclosed"
+    assert fingerprint(case(verdict="misclosed")) == "fd:app/loader.py:open_source:misclosed"
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS, "handle", "strace"} - {"state"}))
+def test_all_other_kinds_are_known_by_their_place(kind):
+    """Whatever the kind and the verdict."""
+    for verdict in sorted({*get_args(Verdict), "mismatch"} - {"misclosed"}):
+        assert fingerprint(case(kind, verdict=verdict)) == f"{kind}:app/loader.py:open_source"
+
+
+def test_a_case_that_was_looked_at_once_took_no_time():
+    """What is not told is one look."""
+    assert (case().looks, case().seconds) == (1, 0)
+
+
+def test_a_stretch_of_tests_is_known_by_no_test():
+    """Its ends are wherever a look was made, which another run may do elsewhere."""
+    assert fingerprint(case(subject="pipe", owner=STRETCH, origin=Origin())) == "fd:a stretch of tests:pipe"
+    for owner in (BLOCK, FIXTURE, NODE, TEST):
+        assert fingerprint(case(subject="pipe", owner=owner, origin=Origin())) == f"fd:{owner.name}:pipe"
 
 
 # -- judging
@@ -100,8 +144,9 @@ def test_the_normal_disposition_is_the_callers(normal):
 
 def test_what_ended_within_the_grace_is_late_and_never_fails():
     """The verdict late has a disposition of its own."""
-    (found,) = judged(case("thread", verdict="late"), normal="fails")
-    assert (found.verdict, found.disposition) == ("late", "late")
+    verdicts = get_args(Verdict)
+    found = judged(*(case("thread", verdict=verdict) for verdict in verdicts), normal="fails")
+    assert {one.verdict: one.disposition for one in found} == {**dict.fromkeys(verdicts, "fails"), "late": "late"}
 
 
 def test_a_rule_lets_pass_and_is_told_as_used():
@@ -138,6 +183,21 @@ def test_a_finding_holds_what_the_case_knew():
     assert (found.test, found.phase, found.owner, found.origin) == ("t.py::test_a", "call", TEST, LOADER)
 
 
+def test_only_what_is_blamed_is_asked_for_its_holder_and_once():
+    """Finding a holder is slow: not for what passes, nor again for an equal one."""
+    asked: list[str] = []
+
+    def holder(one: Case) -> Held:
+        asked.append(one.resource.subject)
+        return Held(chain=(one.resource.subject,))
+
+    rule = AllowRule(kind="fd", pattern="allowed", reason="r", source="s")
+    cases = [case(subject="a"), case(subject="b"), case(subject="allowed"), case("thread", "late", verdict="late")]
+    found = judge(cases, [rule], normal="fails", used=lambda rule: None, holder=holder)
+    assert asked == ["a"]
+    assert [(f.held.chain, f.count) for f in found] == [(("a",), 2), ((), 1), ((), 1)]
+
+
 # -- folding
 
 
@@ -159,7 +219,7 @@ def test_what_lies_in_a_left_folder_is_folded_into_it():
 
 def test_what_one_call_acquired_together_is_its_most_specific_part():
     """A child includes its pipes and its warning; an event loop's sockets include its selector."""
-    child, pipe, gone = (case(kind, mark="popen 1") for kind in ("process", "fd", "unclosed"))
+    child, pipe, gone = (case(kind, mark=fresh("popen 1")) for kind in ("process", "fd", "unclosed"))
     assert fold([pipe, gone, child], is_part) == [child]
     assert fold([pipe, gone], is_part) == [pipe]
     pair, poller = (case(kind, mark="loop 1") for kind in ("socket", "fd"))
@@ -173,20 +233,42 @@ def test_without_a_common_mark_nothing_is_folded():
         (case("process", mark="a"), case("fd", mark="b")),
         (case("fd", "x", mark="a"), case("fd", "y", mark="b")),
         (case("temp", "x", key="/x"), case("temp", "xy", key="/xy")),
+        (case("unclosed", "x", clues=(("fd", 7),)), case("process", "y", clues=(("fd", 7),))),
+        (case("unclosed", "x", clues=(("pie", 7),)), case("process", "y", clues=(("pie", 7),))),
+        (case("unclosed", "x", clues=(("pig", 7),)), case("process", "y", clues=(("pig", 7),))),
+        (case("unclosed", "x", clues=(("pid", 7),)), case("socket", "y", clues=(("pid", 7),))),
+        (case("unclosed", "x", clues=(("pid", 7),)), case("thread", "y", clues=(("pid", 7),))),
+        (case("unclozed", "x", clues=(("pid", 7),)), case("process", "y", clues=(("pid", 7),))),
+        (case("thread", "x", clues=(("pid", 7),)), case("process", "y", clues=(("pid", 7),))),
+        (case("temp", "x", key="/x"), case("socket", "y", clues=(("path", "/x"),))),
+        (case("temp", "x", key="/x"), case("fd", "y", clues=(("path", "/y"), ("fd", 7)))),
+        (case("socket", "x", key="/x"), case("fd", "y", clues=(("path", "/x"),))),
+        (case("unclosed", "x", key="/x/y"), case("unclosed", "y", key="/x")),
+        (case("fd", "x", key="/x/y"), case("fd", "y", key="/x")),
+        (case("fd", "x", key="/x/y"), case("temp", "y", key="/x")),
+        (case("thread", "x", key="/x/y"), case("temp", "y", key="/x")),
+        (case("fd", "x", mark="b"), case("process", "y", mark="c")),
     ):
         assert fold([one, other], is_part) == [one, other]
 
 
+def test_a_foreign_kind_is_no_part_of_what_the_same_call_acquired():
+    """Which of them is the more specific is not known: the rule says no, either way."""
+    task, child = case("task", mark="a"), case("process", mark="a")
+    assert not is_part(task, child)
+    assert not is_part(child, task)
+
+
 def test_equal_parts_of_one_call_are_told_once():
     """The two sockets of one event loop: the first stands for both."""
-    pair = [case("socket", name, mark="loop 1") for name in "ab"]
+    pair = [case("socket", name, mark=fresh("loop 1")) for name in "ab"]
     assert fold(pair, is_part) == pair[:1]
 
 
 def test_the_warning_of_a_leaked_child_is_a_part_of_it():
     """A child that was dropped unfinished is told once, by its pid; the warning of another child is its own."""
     child = case("process", clues=(("pid", 77),))
-    same, other = (case("unclosed", f"{pid}", clues=(("pid", pid),)) for pid in (77, 78))
+    same, other = (case("unclosed", f"{pid}", clues=((fresh("pid"), pid),)) for pid in (77, 78))
     assert fold([same, child, other], is_part) == [child, other]
 
 
@@ -195,6 +277,7 @@ def test_folding_asks_the_rule_it_was_given():
     cases = [case(subject=str(n)) for n in range(3)]
     assert fold(cases, lambda part, whole: True) == []
     assert fold(cases[:1], lambda part, whole: True) == cases[:1]
+    assert fold([cases[0], replace(cases[0])], lambda part, whole: True) == []
 
 
 # -- due, fix
@@ -217,6 +300,7 @@ def test_due_tells_the_state_in_the_word_of_the_kind(kind, state):
     ("more", "due"),
     [
         ({}, "end of function scope; still open after teardown, 1 look in 0 s"),
+        ({"looks": 0}, "end of function scope; still open after teardown, 0 looks in 0 s"),
         ({"looks": 14, "seconds": 1.0123}, "end of function scope; still open after teardown, 14 looks in 1 s"),
         ({"verdict": "unclosed"}, "end of function scope; nothing closed it, the garbage collector did"),
         (
@@ -240,6 +324,56 @@ def test_due_tells_the_state_in_the_word_of_the_kind(kind, state):
 def test_due_says_when_it_should_have_been_gone(more, due):
     """The end of the owner's scope, and how patiently it was waited for."""
     assert in_words(case(**more), "fails").due == due
+
+
+GROWN = "after 3 runs; +1, +1"
+
+
+@pytest.mark.parametrize(
+    ("more", "due"),
+    [
+        ({"owner": XUNIT}, "end of module scope; still open after its teardown, 1 look in 0 s"),
+        ({"owner": STRETCH}, "end of function scope; still open after teardown, 1 look in 0 s"),
+        (
+            {"awaited": XUNIT},
+            "end of function scope; setup_module of t.py (module scope) might have released it, "
+            "still open after its teardown, 1 look in 0 s",
+        ),
+        ({"until": "end of the run"}, "end of the run; still open, 1 look in 0 s"),
+        (
+            {"until": "end of the run", "verdict": "unclosed"},
+            "end of the run; nothing closed it, the garbage collector did",
+        ),
+        ({"verdict": "growth", "until": GROWN}, GROWN),
+        ({"verdict": "misclosed", "until": "closed twice"}, "closed twice"),
+        ({"verdict": "fault"}, "end of function scope; still open after teardown, 1 look in 0 s"),
+        ({"state": "half read"}, "end of function scope; still half read after teardown, 1 look in 0 s"),
+        ({"ended": "killed by signal 9"}, "end of function scope; killed by signal 9"),
+        ({"ended": "killed", "until": "end of the run"}, "end of the run; killed"),
+        ({"seconds": 0.001, "looks": 2}, "end of function scope; still open after teardown, 2 looks in 0.001 s"),
+        ({"seconds": 0.0009, "looks": 2}, "end of function scope; still open after teardown, 2 looks in 0 s"),
+    ],
+)
+def test_due_of_what_is_no_plain_leak_of_a_test(more, due):
+    """Set-ups in xunit style, ends that are no scope's, and what has a word of its own for its state."""
+    assert in_words(case(**more), "fails").due == due
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind", "fix"),
+    [
+        (XUNIT, "fd", "in teardown_module: fix it; the tests are not at fault"),
+        (replace(XUNIT, name="setUpClass of T"), "fd", "in tearDownClass: fix it; the tests are not at fault"),
+        (STRETCH, "fd", "fix it; --leakguard-trace names the test and the line"),
+        (STRETCH, "socket", "fix it; --leakguard-trace names the test and the line"),
+        (STRETCH, "thread", "fix it"),
+        (BLOCK, "fd", "fix it"),
+        (TEST, "socket", "fix it"),
+    ],
+)
+def test_the_fix_says_where_or_how_to_find_out(owner, kind, fix):
+    """A set-up in xunit style has its teardown; a stretch of tests may be told apart by a slower run."""
+    assert in_words(case(kind, owner=owner), "fails").fix == fix
 
 
 @pytest.mark.parametrize(
@@ -281,6 +415,12 @@ def test_the_fix_of_a_fixture_says_where_and_that_the_tests_are_not_at_fault(own
             "temp", "/tmp/station-k2_x9ab0", ("FileIO.__init__",), TEST,
             '@pytest.mark.allow_leaks("temp:/tmp/station-k2_x9ab0", reason="...")',
         ),
+        ("fd", "x", (), BLOCK, 'guard(allow="fd:x -- <reason>")'),
+        ("fd", " x", (), TEST, '@pytest.mark.allow_leaks("fd:?x", reason="...")'),
+        ("fd", "x ", (), TEST, '@pytest.mark.allow_leaks("fd:x?", reason="...")'),
+        ("fd", "name=x", (), TEST, '@pytest.mark.allow_leaks("fd:?ame=x", reason="...")'),
+        ("fd", "a -- b", (), TEST, '@pytest.mark.allow_leaks("fd:a ?- b", reason="...")'),
+        ("fd", "", (), TEST, '@pytest.mark.allow_leaks("fd:*", reason="...")'),
         ("handle", "lantern", (), TEST, '@pytest.mark.allow_leaks("handle:lantern", reason="...")'),
     ],
 )  # fmt: skip

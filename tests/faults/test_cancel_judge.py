@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -86,8 +87,82 @@ def test_without_evidence_only_the_loop_is_judged():
     assert finding.fault == "leak"
 
 
+def test_a_generator_that_only_the_collector_closed_is_told():
+    """One that is open as well is told as that, once; what the plain run shows too is not told."""
+    (told,) = findings(collected_generators=Counter(pages=1), end="cancelled")
+    assert (told.fault, told.what, told.told) == (
+        "leak", "async generator pages was closed by the collector only", True,
+    )  # fmt: skip
+    both = findings(collected_generators=Counter(pages=1), open_generators=Counter(pages=1), end="cancelled")
+    assert [(one.what, one.told) for one in both] == [
+        ("async generator pages was left inside a block with a clean-up", False)
+    ]
+    without = Observation(collected_generators=Counter(pages=1))
+    assert findings(without=without, collected_generators=Counter(pages=1), end="cancelled") == ()
+    assert len(findings(without=without, collected_generators=Counter(pages=3), end="cancelled")) == 2
+
+
+def test_what_was_found_around_the_run():
+    """Resources that were left are failures; a coroutine that nobody awaited is told."""
+    found = findings(evidence=Evidence(leaks=("fd 3",), unawaited=("Pool.get",)), end="cancelled")
+    assert [(one.fault, one.what, one.told) for one in found] == [
+        ("leak", "fd 3", False),
+        ("unraisable", "coroutine Pool.get was never awaited", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "what"),
+    [
+        ("returned", "the task returned as if nothing had happened"),
+        ("uncancelled", "the task withdrew the cancellation with uncancel() and returned"),
+        ("completed", "the coroutine came to its end: no checkpoint was left, or it swallowed the cancellation"),
+        ("raised", "another error took its place: KeyError: 1"),
+    ],
+)
+def test_a_cancellation_that_does_not_come_out_is_told(end, what):
+    """Unless the run hangs: then that is what is told; an error of the handler is a failure of its own."""
+    (found,) = findings(end=end, ended_with="KeyError: 1")
+    assert (found.fault, found.what, found.told) == ("swallowed", what, True)
+    assert [one.fault for one in findings(end=end, stuck=(TASK,))] == ["hang"]
+    (handler,) = findings(end=end, ended_with="KeyError: 1", in_handler=True)
+    assert (handler.fault, handler.what, handler.told) == (
+        "unrelated", "KeyError: 1, raised while the cancellation was handled", False,
+    )  # fmt: skip
+
+
+def test_a_hang_tells_who_waits_where():
+    """Of several the one that waits for what was not given back, else the first; the lines of all."""
+    (found,) = findings(stuck=(JOINS, ENTERS), end="cancelled")
+    assert found.what == (
+        "the run hangs: task main waits at app/pool.py:9 in main for what the cancelled one never gave back"
+    )
+    (found,) = findings(stuck=(TASK, ENTERS), end="cancelled")
+    assert found.what == "the run hangs: task serve waits at app/pool.py:7 in serve"
+    assert found.details == ("task serve", "  asyncio/queues.py:1 in Queue.get", "task main")
+    (found,) = findings(stuck=(TASK,), spawned=True, end="")
+    assert (found.told, found.what) == (False, "the run hangs: task serve waits at app/pool.py:7 in serve")
+
+
+def test_the_error_is_that_of_the_family_with_its_place_where_it_is_known():
+    """A timeout is a TimeoutError; a point read from an id has no line."""
+
+    def error_of(point: FaultPoint) -> str:
+        seen = Observation(injected=1, end="returned", stack=("a.py:1 in f",))
+        (found,) = judge(seen, Observation(), Evidence(), point=point, mode="persistent")
+        assert (found.point, found.mode, found.stack) == (point, "persistent", ("a.py:1 in f",))
+        return found.error
+
+    assert error_of(replace(POINT, family="timeout")) == "TimeoutError at app/pool.py:42 in Pool.get"
+    assert error_of(replace(POINT, line=1)) == "CancelledError at app/pool.py:1 in Pool.get"
+    assert error_of(replace(POINT, line=0)) == "CancelledError"
+    for family in ("zone", "acquire"):
+        assert error_of(replace(POINT, family=family)).startswith("CancelledError")
+    assert error_of(replace(POINT, family="".join("timeout"))).startswith("TimeoutError")
+
+
 def test_the_same_cause_is_one_finding_with_a_count():
     """Same function, same words; what is told stays apart from what fails."""
     leak = findings(evidence=Evidence(leaks=("fd 3",)), end="cancelled")
     told = findings(evidence=Evidence(leaks=("fd 3",)), end="cancelled", told="a reason")
-    assert [(finding.count, finding.told) for finding in fold([*leak, *leak, *told])] == [(2, False), (1, True)]
+    assert [(finding.count, finding.told) for finding in fold([*leak, *leak, *leak, *told])] == [(3, False), (1, True)]

@@ -198,3 +198,45 @@ def test_a_hang_shows_the_stacks_of_all_threads(swept):
     (finding,) = swept.of("::test_hang")
     assert any(line.startswith("thread 'MainThread'") for line in finding["notes"])
     assert any("in hang_leaky" in line for line in finding["notes"])
+
+
+def test_a_task_that_is_left_is_one_finding(pytester, alone):
+    """The event loop shows it, and the probe for tasks does where that is on: it tells the line that made it."""
+    pytester.makepyfile(
+        app="""
+        import asyncio
+
+        TASKS = []
+
+        async def tick():
+            await asyncio.sleep(100)
+
+        def step():
+            pass
+
+        async def start():
+            TASKS.append(asyncio.ensure_future(tick()))
+            step()
+            TASKS.pop().cancel()
+
+        def run():
+            loop = asyncio.new_event_loop()
+            try:
+                loop.run_until_complete(start())
+            finally:
+                loop.close()
+        """,
+        test_it="""
+        from app import run
+
+        def test_run():
+            run()
+        """,
+    )
+    for probes, place in (("fd", 13), ("default", 12)):
+        ran = alone(
+            "--leakguard-faults", "--leakguard-fault-families=call", f"--leakguard-probes={probes}",
+            "--leakguard-fault=call:app.py:start:step#1",
+        )  # fmt: skip
+        tasks = [one for one in ran.findings if one["kind"] == "task"]
+        assert [one["origin"]["line"] for one in tasks] == [place], (probes, tasks)

@@ -10,16 +10,14 @@ import sys
 
 import pytest
 
-from pytest_leakguard.faults.changes import Changes, changes_of, parse
+from pytest_leakguard.faults.changes import Changes
 from pytest_leakguard.faults.model import FaultPoint
 from pytest_leakguard.plugin.fault_order import CACHE_KEY, Order
 
 CODE = "def first():\n    return 1\n\n\ndef second():\n    a = 1\n    return a\n"
+
+
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-
-
-def point(line: int, what: str = "open", path: str = "code.py") -> FaultPoint:
-    return FaultPoint(family="acquire", path=path, qualname="f", what=what, occurrence=1, line=line)
 
 
 def git(folder, *words: str) -> None:
@@ -28,48 +26,8 @@ def git(folder, *words: str) -> None:
     subprocess.run(["git", *who, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_a_function_is_changed_when_any_line_of_it_is(tmp_path):
-    """Its other lines too; a function beside it is not."""
-    (tmp_path / "code.py").write_text(CODE)
-    changes = Changes(str(tmp_path), {"code.py": [range(6, 7)]})
-    assert [changes.touch("code.py", line) for line in (2, 6, 7)] == [False, True, True]
-    assert not changes.touch("other.py", 6)
-
-
-def test_changed_lines_are_read_from_a_diff():
-    """As they are numbered now; where lines were only taken out, their neighbours."""
-    diff = (
-        "--- a/x.py\n+++ b/x.py\n@@ -1,2 +3,4 @@ def f\n+a\n@@ -9 +12 @@\n+a\n@@ -20,3 +22,0 @@\n-a\n+++ b/y z.py\t\n"
-    )
-    assert parse(diff) == {"x.py": [range(3, 7), range(12, 13), range(22, 24)]}
-
-
-@needs_git
-def test_what_is_not_committed_counts_as_changed_then_the_last_commit(tmp_path):
-    """New files too; after a commit, what that one changed; in a folder below the repository's own."""
-    root = tmp_path / "below"
-    root.mkdir()
-    git(tmp_path, "init", "-q")
-    (root / "code.py").write_text(CODE)
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-qm", "one")
-    (root / "code.py").write_text(CODE.replace("a = 1", "a = 2"))
-    (root / "new.py").write_text("x = 1\n")
-    changes = changes_of(str(root))
-    assert dict(changes.lines)["code.py"] == [range(6, 7)]
-    assert changes.touch("new.py", 1)
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-qm", "two")
-    assert changes_of(str(root)).touch("code.py", 6)
-    assert not changes_of(str(root)).touch("code.py", 2)
-
-
-def test_without_a_repository_nothing_is_changed(tmp_path, monkeypatch):
-    """Nor without git; neither is an error."""
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert dict(changes_of(str(tmp_path)).lines) == {}
-    monkeypatch.setenv("PATH", "")
-    assert dict(changes_of(str(tmp_path)).lines) == {}
+def point(line: int, what: str = "open", path: str = "code.py") -> FaultPoint:
+    return FaultPoint(family="acquire", path=path, qualname="f", what=what, occurrence=1, line=line)
 
 
 def test_ranks(tmp_path):

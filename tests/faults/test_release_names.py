@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pytest_leakguard import LeakError
-from pytest_leakguard.faults.names import is_release
 from pytest_leakguard.faults.steps import body_injector, call_injector, interrupt_injector, release_injector
 from pytest_leakguard.faults.targets import Targets
 from pytest_leakguard.reference import files
@@ -99,23 +98,6 @@ def module(tmp_path_factory):
 
 def targets_of(module):
     return Targets(root=str(Path(module.__file__).parent), given=(module.__file__,))
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["close", "_close", "_remove", "close_listener", "_close_listener", "aclose_pool", "stop_server", "__exit__"],
-)
-def test_names_of_releases(name):
-    """The verbs of the field, alone or with what is released, private or not."""
-    assert is_release(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["flush", "remove_duplicates", "join_words", "wait_for_ready", "closed_at", "put_item", "__close_x", "_"]
-)
-def test_names_of_others(name):
-    """What only begins like one stays a point."""
-    assert not is_release(name)
 
 
 def test_steps_that_release_are_not_kept_from_it(module, leak_faults):

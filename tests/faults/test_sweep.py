@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from pytest_leakguard.core.model import NOBODY, Finding, Origin
-from pytest_leakguard.faults.model import FaultPoint
+from pytest_leakguard.faults.model import STRICT, FaultPoint, SweepResult
 from pytest_leakguard.faults.oracles import Run, findings_of
 from pytest_leakguard.faults.points import Shot
 from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.watching import Refused
 
 
-def point(number: int, what: str = "open") -> FaultPoint:
-    return FaultPoint(family="acquire", path="a.py", qualname="f", what=what, occurrence=number)
+def point(number: int, what: str = "open", family="acquire", qualname="f") -> FaultPoint:
+    return FaultPoint(family="".join(list(family)), path="a.py", qualname=qualname, what=what, occurrence=number)
 
 
 class Stage:
@@ -169,6 +169,268 @@ def test_a_family_that_is_refused_is_told():
     result = Sweep(stage, [refusing, stage]).run()
     assert dict(result.skipped) == {"acquire: a debugger is there": 1}
     assert len(result.trials) == 1
+
+
+class Scripted:
+    """A subject with given points, which takes a while, and says what the others need to know of each run."""
+
+    modes = ("transient",)
+
+    def __init__(self, *points: FaultPoint, seconds=0.0, plain=(), react=None, reached=True):
+        self.points, self.seconds, self.plain, self.reached = points, seconds, list(plain), reached
+        self.react = react or (lambda point: Run(error="OSError", is_from_fault=True))
+        self.family = points[0].family if points else "acquire"
+        self.failing, self.runs, self.limits, self.moments = None, [], [], []
+
+    @contextmanager
+    def count(self):
+        yield list(self.points)
+
+    @contextmanager
+    def inject(self, point, mode):
+        self.failing, self.shot = point, Shot(error="OSError: injected")
+        try:
+            yield self.shot
+        finally:
+            self.failing = None
+
+    def run(self, limit_seconds):
+        self.limits.append(limit_seconds)
+        self.runs.append(self.failing.id if self.failing else "plain")
+        if self.failing is None:
+            return self.plain.pop(0) if self.plain else Run(seconds=self.seconds)
+        self.shot.injected = int(self.reached)
+        self.moments.append(self.shot.moment)
+        return self.react(self.failing)
+
+    def swept(self, **more) -> SweepResult:
+        return Sweep(self, [self], **more).run()
+
+
+@pytest.mark.parametrize(("seconds", "limit"), [(0.0, 5.0), (0.25, 5.0), (0.5, 10.0), (3.0, 60.0)])
+def test_a_trial_may_take_many_times_as_long_as_the_run_without_a_fault(seconds, limit):
+    """But five seconds in any case; nobody knows how long the first run takes."""
+    stage = Scripted(point(1), seconds=seconds)
+    result = stage.swept()
+    assert stage.limits == [60.0, limit, limit]
+    assert 0 <= result.seconds < 60
+    again = Scripted(point(1))
+    again.swept(limit_seconds=7.5)
+    assert again.limits[0] == 7.5
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (Run(error="ValueError: own"), "ValueError: own"),
+        (Run(stacks=("thread",), error="E"), "it did not end in time"),
+        (Run(leaks=("fd 3",)), "something was left behind"),
+    ],
+)
+def test_why_nothing_is_tried(run, why):
+    """The reason is told, once."""
+    stage = Scripted(point(1), plain=[run])
+    result = stage.swept()
+    assert result.stopped == f"without a fault it does not pass: {why}"
+    assert (stage.runs, result.trials) == (["plain"], ())
+
+
+def test_the_process_is_looked_at_after_each_trial_that_broke_off_by_force():
+    """After a failed acquisition once at the end is enough."""
+    calls = Scripted(point(1, family="call"), point(2, family="call"))
+    calls.swept()
+    assert calls.runs == ["plain", calls.points[0].id, "plain", calls.points[1].id, "plain"]
+    acquisitions = Scripted(point(1), point(2))
+    acquisitions.swept()
+    assert acquisitions.runs == ["plain", *(one.id for one in acquisitions.points), "plain"]
+    assert Scripted().swept().stopped == ""
+
+
+def test_a_trial_whose_point_did_not_come_is_counted():
+    """It shows nothing, and the process is looked at."""
+    stage = Scripted(point(1), point(2), reached=False, react=lambda point: Run())
+    result = stage.swept()
+    assert dict(result.skipped) == {"not reached again": 2}
+    assert [trial.outcome for trial in result.trials] == ["not reached"] * 2
+    assert stage.runs.count("plain") == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "plain", "stopped"),
+    [
+        ("call", [Run(), Run(error="E")], "polluted: it does not pass any more after call:a.py:f:open#1"),
+        (
+            "acquire", [Run(), Run(error="E")],
+            "polluted: it does not pass any more after acquire:a.py:f:open#2 at the latest",
+        ),
+    ],
+)  # fmt: skip
+def test_what_pollutes_the_process_is_named(family, plain, stopped):
+    """With what came out of the run without a fault, on the last trial, beside what else that one found."""
+    stage = Scripted(point(1, family=family), point(2, family=family), plain=plain, react=lambda point: Run())
+    result = stage.swept()
+    assert result.stopped == stopped
+    found = result.trials[-1].findings
+    assert [(one.fault, one.told) for one in found] == [("swallowed", True), ("polluted", False)]
+    assert found[-1].what == "without a fault it does not pass any more: E"
+    leaky = Scripted(point(1, family="call"), plain=[Run(), Run(leaks=("fd 3",))]).swept()
+    assert leaky.findings[0].what == "without a fault it does not pass any more: it leaks or hangs"
+
+
+def test_a_release_that_pollutes_is_told():
+    """That each of several releases is made is more than most code promises; strict, it fails."""
+    for strict in (False, True):
+        stage = Scripted(point(1, family="release"), plain=[Run(), Run(error="E")])
+        (found,) = stage.swept(strict=strict).findings
+        assert (found.fault, found.told) == ("polluted", not strict)
+
+
+def test_hangs_that_are_borne_are_tried_to_the_end():
+    """Two hangs are no reason to stop; after a hang the process is looked at."""
+    stage = Scripted(
+        *(point(number) for number in range(1, 6)),
+        react=lambda point: Run(stacks=("s",)) if point.occurrence in (2, 4) else Run(error="OSError"),
+    )
+    result = stage.swept()
+    assert (len(result.trials), result.stopped, dict(result.skipped)) == (5, "", {})
+    assert stage.runs.count("plain") == 4
+
+
+def test_a_budget_of_time():
+    """Nothing when it is spent already, all when it is long; a budget of trials is exact."""
+    for seconds, tried in ((0, 0), (1e9, 4)):
+        result = Scripted(*(point(number) for number in range(1, 5))).swept(budget=Budget(seconds=seconds))
+        assert len(result.trials) == tried
+        assert dict(result.skipped).get("beyond the budget", 0) == 4 - tried
+    both = Scripted(*(point(number) for number in range(1, 5))).swept(budget=Budget(trials=3, seconds=1e9), seed=9)
+    assert (len(both.trials), both.seed) == (3, 9)
+    assert Scripted(point(1)).swept().seed == 0
+
+
+STRICT_POINT = point(1, STRICT + "load", "interrupt")
+RELEASE, CALL, AGAIN, OTHER = (
+    point(1, family="release"), point(1, "load", "call"), point(2, "load", "call"), point(1, "save", "call"),
+)  # fmt: skip
+
+
+def test_what_is_only_told_comes_last():
+    """It may spoil the process all the same; before that by rank, and as they come."""
+    stage = Scripted(RELEASE, STRICT_POINT, AGAIN, CALL, OTHER)
+    tried = [trial.point for trial in stage.swept(rank=lambda point: int(point.what == "load")).trials]
+    assert tried == [OTHER, AGAIN, CALL, RELEASE, STRICT_POINT]
+
+
+@pytest.mark.parametrize("budget", [Budget(trials=9), Budget(seconds=1e9)])
+def test_under_a_budget_each_place_comes_before_the_second_of_any(budget):
+    """Points where no code could bear a fault last; before that by rank, then by number; chance does the rest."""
+    points = [STRICT_POINT, AGAIN, replace(AGAIN, occurrence=3), CALL, OTHER, RELEASE]
+    for seed in range(9):
+        stage = Scripted(*points)
+        tried = [
+            trial.point for trial in stage.swept(budget=budget, seed=seed, rank=lambda one: one.what == "save").trials
+        ]
+        assert set(tried[:2]) == {CALL, RELEASE}
+        assert set(tried[2:4]) == {AGAIN, points[2]}
+        assert tried[4:] == [OTHER, STRICT_POINT]
+
+
+def test_what_was_not_asked_for_is_counted():
+    """A single point may be asked for whatever its number."""
+    stage = Scripted(point(1), point(130))
+    result = stage.swept(only=frozenset({point(130).id}))
+    assert [trial.point.occurrence for trial in result.trials] == [130]
+    assert dict(result.skipped) == {"not asked for": 1}
+    at_the_edge = Scripted(point(100), point(101)).swept()
+    assert [trial.point.occurrence for trial in at_the_edge.trials] == [100]
+
+
+def test_progress_is_told_after_each_point():
+    """How many are done, and how many there are."""
+    told = []
+    Scripted(point(1), point(2)).swept(progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_equal_findings_are_one_and_a_failure_is_shown_rather_than_what_is_told():
+    """Whichever comes first: the count is of both."""
+    hang = Run(stacks=("s",))
+    for order in ((True, False), (False, True)):
+        stage = Scripted(point(1), point(2), react=lambda point: hang)
+        apart = dict(zip((1, 2), order, strict=True))
+
+        @contextmanager
+        def inject(point, mode, stage=stage, apart=apart):
+            with Scripted.inject(stage, point, mode) as shot:
+                shot.apart = apart[point.occurrence]
+                yield shot
+
+        stage.inject = inject
+        result = stage.swept()
+        assert [one.told for trial in result.trials for one in trial.findings] == list(order)
+        (found,) = result.findings
+        assert (found.told, found.count) == (False, 2)
+        assert found.point.occurrence == (2 if order[0] else 1)
+
+
+class Looker:
+    """A witness that says that it has looked."""
+
+    def __init__(self):
+        self.watched = 0
+
+    @contextmanager
+    def watching(self):
+        self.watched += 1
+        yield
+
+    def moment(self, frames):
+        pass
+
+    def explain(self, finding):
+        return replace(finding, unseen="looked at")
+
+
+def test_a_trial_that_found_something_new_is_looked_at_once_more():
+    """Not one that found what is known, nor what is only told, nor a hang."""
+    lost = {1: ("E",), 2: ("E",), 3: ("F", "E"), 4: ()}
+    stage = Scripted(
+        *(point(number) for number in range(1, 5)),
+        react=lambda point: Run(error="OSError", unraisable=lost[point.occurrence]),
+    )
+    lookers: list[Looker] = []
+
+    def witness() -> Looker:
+        lookers.append(Looker())
+        return lookers[-1]
+
+    result = stage.swept(witness=witness)
+    ids = [one.id for one in stage.points]
+    assert stage.runs == ["plain", ids[0], ids[0], ids[1], ids[2], ids[2], ids[3], "plain"]
+    assert [looker.watched for looker in lookers] == [1, 1]
+    assert [moment.__self__ if moment else None for moment in stage.moments] == [
+        None, lookers[0], None, None, lookers[1], None,
+    ]  # fmt: skip
+    seen = [[(one.what, one.unseen) for one in trial.findings] for trial in result.trials]
+    assert seen == [[("E", "looked at")], [("E", "")], [("F", "looked at"), ("E", "")], []]
+    for run in (Run(), Run(stacks=("s",))):
+        told = Scripted(point(1), react=lambda point, run=run: run)
+        told.swept(witness=witness)
+        assert told.runs.count(point(1).id) == 1
+
+
+def test_a_witness_that_is_refused_changes_nothing():
+    """A debugger has the place: the finding stays, with what the witness could tell."""
+
+    class Refusing(Looker):
+        @contextmanager
+        def watching(self):
+            raise Refused("a debugger is there")
+            yield
+
+    stage = Scripted(point(1), react=lambda point: Run(error="OSError", unraisable=("E",)))
+    (found,) = stage.swept(witness=Refusing).findings
+    assert (found.what, found.unseen) == ("E", "looked at")
+    assert stage.runs.count(point(1).id) == 1
 
 
 def test_what_the_failing_call_itself_acquired_is_not_the_codes():

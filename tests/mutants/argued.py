@@ -1,15 +1,15 @@
-"""Mutants that no test can kill, each with the reason: module -> what was changed -> why it does not matter."""
+"""Mutants that no test can kill, each with the reason; listed in ``argued.toml``."""
 
 from __future__ import annotations
 
-ARGUED: dict[str, dict[str, str]] = {
-    "core/grace.py": {
-        "'T' -> 'xTx'": "the name of a type variable is for readers",
-        "list(waits(grace_seconds)) if left else [] -> list(waits(grace_seconds))": (
-            "waits that are planned and never made cost a few microseconds; the loop asks `left` again"
-        ),
-    },
-    "core/kinds.py": {
-        "'' -> 'xx'": "a word without a sign is neither + nor -; which other text says so does not matter",
-    },
-}
+from pathlib import Path
+
+import tomllib
+
+LIST = Path(__file__).with_name("argued.toml")
+
+
+def argued_of(module: str) -> dict[str, str]:
+    """The changes of a module that are argued away -> why no test can notice."""
+    blocks = tomllib.loads(LIST.read_text("utf-8")).get(module, [])
+    return {change: block["why"] for block in blocks for change in block["changes"]}

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+VALUES = "core/test_values.py"
+FAULT_VALUES = "faults/test_values.py"
+
 MODULES = {
-    "core/allow.py": ["core/test_allow.py"],
-    "core/demands.py": ["core/test_demands.py"],
-    "core/grace.py": ["core/test_grace.py"],
-    "core/growth.py": ["core/test_growth.py"],
+    "core/verdict.py": ["core/test_verdict.py", VALUES],
+    "core/ledger.py": ["core/test_ledger.py", VALUES],
+    "core/model.py": ["core/test_data.py", "core/test_verdict.py", "core/test_ledger.py", VALUES],
+    "core/allow.py": ["core/test_allow.py", VALUES],
+    "core/baseline.py": ["core/test_baseline.py", VALUES],
+    "core/baseline_text.py": ["core/test_baseline_text.py", VALUES],
+    "core/growth.py": ["core/test_growth.py", VALUES],
+    "core/demands.py": ["core/test_demands.py", VALUES],
+    "core/bisect.py": ["core/test_bisect.py", VALUES],
+    "core/grace.py": ["core/test_grace.py", VALUES],
+    "core/holding.py": ["core/test_holding.py", VALUES],
     "core/kinds.py": ["core/test_kinds.py"],
-    "core/ledger.py": ["core/test_ledger.py"],
     "core/litter.py": ["core/test_litter.py"],
-    "core/model.py": ["core/test_verdict.py", "core/test_ledger.py"],
-    "core/verdict.py": ["core/test_verdict.py"],
-    "faults/cancel_judge.py": ["faults/test_cancel_judge.py"],
+    "core/ran.py": ["core/test_ran.py", VALUES],
+    "core/timeline.py": ["core/test_timeline.py", VALUES],
+    "faults/model.py": ["faults/test_model.py", FAULT_VALUES],
     "faults/errors.py": ["faults/test_model.py"],
-    "faults/model.py": ["faults/test_model.py"],
-    "faults/families.py": ["faults/test_model.py"],
+    "faults/oracles.py": ["faults/test_outcomes.py", FAULT_VALUES],
+    "faults/sweep.py": ["faults/test_sweep.py", FAULT_VALUES],
+    "faults/cancel_judge.py": ["faults/test_cancel_judge.py", FAULT_VALUES],
+    "faults/suspensions.py": ["faults/test_suspensions.py", FAULT_VALUES],
+    "faults/source.py": ["faults/test_source.py", FAULT_VALUES],
+    "faults/cleanups.py": ["faults/test_source.py", FAULT_VALUES],
+    "faults/lines.py": ["faults/test_source.py", FAULT_VALUES],
+    "faults/cleanup_paths.py": ["faults/test_cleanup_paths.py", FAULT_VALUES],
+    "faults/names.py": ["faults/test_names.py"],
+    "faults/remedies.py": ["faults/test_remedies.py"],
+    "faults/operations.py": ["faults/test_operations.py", FAULT_VALUES],
+    "faults/changes.py": ["faults/test_changes.py", FAULT_VALUES],
+    "faults/cancel_text.py": ["faults/test_cancel_text.py"],
 }

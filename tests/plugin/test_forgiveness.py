@@ -77,6 +77,17 @@ FILES = {
         catches="os.unlink(STRAY / 'old.txt'); touch(STRAY / 'new.txt')",
         kind="temp",
     ),
+    "what is replaced by a rename": Rule(
+        forgives="touch(STRAY / 'part'); os.rename(STRAY / 'part', STRAY / 'older.txt')",
+        catches="touch(STRAY / 'part'); os.rename(STRAY / 'part', STRAY / 'young.txt')",
+        kind="temp",
+    ),
+    "what a rename failed to replace": Rule(
+        forgives="touch(STRAY / 'part'); pytest.raises(OSError, os.rename, STRAY / 'part', STRAY); "
+        "os.unlink(STRAY / 'part')",
+        catches="touch(STRAY / 'apart'); pytest.raises(OSError, os.rename, STRAY / 'apart', STRAY)",
+        kind="temp",
+    ),
     "what is moved into the tmp tree": Rule(
         forgives="touch(STRAY / 'part'); os.rename(STRAY / 'part', tmp_path / 'whole')",
         catches="touch(STRAY / 'part'); os.rename(STRAY / 'part', STRAY / 'whole')",
@@ -166,6 +177,18 @@ LIBRARIES = {
         kind="thread",
         needs="tqdm",
     ),
+    "jedi's process": Rule(
+        forgives="import jedi; jedi.Script('import os').get_names()",
+        catches="KEPT.append(subprocess.Popen([sys.executable, '-S', '-c', 'input()'], stdin=-1))",
+        kind="process",
+        needs="jedi",
+    ),
+    "uvloop's pipe": Rule(
+        forgives="import uvloop; uvloop.new_event_loop().close()",
+        catches="import uvloop; ends = os.pipe(); os.write(ends[1], b'!'); KEPT.append(ends)",
+        kind="fd",
+        needs="uvloop",
+    ),
     "fsspec's loop": Rule(
         forgives="import fsspec.asyn; fsspec.asyn.get_loop()",
         catches="import fsspec.asyn; fsspec.asyn.get_loop(); leak_thread()",
@@ -194,6 +217,7 @@ BEFORE = open(__file__)
 FORKSERVER = multiprocessing.get_context("forkserver")
 STRAY, HOME, XDG = (pathlib.Path(os.environ[name]) for name in ("STRAY", "HOME", "XDG_CACHE_HOME"))
 (STRAY / "old.txt").touch()
+(STRAY / "older.txt").touch()
 
 
 def touch(path):
@@ -414,7 +438,7 @@ def test_every_rule_of_the_tables_in_the_package_has_its_pair_here():
     bodies = " ".join(rule.forgives for rule in LIBRARIES.values())
     modules = {rule.module.partition("/")[0] for rule in ONCE} | {one.module.partition(".")[0] for one in SINGLETONS}
     # anyio's are in test_task_rules.py
-    assert modules == {"trio", "multiprocessing", "loky", "joblib", "anyio", "tqdm", "fsspec"}
+    assert modules == {"trio", "multiprocessing", "loky", "joblib", "anyio", "tqdm", "fsspec", "jedi"}
     assert all(module in bodies for module in modules - {"anyio"})
     assert all(rule.reason for rule in (*ONCE, *SINGLETONS))
 

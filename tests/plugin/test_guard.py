@@ -35,6 +35,72 @@ found = []
 """
 
 SCRIPTS = {
+    "a number that is closed twice": """
+def twice():
+    number = os.open(PATH, os.O_RDONLY)
+    os.close(number)
+    with contextlib.suppress(OSError):
+        os.close(number)
+with leaks("fd"), guard(trace=True):
+    twice()
+(finding,) = found[0].findings
+assert finding.verdict == "misclosed" and "closed twice" in finding.what, finding
+assert (finding.origin.file, finding.origin.function) == ("script.py", "twice")
+assert (finding.owner.kind, finding.test) == ("block", "")
+assert [note.partition(": script.py:")[0] for note in finding.notes] == ["closed", "closed before", "opened"]
+""",
+    "a file that is closed under its object, in a coroutine": """
+@guard("fd", trace=True)
+async def load():
+    file = open(PATH)
+    os.close(file.fileno())
+    with contextlib.suppress(OSError):
+        file.close()
+with leaks("fd"):
+    asyncio.run(load())
+assert found[0].findings[0].what.endswith("closed by os.close under the file object that owns it")
+""",
+    "a socket that is closed under its object is seen without a trace": """
+async def main():
+    async with guard():
+        KEPT.append(socket.socket())
+        os.close(KEPT[-1].fileno())
+with leaks("socket"):
+    asyncio.run(main())
+assert (found[0].findings[0].verdict, found[0].findings[0].origin.file) == ("misclosed", None)
+with guard():
+    pass  # it is told once
+KEPT.pop().detach()
+""",
+    "the block in which it was done tells it": """
+with guard(trace=True):
+    with leaks("fd"), guard(trace=True):
+        number = os.open(PATH, os.O_RDONLY)
+        os.close(number)
+        with contextlib.suppress(OSError):
+            os.close(number)
+with leaks("fd"), guard(trace=True):
+    number = os.open(PATH, os.O_RDONLY)
+    os.close(number)
+    with contextlib.suppress(OSError):
+        os.close(number)
+    with guard(trace=True):
+        pass
+""",
+    "closes that are right": """
+before = os.close, sys.getprofile()
+with guard(trace=True):
+    os.close(os.open(PATH, os.O_RDONLY))
+    with open(PATH) as file, socket.socket():
+        os.close(os.dup(file.fileno()))
+assert (os.close, sys.getprofile()) == before
+""",
+    "only the kinds that were asked for, of wrong closes too": """
+with guard("thread"):
+    sock = socket.socket()
+    os.close(sock.fileno())
+sock.detach()
+""",
     "a block that releases": "with guard():\n    open(PATH).close()",
     "no pytest": "with guard():\n    pass\nassert 'pytest' not in sys.modules and '_pytest' not in sys.modules",
     "a block that leaks": """

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from late import LINGERS
+
+from pytest_leakguard.report import pages
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "messages.md"
 
@@ -217,6 +220,25 @@ PRINTED = {
         r"leakguard: allow rule 'fd:\*/b.txt' hides nothing any more: "
         r"@pytest.mark.allow_leaks on test_it.py::test_unused$",
     ],
+    "fault": [
+        r"FAULT unrelated  test_faulted.py::test_length$",
+        r"=+ faults: told, no failure =+$",
+        r"swallowed  test_faulted.py::test_exists: acquire:app.py:exists:open#1: ",
+    ],
+    "swept": [r"leakguard: faults: 2 points in 2 tests \(acquire 2\), \d+ trials, [\d.]+ s, seed \d+$"],
+    "cleanup-paths": [
+        r"=+ cleanup paths =+$",
+        r"kind +paths +normally  under an error   never$",
+        r"leakguard: cleanup: \d+ paths, \d+ ran under an error, \d+ only without one, \d+ never$",
+    ],
+    "explained": [
+        r"=+ explained =+$",
+        r"EXPLAINED test_faulted.py::test_length$",
+        r"  settings  leakguard = True, from the command line",
+        r"  verdict   LEAKED$",
+    ],
+    "trouble": [r"leakguard: hook pytest_leakguard_allow of \S+ gave 3, not a list of strings$"],
+    "worker-crashed": [r"leakguard: worker gw0 crashed: what its tests had left before is told"],
     "probe-off": [r"leakguard: probe 'lantern' switched off: LookupError: the oil is out$"],
     "blind": [r"leakguard: blind for socket: a resource leaked on purpose was not seen$"],
     "closing-line": [
@@ -279,15 +301,63 @@ def nap():
     time.sleep(3)  # from here on the interpreter waits
 """
 
+FAULTED = """
+import app
+
+def test_length():
+    assert app.length(app.__file__)
+
+def test_exists():
+    app.exists(app.__file__)
+"""
+
+APP = """
+def length(path):
+    try:
+        with open(path) as stream:
+            return len(stream.read())
+    except OSError:
+        return no_such_name
+
+def exists(path):
+    try:
+        with open(path):
+            return True
+    except OSError:
+        return False
+"""
+
+CRASHING = """
+import os
+
+KEPT = []
+
+def test_leaks():
+    KEPT.append(os.open(os.devnull, os.O_RDONLY))
+
+def test_ends_the_process():
+    os._exit(3)
+"""
+
 BLIND = """
 from pytest_leakguard.probes.sockets import SocketProbe
 SocketProbe.keys = lambda self: frozenset()
 """
 
 
+_RAN: list[list[list[str]]] = []
+
+
 @pytest.fixture
-def printed(alone, pytester, monkeypatch) -> list[str]:
-    """All lines of one run with everything in it, and of one that is refused."""
+def runs(request) -> list[list[str]]:
+    """As `_run` gives it to the first test that asks."""
+    if not _RAN:
+        _RAN.append(_run(*map(request.getfixturevalue, ("alone", "pytester", "monkeypatch"))))
+    return _RAN[0]
+
+
+def _run(alone, pytester, monkeypatch) -> list[list[str]]:
+    """The lines of runs that together have everything in them, and of one that is refused, which is the last."""
     pytester.makeconftest(CONFTEST + BLIND)
     pytester.makepyfile(test_it=TESTS)
     pytester.makeini("[pytest]\nleakguard_track =\n    test_it.Link: close\n    test_it.Nope\n")
@@ -303,16 +373,40 @@ def printed(alone, pytester, monkeypatch) -> list[str]:
     adopted = alone(*known, "--leakguard-confirm", "--leakguard-isolate", errors=True)
     pytester.makepyfile(test_exiting=EXITING)
     exiting = alone("test_exiting.py", "--leakguard-action=warn", "--leakguard-grace=0", errors=True)
+    pytester.makepyfile(app=APP, test_faulted=FAULTED)
+    pytester.makeconftest("def pytest_leakguard_allow(config): return 3")
+    swept = alone(
+        "test_faulted.py", "--leakguard-faults", "--leakguard-fault-families=acquire", "--leakguard-cleanup-report",
+        "--leakguard-explain=test_faulted.py", errors=True,
+    )  # fmt: skip
+    pytester.makeconftest("")
+    crashed = []
+    if find_spec("xdist"):
+        pytester.makepyfile(test_crashing=CRASHING)
+        few = ("-p", "xdist", "-n1", "--max-worker-restart=1", "--leakguard-grace=0")
+        crashed = alone(*few, "test_crashing.py", errors=True).result.outlines
     pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
     refused = pytester.runpytest("-p", "leakguard", "--leakguard")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    of_leaks = [line for line in traced.result.outlines if not line.startswith("leakguard: ")]
+    of_leaks = _without_counts(traced.result.outlines)
     start = adopted.result.outlines.index("collected 4 items")  # what stands above is the header once more
-    ended = [line for line in exiting.result.outlines if not line.startswith("leakguard: ")]
+    ended = _without_counts(exiting.result.outlines)
+    sweeping = swept.result.outlines.index("collected 2 items")
+    told = [line for line in crashed if line.startswith(("leakguard: worker", "leakguard: what"))]
     return [
-        *ran.result.outlines, *of_leaks, *adopted.result.outlines[start:], *ended, *exiting.result.errlines,
-        *refused.errlines,
+        ran.result.outlines, of_leaks, adopted.result.outlines[start:], [*ended, *exiting.result.errlines],
+        swept.result.outlines[sweeping:-2], told, refused.errlines,
     ]  # fmt: skip
+
+
+def _without_counts(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("leakguard: ") or "what it means" in line]
+
+
+@pytest.fixture
+def printed(runs) -> list[str]:
+    """The lines of all of them."""
+    return [line for lines in runs for line in lines]
 
 
 def test_every_documented_message_is_produced(printed):
@@ -320,6 +414,8 @@ def test_every_documented_message_is_produced(printed):
     documented = re.findall(r"^## (\S+)$", REFERENCE.read_text("utf-8"), re.MULTILINE)
     assert sorted(documented) == sorted(PRINTED)
     for slug, patterns in PRINTED.items():
+        if slug == "worker-crashed" and not find_spec("xdist"):
+            continue
         rest = list(printed)
         for pattern in patterns:
             while rest and not re.match(pattern, rest[0]):
@@ -327,9 +423,37 @@ def test_every_documented_message_is_produced(printed):
             assert rest, f"{slug}: no line {pattern!r} in\n" + "\n".join(printed)
 
 
+def _linked(lines: list[str]) -> set[str]:
+    """The slugs that a run names."""
+    links = [line.partition(f"what it means: {pages.COMMAND} ")[2].split() for line in lines]
+    return {slug for link in links for slug in link}
+
+
+def test_each_message_names_its_section(runs):
+    """What a run prints of a section, that run names, once and at its end; and there is no section by another name."""
+    for lines in runs:
+        in_full = {
+            slug
+            for slug, patterns in PRINTED.items()
+            if all(any(re.match(pattern, line) for line in lines) for pattern in patterns)
+        }
+        named = _linked(lines)
+        assert in_full - pages.NOT_NAMED - {"allowed"} <= named
+        assert named <= set(PRINTED)
+    assert pages.named() - {"allowed"} <= set().union(*map(_linked, runs)) | {"worker-crashed"}
+    assert pages.named() | pages.NOT_NAMED == set(pages.sections()) == set(PRINTED)
+
+
+def test_a_run_without_a_message_names_no_section(alone, pytester):
+    """Header and closing line alone are no reason for a further line."""
+    pytester.makepyfile("def test_clean(): pass")
+    assert "what it means" not in alone().text
+
+
 def test_no_other_message_is_printed(printed):
     """Every line of ours belongs to a documented message: nothing is said that nobody could look up."""
     known = [re.compile(pattern) for patterns in PRINTED.values() for pattern in patterns]
+    known.append(re.compile(re.escape(f"leakguard: what it means: {pages.COMMAND} ")))
     ours = [line for line in printed if line.startswith(("leakguard: ", "LEAK ", "LATE "))]
     assert [line for line in ours if not any(pattern.match(line) for pattern in known)] == [
         "LEAK fd  test_it.py::test_unknown  x2",
@@ -355,7 +479,7 @@ def test_the_lines_shown_in_the_reference_are_as_they_print(alone, pytester):
 def test_the_usage_error_of_the_reference_is_as_it_prints(pytester, monkeypatch):
     """The block in the reference is what stands on the terminal."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    (block,) = re.findall(r"```text\n(.*?)\n```", REFERENCE.read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```text\n(leakguard_probes.*?)\n```", REFERENCE.read_text("utf-8"), re.DOTALL)
     pytester.makeini("[pytest]\nleakguard_probes = fsd\n")
     pytester.makepyfile("def test_it(): pass")
     printed = pytester.runpytest("-p", "leakguard", "--leakguard").errlines

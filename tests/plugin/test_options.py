@@ -40,7 +40,9 @@ def refused(pytester, monkeypatch):
         assert "INTERNALERROR" not in result.stdout.str()
         lines = result.stderr.lines
         start = next(number for number, line in enumerate(lines) if line.startswith("ERROR: "))
-        return "\n".join(line for line in lines[start:] if line).removeprefix("ERROR: ")
+        *words, link = [line for line in lines[start:] if line]
+        assert link == "what it means: python -m pytest_leakguard explain usage-error"
+        return "\n".join(words).removeprefix("ERROR: ")
 
     return refused
 

@@ -217,7 +217,7 @@ IN_A_MODE = {
     "pytest_leakguard.plugin.summary:Presenter._read": (),
     "pytest_leakguard.plugin.summary:Presenter.report": (),
     "pytest_leakguard.plugin.summary:Presenter.show": (),
-    "pytest_leakguard.plugin.summary:Tally.total": (),
+    "pytest_leakguard.plugin.tally:Tally.total": (),
     "pytest_leakguard.plugin.summary:writing.write_all": EVERY_REPORT,
     "pytest_leakguard.plugin.trial:ItemSubject.__init__": CONFIRM,
     "pytest_leakguard.plugin.trial:ItemSubject._judge": CONFIRM,

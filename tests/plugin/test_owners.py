@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from functools import partial
 
 import pytest
@@ -705,6 +706,48 @@ def test_what_no_event_tells_in_a_teardown_is_the_fixtures(pytester, run, scope)
     )
     told = sorted((f["owner"]["kind"], f["owner"]["name"], f["phase"], f["count"]) for f in run().report["findings"])
     assert told == [("fixture", "leaky", "teardown", 2), ("test", "test_pipes.py::TestIt::test_pipe", None, 2)]
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="a descriptor without an event or an inode of its own")
+def test_a_number_that_is_used_again_is_its_new_owners(pytester, run):
+    """Classes that open and close the same descriptor in turn: none is blamed for one of a later class."""
+    pytester.makepyfile(
+        base="""
+        import select
+
+        class Polls:
+            @classmethod
+            def setup_class(cls):
+                cls.epoll = select.epoll()
+
+            @classmethod
+            def teardown_class(cls):
+                cls.epoll.close()
+        """,
+        test_1="""
+        import base
+
+        class TestFirst(base.Polls):
+            def test_it(self): pass
+
+        class TestSecond(base.Polls):
+            def test_it(self): pass
+        """,
+        test_2="""
+        import base
+
+        class TestThird(base.Polls):
+            def test_it(self): pass
+            def test_other(self): pass
+
+        class TestLeaky(base.Polls):
+            teardown_class = classmethod(lambda cls: None)
+            def test_it(self): pass
+            def test_other(self): pass
+        """,
+    )
+    pytester.syspathinsert()
+    assert [f["owner"]["name"] for f in run().report["findings"]] == ["setup_class of TestLeaky"]
 
 
 def test_finalizers_count_as_the_fixtures_teardown(pytester, run, line):

@@ -11,6 +11,7 @@ import pytest
 
 SUITE = """
 import atexit
+import functools
 import os
 import subprocess
 import sys
@@ -48,6 +49,18 @@ def test_executor():
 
 def test_atexit():
     atexit.register(wait_for_release)
+
+class Waiting:
+    def __call__(self, word):
+        wait_for_release()
+
+@pytest.fixture
+def registers_late():
+    yield
+    atexit.register(functools.partial(Waiting(), "word"))
+
+def test_teardown_of_one(registers_late):
+    pass
 
 def test_process_of_multiprocessing():
     import multiprocessing
@@ -125,13 +138,16 @@ def test_workers_tell_what_is_left_in_them(pytester, alone):
 
 
 HELD = {
-    "test_thread": "  thread 'holds', not daemon, now at test_it.py:15 in wait_for_release; "
-    "started test_it.py:18 in test_thread, by test_it.py::test_thread",
-    "test_executor": "  thread 'pool_0', not daemon, now at test_it.py:15 in wait_for_release; "
-    "started test_it.py:34 in test_executor, by test_it.py::test_executor",
-    "test_atexit": "  callback of atexit wait_for_release (test_it.py:13), now at test_it.py:15 in wait_for_release",
+    "test_thread": "  thread 'holds', not daemon, now at test_it.py:16 in wait_for_release; "
+    "started test_it.py:19 in test_thread, by test_it.py::test_thread",
+    "test_executor": "  thread 'pool_0', not daemon, now at test_it.py:16 in wait_for_release; "
+    "started test_it.py:35 in test_executor, by test_it.py::test_executor",
+    "test_atexit": "  callback of atexit wait_for_release (test_it.py:14), "
+    "registered during test_it.py::test_atexit (set-up or call), now at test_it.py:16 in wait_for_release",
+    "test_teardown_of_one": "  callback of atexit ",
+    "at import": "  callback of atexit wait_for_release (test_it.py:14), now at test_it.py:16 in wait_for_release",
     "test_process_of_multiprocessing": "  child process ",
-    "imported": "  thread 'of an import', not daemon, now at test_it.py:15 in wait_for_release",
+    "imported": "  thread 'of an import', not daemon, now at test_it.py:16 in wait_for_release",
 }
 
 
@@ -169,7 +185,9 @@ def exiting(pytester, monkeypatch):
 @pytest.mark.parametrize("holder", HELD)
 def test_an_interpreter_that_does_not_exit_says_what_for(exiting, holder):
     """The thread, the executor's thread, the callback, the child: with where it is now and where it came from."""
-    if holder == "imported":
+    if holder == "at import":
+        status, lines = exiting("-k", "test_clean", imported="atexit.register(wait_for_release)")
+    elif holder == "imported":
         start = "threading.Thread(target=wait_for_release, name='of an import').start()"
         status, lines = exiting("-k", "test_clean", imported=start)
     else:
@@ -178,6 +196,8 @@ def test_an_interpreter_that_does_not_exit_says_what_for(exiting, holder):
     assert "leakguard: the interpreter has been waiting to exit for 1 s:" in lines
     told = [line for line in lines if line.startswith("  ")]
     assert any(line.startswith(HELD[holder]) for line in told), lines
+    if holder == "test_teardown_of_one":
+        assert "registered during test_it.py::test_teardown_of_one (teardown), now at " in told[0]
     if holder == "test_process_of_multiprocessing":
         callback, child = told
         assert callback.startswith("  callback of atexit _exit_function (python3.")
@@ -206,8 +226,8 @@ def test_it_does_not_hold_the_interpreter(pytester):
         script="""
         import os, sys, time
         from pytest_leakguard.plugin.exit_watch import watch_exit
-        watch_exit(os.getcwd(), {})
-        watch_exit(os.getcwd(), {})
+        watch_exit(os.getcwd(), {}, {})
+        watch_exit(os.getcwd(), {}, {})
         if os.fork() == 0:
             sys.exit(3)
         _, status = os.wait()

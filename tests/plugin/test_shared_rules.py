@@ -71,6 +71,23 @@ def test_rules_of_the_ini_file(pytester, alone):
     assert [rule["rule"] for rule in ran.report["unused_allows"]] == ["fd:origin=test_it.py:Pool.closes"]
 
 
+def test_shared_rules_that_let_nothing_pass_are_told_to_those_who_ask(pytester, alone):
+    """With -v and with --leakguard-explain one line for all of a source, else only in the JSON report."""
+    pytester.makepyfile(test_it=SUITE)
+    rules = [*RULES.splitlines(), *(f"fd:/vendor/{number} -- kept" for number in range(7)), NEVER]
+    pytester.makeconftest(f"def pytest_leakguard_allow():\n    return {rules!r}\n")
+    line = (
+        "leakguard: shared rules that let nothing pass here: 'fd:/vendor/0', 'fd:/vendor/1', 'fd:/vendor/2', "
+        "'fd:/vendor/3', 'fd:/vendor/4' and 3 more; from hook pytest_leakguard_allow"
+    )
+    for asked in (["-v"], ["--leakguard-explain=test_it.py::test_owner"], []):
+        ran = alone("--leakguard-grace=0", *asked)
+        assert is_right(ran), ran.text
+        assert ran.report["unused_allows"] == []
+        assert len(ran.report["idle_shared_rules"]) == 8
+        assert ran.result.outlines.count(line) == bool(asked)
+
+
 def test_rules_of_a_hook(pytester, alone):
     """A conftest or a plugin brings the same."""
     pytester.makepyfile(test_it=SUITE)

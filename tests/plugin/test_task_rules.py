@@ -143,6 +143,27 @@ def test_loop_closed_over_it():
     loop.run_until_complete(main())
     loop.close()
 
+def test_closed_by_hand():
+    # no loop will run again, so a cancellation alone would never be delivered
+    loop = asyncio.new_event_loop()
+    made = []
+    loop.call_soon(lambda: made.append(loop.create_task(worker())))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    task = made.pop()
+    task.cancel()
+    task.get_coro().close()
+    loop.close()
+
+def test_dropped_before_it_ran():
+    loop = asyncio.new_event_loop()
+    made = []
+    loop.call_soon(lambda: made.append(loop.create_task(worker())))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    made.pop()
+
 def test_never_run():
     loop = asyncio.new_event_loop()
     loop.create_task(worker())
@@ -421,7 +442,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, run_tree):
     ran = run_tree(tmp_path_factory.mktemp("rules"), FILES, "-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
-    assert "1 failed, 37 passed" in ran.text, ran.text
+    assert "1 failed, 39 passed" in ran.text, ran.text
     return ran
 
 
@@ -433,7 +454,7 @@ def of(told, test: str) -> list[str]:
 CLEAN = [
     "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_broken_off",
     "test_ended_by_the_project_itself", "test_gone_in_the_grace", "test_dropped_in_the_middle", "test_exhausted",
-    "test_expected", "test_just_a_warning", "test_closed", "test_by_a_later_collector",
+    "test_closed_by_hand", "test_expected", "test_just_a_warning", "test_closed", "test_by_a_later_collector",
     "test_connection_to_a_fixtures_server",
 ]  # fmt: skip
 
@@ -453,6 +474,7 @@ LEAKS = {
     "test_failed_by_an_error": ["of worker, waiting"],
     "test_ended_by_a_runner": ["of worker, waiting"],
     "test_loop_closed_over_it": ["of worker, waiting"],
+    "test_dropped_before_it_ran": ["of worker, not started"],
     "test_never_run": ["of worker, not started"],
     "test_kept": ["asynchronous generator ticker, suspended"],
     "test_of_a_pending_task": ["of iterate, waiting"],

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_leakguard.core.ledger import Ledger
+from pytest_leakguard.origins.asyncio_direct import DirectTasks
 from pytest_leakguard.origins.asyncio_witness import REGISTRY_TELLS, AsyncioWitness
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.probes.tasks import TaskProbe
@@ -264,6 +265,73 @@ def test_an_error_of_ours_stays_with_us(recorder, monkeypatch):
     finally:
         witness.disarm()
     assert isinstance(failures.__self__[0], ZeroDivisionError)
+
+
+DIRECT = """
+import asyncio
+
+KEPT = []
+
+async def worker():
+    await asyncio.sleep(600)
+
+def test_left():
+    async def main():
+        KEPT.append(asyncio.Task(worker(), loop=asyncio.get_running_loop(), name="direct"))
+        await asyncio.sleep(0)
+    asyncio.run(main())
+
+def test_ended():
+    async def main():
+        task = asyncio.Task(worker(), loop=asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    asyncio.run(main())
+"""
+
+
+def test_a_task_that_is_made_without_create_task_is_seen(alone, pytester):
+    """Of 3.14 on nothing tells of a call of the class itself: what is pending when the loop stops is."""
+    pytester.makepyfile(DIRECT)
+    (finding,) = alone("--leakguard-probes=task").findings
+    assert finding["what"].startswith("task 'direct' of worker, waiting at ")
+    assert finding["owner"]["name"].endswith("::test_left")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="loops start and stop in methods of other names")
+def test_what_a_loop_had_before_is_not_taken_for_new():
+    """Of the tasks that nothing tells of, those are new that a loop has at its stop and had not at its start."""
+    direct = DirectTasks()
+    told = []
+
+    def names():
+        return sorted(task.get_name() for task in direct.new(sys._getframe(1), asyncio.all_tasks))
+
+    class Loop(asyncio.SelectorEventLoop):
+        def _run_forever_setup(self):
+            super()._run_forever_setup()
+            assert names() == []
+
+        def _run_forever_cleanup(self):
+            told.append(names())
+            super()._run_forever_cleanup()
+
+    async def main():
+        return asyncio.Task(asyncio.sleep(600), loop=loop, name="newer")
+
+    loop = Loop()
+    try:
+        older = asyncio.Task(asyncio.sleep(600), loop=loop, name="older")
+        newer = loop.run_until_complete(main())
+        loop.run_until_complete(asyncio.sleep(0))
+        for task in (older, newer):
+            task.cancel()
+        loop.run_until_complete(asyncio.wait([older, newer]))
+        assert told == [["newer"], [], []]
+        assert names() == []  # no loop starts or stops here
+    finally:
+        loop.close()
 
 
 def test_the_depth_of_coroutines_is_given_back():

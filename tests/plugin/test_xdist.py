@@ -195,9 +195,9 @@ def test_the_same_findings_with_and_without_workers(pytester, alone, clean_up):
         assert ran.result.ret == 1
         ran.result.assert_outcomes(passed=2 * (TESTS_IN_MODULE - 1), failed=2)
         closing = [line for line in ran.result.outlines if line.startswith("leakguard: ")]
-        assert len(closing) == 2  # the header and the closing line
-        assert closing[1].startswith(f"leakguard: {2 * TESTS_IN_MODULE} tests, ")
-        assert "2 in failed tests, 2 allowed" in closing[1]
+        assert len(closing) == 3  # the header, what the messages mean, and the closing line
+        assert closing[2].startswith(f"leakguard: {2 * TESTS_IN_MODULE} tests, ")
+        assert "2 in failed tests, 2 allowed" in closing[2]
         assert ran.text.count("= leaks =") == 1
         for module in ("test_one", "test_two"):
             assert ran.text.count(f"\nLEAK socket  {module}.py::test_socket\n") == 1
@@ -302,8 +302,9 @@ def test_a_crashed_worker_loses_no_finding_made_before(pytester, alone):
         """
     )
     ran = alone(QUICK, "-p", "xdist", "-n", "1", "--max-worker-restart=2", errors=True)
-    (error,) = ran.report["errors"]
-    assert error.startswith("worker gw0 crashed: what its tests had left before is told, but not ")
+    told = "worker gw0 crashed: what its tests had left before is told; nobody looked after the last one"
+    assert ran.report["errors"] == [told]
+    assert ran.report["summary"]["tests"] == 4
     ran.result.stdout.fnmatch_lines(["*worker 'gw0' crashed while running 'test_it.py::test_c_ends_the_process'*"])
     ran.result.assert_outcomes(passed=4, failed=1)
     assert sorted((f["test"].partition("::")[2], f["kind"]) for f in ran.findings) == [
@@ -311,6 +312,80 @@ def test_a_crashed_worker_loses_no_finding_made_before(pytester, alone):
         ("test_d_leaks", "fd"),
     ]
     assert ran.result.ret == 1
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"], ids=["exit", "kill"])
+def test_what_a_crashed_worker_had_put_off_is_told(pytester, alone, end):
+    """Each verdict that waited for a fixture of it; not what was released since, nor what a live fixture has itself."""
+    pytester.makepyfile(
+        test_it=f"""
+        import os
+        import signal
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def pool():
+            kept = [open(os.devnull)]
+            yield kept
+            for stream in kept:
+                stream.close()
+
+        def test_a_puts_off(pool, tmp_path):
+            pool.append(open(tmp_path / "a.txt", "w"))
+
+        def test_b_puts_off_for_a_while(pool, tmp_path):
+            pool.append(open(tmp_path / "b.txt", "w"))
+
+        def test_c_releases(pool):
+            pool.pop().close()
+
+        def test_d_leaks():
+            global kept
+            kept = os.open(os.devnull, os.O_RDONLY)
+
+        def test_e_ends_the_process(pool):
+            {end}
+        """
+    )
+    ran = alone(QUICK, "-p", "xdist", "-n", "1", "--max-worker-restart=1", errors=True)
+    first, *others = ran.report["errors"]
+    assert first == (
+        "worker gw0 crashed: what its tests had left before is told; nobody looked after the last one; "
+        "1 verdict was put off"
+    )
+    (waiting,) = others
+    assert waiting.startswith("worker gw0 crashed before a verdict on fd: fd ")
+    assert waiting.endswith(
+        "a.txt; acquired test_it.py:13 in test_a_puts_off, by test_it.py::test_a_puts_off, "
+        "put off until fixture 'pool' (module scope) is over"
+    )
+    assert [f["test"].partition("::")[2] for f in ran.findings] == ["test_d_leaks"]
+    assert "explain leaked held worker-crashed" in ran.text
+    assert ran.report["summary"]["tests"] == 4
+
+
+def test_what_was_put_off_and_released_is_never_mentioned(pytester, alone):
+    """A worker that ends as it should has judged for itself: the controller tells nothing of what it was sent."""
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def pool():
+            kept = []
+            yield kept
+            for stream in kept:
+                stream.close()
+
+        def test_puts_off(pool, tmp_path):
+            pool.append(open(tmp_path / "a.txt", "w"))
+
+        def test_clean(pool):
+            pass
+        """
+    )
+    ran = alone(QUICK, "-p", "xdist", "-n", "1")
+    assert (ran.findings, ran.report["errors"]) == ([], [])
 
 
 @pytest.mark.parametrize(

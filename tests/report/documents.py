@@ -176,6 +176,7 @@ def document(*findings: Finding, **changed: Any) -> dict[str, Any]:
         "excerpts": EXCERPTS,
         "timelines": [TIMELINE],
         "unused_allows": [],
+        "idle_shared_rules": [],
         "faults": {},
         "cleanup": [],
         "baseline": {},
@@ -184,6 +185,7 @@ def document(*findings: Finding, **changed: Any) -> dict[str, Any]:
         "still_there": {},
         "blind": {},
         "errors": [],
+        "messages": [],
     }
     return {**report, **changed}
 

@@ -69,6 +69,7 @@ def hostile() -> dict[str, Any]:
         excerpts=excerpts,
         timelines=[{**TIMELINE, "worker": name, "marks": [[1.0, name, 1]]} for name in every],
         unused_allows=[{"rule": name, "source": name} for name in every],
+        idle_shared_rules=[{"rule": name, "source": name} for name in every],
         faults={
             "tests": 1, "points": dict.fromkeys(every, 1), "tried": 1, "trials": 1, "skipped": dict.fromkeys(every, 1),
             "stopped": every, "seconds": 0.1, "seeds": [1], "sweeps": sweeps, "points_left_out": 0,

@@ -23,6 +23,7 @@ LEVEL = {"enum": ["none", "note", "warning", "error"]}
 BAG = {"type": "object"}
 URI = {"type": "string", "pattern": r"^[A-Za-z0-9\-._~!$&'()*+,;=:@/%?#\[\]]*$"}
 MESSAGE = _object(["text"], text=TEXT)
+HELP = _object(["text"], text=TEXT, markdown=TEXT)
 REGION = _object(["startLine"], startLine=NUMBER, endLine=NUMBER, snippet=MESSAGE)
 ARTIFACT = _object(["uri"], uri={**URI, "not": {"pattern": "^/|^[a-z]+:"}}, uriBaseId=TEXT)
 PHYSICAL = _object(["artifactLocation"], artifactLocation=ARTIFACT, region=REGION, contextRegion=REGION)
@@ -37,7 +38,7 @@ RESULT = _object(
     locations=_list(LOCATION), relatedLocations=_list(LOCATION), codeFlows=_list(FLOW), suppressions=_list(SUPPRESSION),
 )  # fmt: skip
 RULE = _object(
-    ["id"], id=TEXT, name=TEXT, shortDescription=MESSAGE, fullDescription=MESSAGE, help=MESSAGE,
+    ["id"], id=TEXT, name=TEXT, shortDescription=MESSAGE, fullDescription=MESSAGE, help=HELP,
     defaultConfiguration=_object([], level=LEVEL),
 )  # fmt: skip
 NOTIFICATION = _object(["message"], level=LEVEL, message=MESSAGE)

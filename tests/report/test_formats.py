@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import html.parser
 import json
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import documents
@@ -99,13 +101,33 @@ def sarif(*findings: Any, **changed: Any) -> dict[str, Any]:
     return run
 
 
-@pytest.mark.parametrize("report", [documents.everything, hostile.hostile, document], ids=["full", "hostile", "empty"])
+of_three = pytest.mark.parametrize(
+    "report", [documents.everything, hostile.hostile, document], ids=["full", "hostile", "empty"]
+)
+
+
+@of_three
 def test_sarif_has_the_shape_of_the_standard(report):
     """Checked against the part of the standard that is used, in which no other name is allowed."""
     jsonschema = pytest.importorskip("jsonschema")
     from sarif_shape import LOG
 
     jsonschema.Draft202012Validator(LOG).validate(json.loads(formats.render("sarif", report())))
+
+
+@of_three
+def test_sarif_is_valid_by_the_schema_of_oasis(report):
+    """The official schema takes it; that is no part of this repository, so a file is named where there is one."""
+    jsonschema = pytest.importorskip("jsonschema")
+    file = os.environ.get("LEAKGUARD_SARIF_SCHEMA")
+    if not file:
+        pytest.skip("LEAKGUARD_SARIF_SCHEMA does not name a copy of sarif-schema-2.1.0.json")
+    schema = json.loads(Path(file).read_text("utf-8"))
+    validator = jsonschema.validators.validator_for(schema)
+    validator.check_schema(schema)
+    checked = validator(schema, format_checker=validator.FORMAT_CHECKER)
+    assert list(checked.iter_errors({"version": "2.1.0"})), "this schema takes anything"
+    assert [error.message for error in checked.iter_errors(json.loads(formats.render("sarif", report())))] == []
 
 
 def test_a_sarif_result_points_at_the_acquisition():
@@ -185,7 +207,8 @@ def test_a_github_annotation_stands_at_its_line():
         "::error file=app/loader.py,line=42,title=leaked fd%3A tests/test_loader.py%3A%3Atest_header::"
         "fd 14, regular file open for reading: data/header.csv%0A"
         "due: end of function scope; still open after teardown, 4 looks in 0.25 s%0A"
-        "fix: open it in a `with` block, or close it where it is last used\n"
+        "fix: open it in a `with` block, or close it where it is last used%0A"
+        "what it means: python -m pytest_leakguard explain leaked held\n"
     )
 
 

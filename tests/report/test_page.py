@@ -252,6 +252,30 @@ def test_a_link_to_a_leak_opens_it(opened):
     assert run(window, f"document.getElementById('{anchor}').open") is True
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_every_message_leads_to_what_it_means(opened, window, scripts):
+    """Each link to a section leads to one that is in the page, and opens it, without scripts too."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    window.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+    try:
+        opened(documents.everything())
+        window.execute_cdp_cmd("Page.navigate", {"url": f"{window.current_url}#means-leaked"})
+    finally:
+        window.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    links = run(window, "Array.from(document.querySelectorAll('a[href^=\"#means-\"]'), e => e.hash)")
+    assert {"#means-leaked", "#means-held", "#means-acquired-unknown", "#means-trouble"} <= set(links)
+    dead = "!document.querySelector(`details.plain > pre${hash}`)"
+    assert run(window, f"{json.dumps(sorted(set(links)))}.filter(hash => {dead})") == []
+    assert run(window, "document.getElementById('means-leaked').parentElement.open") is True
+    assert run(window, "document.getElementById('means-held').parentElement.open") is False
+    is_in_sight = "document.getElementById('means-leaked').getBoundingClientRect().top < innerHeight"
+    WebDriverWait(window, 10).until(lambda _: run(window, is_in_sight))  # browsers scroll smoothly
+    assert "An entry has a headline and labelled lines" in run(
+        window, "document.getElementById('means-leaked').innerText"
+    )
+
+
 def test_it_can_be_read_without_scripts(opened, window):
     """Scripts off: no tool that would not work, and every leak opens by a click."""
     window.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
@@ -344,7 +368,13 @@ def test_hostile_names_are_only_text(opened):
     window = opened(hostile.hostile())
     open_all(window)
     assert run(window, "typeof window.hacked") == "undefined"
-    assert run(window, "document.querySelectorAll('img, b b, iframe, a:not(.skip), [onerror]').length") == 0
+    assert (
+        run(
+            window,
+            "document.querySelectorAll('img, b b, iframe, a:not(.skip):not([href^=\\'#means-\\']), [onerror]').length",
+        )
+        == 0
+    )
     assert run(window, "document.querySelectorAll('script').length") == 1
     text = run(window, "document.body.innerText")
     assert "<script>window.hacked = 1</script>" in text

@@ -74,7 +74,7 @@ FAULTS: tuple[Sabotage, ...] = (
     Sabotage("faults/callees.py", "        if self.module in _RUNNERS:\n            return False\n", "",
              "faults/test_counts.py::test_calls_of_the_runner_are_no_points"),
     Sabotage("faults/names.py", "    aclose cleanup close destroy", "    cleanup close destroy",
-             "faults/test_release_names.py::test_names_of_releases"),
+             "faults/test_names.py::test_names_of_releases"),
     # one point after the other
     Sabotage("faults/sweep.py", "HANGS_BORNE = 3\n", "HANGS_BORNE = 4\n",
              "faults/test_sweep.py::test_hangs_end_a_sweep_with_a_reason"),
@@ -91,7 +91,7 @@ FAULTS: tuple[Sabotage, ...] = (
     Sabotage("faults/sweep.py", "if not run.passed:\n                why", "if False:\n                why",
              "faults/test_sweep.py::test_nothing_is_tried_when_it_fails_without_a_fault"),
     Sabotage("faults/changes.py", "range(first, first + (count or 2))", "range(first, first + count)",
-             "faults/test_order.py::test_changed_lines_are_read_from_a_diff"),
+             "faults/test_changes.py::test_changed_lines_are_read_from_a_diff"),
     # a trial is nobody's business
     Sabotage("plugin/trial.py", "return self._context.run(self._run, limit_seconds)", "return self._run(limit_seconds)",
              "faults/test_trials.py::test_context_variables_of_a_trial_reach_no_other_test"),

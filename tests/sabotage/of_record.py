@@ -14,7 +14,7 @@ _EXECUTOR = "plugin/test_executors.py::test_an_executor_is_one_finding"
 RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/created.py", "_real.lstat(place)\n", "raise FileNotFoundError\n", _FILES),
     Sabotage("origins/created.py", 'return (path + "/").startswith(self.tmp_roots)', "return False", _FILES),
-    Sabotage("origins/created.py", "elif not self._is_cleaned_up(place := _real.abspath(target)):",
+    Sabotage("origins/created.py", "elif (place := self._new(target)) is not None:",
              "elif place := _real.abspath(target):", _FILES),
     # the hook
     Sabotage("origins/hook.py", "_handlers, _plan = before\n", "_handlers, _plan = before[0], plan\n",

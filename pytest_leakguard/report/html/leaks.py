@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_leakguard.core.model import Finding
+from pytest_leakguard.report import pages
 from pytest_leakguard.report.groups import Group, owner_in_words, place
+from pytest_leakguard.report.html import meaning
 from pytest_leakguard.report.html.markup import code, facts, row, shown
 from pytest_leakguard.report.plain import counted
 
@@ -134,6 +136,7 @@ def _facts(group: Group) -> str:
             *(("cleanup", shown(line)) for line in first.cleanups[:12]),
             ("repeat", code(first.repeat, _WHOLE)),
             *(("note", shown(note)) for note in first.notes[:12]),
+            ("meaning", meaning.links(pages.slugs_of(first))),
             ("id", code(group.fingerprint)),
         ]
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_leakguard.report.groups import Group, groups_of, leaks_of
-from pytest_leakguard.report.html import chart, cleanup, ending, leaks, sweeps
+from pytest_leakguard.report.html import chart, cleanup, ending, leaks, meaning, sweeps
 from pytest_leakguard.report.html.markup import code, shown
+from pytest_leakguard.report.pages import slug_of_error
 from pytest_leakguard.report.plain import counted
 
 _HERE = Path(__file__).parent
@@ -43,6 +44,7 @@ def render(report: dict[str, Any]) -> str:
         ending.explained(report["explained"]),
         _rules(report["unused_allows"]),
         _probes(report["probes"]),
+        meaning.section(report, groups),
         f"</main><footer class=top>Made by pytest-leakguard {shown(report['plugin_version'], 40)}.</footer>",
     )
     return (
@@ -119,11 +121,16 @@ def _alerts(report: dict[str, Any]) -> str:
     if report["blind"]:
         rows = "".join(f"<li><b>{shown(kind)}</b>: {shown(why)}</li>" for kind, why in report["blind"].items())
         parts.append(
-            f'<div class="card alert bad"><h2>Blind: leaks of these kinds are not seen</h2><ul>{rows}</ul></div>'
+            f'<div class="card alert bad"><h2>Blind: leaks of these kinds are not seen</h2>'
+            f'<ul>{rows}</ul><p class="run">what it means: {meaning.links(["blind"])}</p></div>'
         )
     if report["errors"]:
         rows = "".join(f"<li>{shown(error)}</li>" for error in report["errors"][:50])
-        parts.append(f'<div class="card alert"><h2>Errors of checks; the run went on</h2><ul>{rows}</ul></div>')
+        about = meaning.links(dict.fromkeys(map(slug_of_error, report["errors"])))
+        parts.append(
+            f'<div class="card alert"><h2>Errors of checks; the run went on</h2><ul>{rows}</ul>'
+            f'<p class="run">what it means: {about}</p></div>'
+        )
     return "".join(parts)
 
 
