@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins.frames import Stack
@@ -367,4 +366,6 @@ def _found(entries: list[Entry]) -> dict[int, Any]:
     wanted = {entry.identity: entry.kind for entry in entries}
     if not wanted:
         return {}
-    return {id(obj): obj for obj in _real.gc_get_objects() if id(obj) in wanted and type(obj) is wanted[id(obj)]}
+    import objgraph  # only here: most runs watch nothing that can't be weakly referenced
+
+    return {id(obj): obj for obj in objgraph.at_addrs(wanted) if type(obj) is wanted[id(obj)]}
