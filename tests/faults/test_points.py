@@ -49,7 +49,7 @@ def test_each_place_counts_for_itself():
     ]
 
 
-@pytest.mark.parametrize("pid", [OTHER_PROCESS, OTHER_PROCESS - 2])
+@pytest.mark.parametrize("pid", [OTHER_PROCESS, OTHER_PROCESS - 2], ids=["next", "before"])
 def test_a_forked_child_counts_nothing(pid):
     """Its points are none of this run's."""
     counting = Counting("call", TARGETS, [], pid=pid)
@@ -94,7 +94,7 @@ def test_what_comes_later_fails_when_it_persists(mode, fails):
     assert (aim.shot.later, aim.shot.injected) == (3, 4 if fails else 1)
 
 
-@pytest.mark.parametrize("pid", [OTHER_PROCESS, OTHER_PROCESS - 2])
+@pytest.mark.parametrize("pid", [OTHER_PROCESS, OTHER_PROCESS - 2], ids=["next", "before"])
 def test_nothing_fails_in_a_forked_child(pid):
     """An error there would lead it back into the test runner."""
     aim = aiming(pid=pid)
