@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 VALUES = "core/test_values.py"
-FAULT_VALUES = "faults/test_values.py"
+FAULT_VALUES = "faults/test_fault_values.py"
 
 MODULES = {
     "core/verdict.py": ["core/test_verdict.py", VALUES],
@@ -23,7 +23,7 @@ MODULES = {
     "core/timeline.py": ["core/test_timeline.py", VALUES],
     "faults/model.py": ["faults/test_model.py", FAULT_VALUES],
     "faults/errors.py": ["faults/test_model.py"],
-    "faults/oracles.py": ["faults/test_outcomes.py", FAULT_VALUES],
+    "faults/oracles.py": ["faults/test_fault_outcomes.py", FAULT_VALUES],
     "faults/sweep.py": ["faults/test_sweep.py", FAULT_VALUES],
     "faults/cancel_judge.py": ["faults/test_cancel_judge.py", FAULT_VALUES],
     "faults/suspensions.py": ["faults/test_suspensions.py", FAULT_VALUES],
@@ -34,8 +34,8 @@ MODULES = {
     "faults/names.py": ["faults/test_names.py"],
     "faults/remedies.py": ["faults/test_remedies.py"],
     "faults/operations.py": ["faults/test_operations.py", FAULT_VALUES],
-    "faults/targets.py": ["faults/test_targets.py"],
-    "faults/points.py": ["faults/test_points.py"],
+    "faults/targets.py": ["faults/test_targets.py", FAULT_VALUES],
+    "faults/points.py": ["faults/test_points.py", FAULT_VALUES],
     "faults/changes.py": ["faults/test_changes.py", FAULT_VALUES],
     "faults/cancel_text.py": ["faults/test_cancel_text.py"],
 }
