@@ -423,7 +423,7 @@ class Looker:
 
 
 def test_a_trial_that_found_something_new_is_looked_at_once_more():
-    """Not one that found what is known; what is only told and a hang are looked at as well."""
+    """Also what is only told, and a hang; not one that found what is known."""
     lost = {1: ("E",), 2: ("E",), 3: ("F", "E"), 4: ()}
     stage = Scripted(
         *(point(number) for number in range(1, 5)),
@@ -446,8 +446,9 @@ def test_a_trial_that_found_something_new_is_looked_at_once_more():
     assert seen == [[("E", "looked at")], [("E", "")], [("F", "looked at"), ("E", "")], []]
     for run in (Run(), Run(stacks=("s",))):
         told = Scripted(point(1), react=lambda point, run=run: run)
-        told.swept(witness=witness)
+        (trial,) = told.swept(witness=witness).trials
         assert told.runs.count(point(1).id) == 2
+        assert [one.unseen for one in trial.findings] == ["looked at"]
 
 
 @pytest.mark.parametrize("family", ["call", "acquire"])

@@ -33,7 +33,8 @@ class Kind:
 
 
 KINDS = (
-    Kind("fd", "open(OWN)"),
+    # no copies of what open() gave: which of several descriptors of one file dies with the object can't be told
+    Kind("fd", "open(OWN)", fileno=""),
     Kind("fd", "open(COMMON)", fileno=""),
     Kind("fd", "os.open(OWN, os.O_RDONLY)", "os.close({it})", is_number=True, fileno="{it}"),
     Kind("socket", "socket.socket()"),
