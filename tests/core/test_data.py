@@ -78,7 +78,7 @@ GOLD = {
 
 
 def test_a_finding_as_plain_data_is_what_the_schema_says():
-    """Every field under its documented name, with plain values only, and the sections that explain the message."""
+    """Every field under its documented name, with plain values only; and the messages that explain it."""
     assert to_dict(FINDING) == {**GOLD, "messages": ["note", "fault", "held"]}
 
 

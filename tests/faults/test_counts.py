@@ -126,8 +126,8 @@ def test_calls_that_release_are_no_points(generated):
 def test_calls_of_the_runner_are_no_points(generated):
     """What the code under test asks of pytest, or of this plugin, is no operation of its own."""
     module, targets = generated(
-        "import pytest\nfrom pytest_leakguard import track\nclass A: pass\n"
-        "def f():\n    track(A())\n    pytest.approx(1)\n"
+        "import pytest\nfrom pytest_leakguard import track\nclass A: pass\nONE = A()\n"
+        "def f():\n    track(ONE)\n    pytest.approx(1)\n"
     )
     assert sweep(call_injector(targets), module.f) == ([], [])
 

@@ -8,7 +8,18 @@ from pytest_leakguard.faults.names import BOOKKEEPING, BUILTINS_THAT_FAIL, PURE_
 
 
 @pytest.mark.parametrize(
-    "name", ["close", "_close", "_remove", "close_listener", "_close_listener", "stop_server", "_destroy", "__exit__"]
+    "name",
+    [
+        "close",
+        "_close",
+        "_remove",
+        "close_listener",
+        "_close_listener",
+        "aclose_pool",
+        "stop_server",
+        "_destroy",
+        "__exit__",
+    ],
 )
 def test_names_of_releases(name):
     """The verbs of the field, alone or with what is released, private or not."""

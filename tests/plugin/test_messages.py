@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from late import LINGERS
 
 from pytest_leakguard.report import pages
 
@@ -27,7 +28,8 @@ def pytest_leakguard_probes(config):
     return [Probe("lantern"), Probe("dark")]
 """
 
-TESTS = """
+TESTS = (
+    """
 import os
 import threading
 
@@ -64,7 +66,7 @@ def test_unclosed(tmp_path):
     open(tmp_path / "a.txt", "w")
 
 def test_late():
-    threading.Timer(0.5, int).start()
+    lingers("lingers")
 
 def test_of_a_fixture(broker):
     pass
@@ -109,6 +111,8 @@ def test_only_once(ran=[]):
     ran.append(1)
     assert len(ran) == 1
 """
+    + LINGERS
+)
 
 # slug in the reference -> what is printed (or attached) of it, in lines; a line starts with its pattern
 PRINTED = {
@@ -289,7 +293,12 @@ EXITING = """
 import threading, time
 
 def test_holds_the_exit():
-    threading.Thread(target=time.sleep, args=(2,), name="napper").start()
+    threading.Thread(target=nap, name="napper").start()
+
+def nap():
+    while threading.main_thread().is_alive():
+        time.sleep(0.02)
+    time.sleep(3)  # from here on the interpreter waits
 """
 
 FAULTED = """

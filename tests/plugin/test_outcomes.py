@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
+from late import LINGERS
 
 QUICK = "--leakguard-grace=0.05"
 
@@ -373,27 +374,18 @@ def test_last(store):
     assert "LEAK fd  test_it.py::test_suspect" in "".join(suspect.itertext())
 
 
-LATE = """
-import threading
-
-import pytest
-
-def linger(event, done=threading.Event()):
-    event.wait()
-    done.wait(0.5)  # ends by itself, a little after its test
-
+LATE = (
+    LINGERS
+    + """
 def test_late():
-    event = threading.Event()
-    threading.Thread(target=linger, args=(event,), name="lingers", daemon=True).start()
-    event.set()
+    lingers("lingers")
 
 def test_joined():
-    event = threading.Event()
-    thread = threading.Thread(target=linger, args=(event,), daemon=True)
+    thread = threading.Thread(target=threading.Event().wait, args=(0.1,), daemon=True)
     thread.start()
-    event.set()
     thread.join()
 """
+)
 
 
 def test_late_is_told_only_when_asked_for(pytester, alone):
@@ -406,13 +398,13 @@ def test_late_is_told_only_when_asked_for(pytester, alone):
     ran.result.assert_outcomes(passed=2)
     assert told(ran.report) == {"test_late": [("thread", "late")]}
     (finding,) = ran.report["findings"]
-    assert (finding["verdict"], finding["origin"]["function"]) == ("late", "test_late")
+    assert (finding["verdict"], finding["origin"]["function"]) == ("late", "lingers")
     assert ran.report["summary"]["leaks"] == 0
     assert ran.result.ret == 0
     ran.result.stdout.fnmatch_lines(["LATE thread  *::test_late", "leakguard: 2 tests, 0 leaks, 1 late, *"])
     assert "LEAKED" not in ran.text
     # its still-catches twin: a grace that is too short for it
-    ran = alone("--leakguard-late", "--leakguard-grace=0.01")
+    ran = alone("--leakguard-late", "--leakguard-grace=0")
     assert told(ran.report)["test_late"] == [("thread", "fails")]
 
 

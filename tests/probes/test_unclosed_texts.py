@@ -371,6 +371,16 @@ def test_warnings_of_two_threads_are_kept_apart(probe):
     assert sorted(texts(probe)) == ["of the first", "of the other"]
 
 
+def test_a_text_belongs_to_the_thread_that_warned(probe):
+    """Python asks for the pattern, then for the category: another thread may warn in between."""
+    probe._witness.match("unclosed one")
+    other = threading.Thread(target=probe._witness.match, args=("unclosed other",))
+    other.start()
+    other.join()
+    assert not issubclass(ResourceWarning, probe._category)  # noted, and left to the user's filters
+    assert texts(probe) == ["unclosed one"]
+
+
 def test_what_was_judged_is_forgotten(probe):
     """A warning is told once; the mark goes on counting."""
     with watching(probe):

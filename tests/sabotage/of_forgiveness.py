@@ -80,7 +80,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
     # a second run
     Sabotage("plugin/confirm.py", "if any(leak.fingerprint == finding.fingerprint for leak in run.leaks):",
              "if not any(leak.fingerprint == finding.fingerprint for leak in run.leaks):", _AGAIN),
-    Sabotage("plugin/confirm.py", 'and finding.owner.kind == "test"', "", _AGAIN),
     Sabotage("plugin/confirm.py", "if run.stacks or run.error:", "if run.stacks:",
              _AGAIN),
     Sabotage("plugin/isolate.py", "before = order[: order.index(test)]", "before = order[1 : order.index(test)]",

@@ -26,8 +26,6 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/guard.py", 'self._uncollected = self._collected_after if self._since_collection > 1 else ""',
              'self._uncollected = ""',
              "plugin/test_quiet.py::test_garbage_of_a_test_that_was_not_looked_at_is_no_single_tests"),
-    Sabotage("plugin/guard.py", "or self.watch.is_fork:", "or False:",
-             "plugin/test_outcomes.py::test_a_fork_in_a_test"),
     Sabotage("plugin/guard.py", 'own = replace(own, kinds=frozenset({"object", "lock"}))', "pass",
              "plugin/test_leak_check.py::test_what_is_left_at_the_end_is_told"),
     Sabotage("plugin/guard.py", "in self._allowing and not outcome.failed and not outcome.skipped:",

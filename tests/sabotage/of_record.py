@@ -64,7 +64,7 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/match.py", "if frames.is_import(record.stack) or frames.is_plugin_hook(record.stack):",
              "if frames.is_import(record.stack):", "plugin/test_owners.py::test_hooks_of_a_conftest_are_nobodys"),
     Sabotage("origins/match.py", "if self._is_copy(record, number):", "if False:",
-             "plugin/test_origins.py::test_a_copy_and_its_original_are_told_apart"),
+             "plugin/test_origins.py::test_an_unknown_origin_says_why"),
     Sabotage("origins/match.py", "(record.over or (record.fd >= 0 and record.fd != number))", "record.over",
              "plugin/test_owners.py::test_owners_of_one_file_that_many_open_are_told_apart"),
     Sabotage("origins/match.py", "<= _START_SLACK_SECONDS", "> _START_SLACK_SECONDS", _LINES),
