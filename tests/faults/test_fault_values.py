@@ -16,9 +16,11 @@ from pytest_leakguard.faults import (
     model,
     operations,
     oracles,
+    points,
     source,
     suspensions,
     sweep,
+    targets,
 )
 
 MODULES = (
@@ -30,9 +32,11 @@ MODULES = (
     model,
     operations,
     oracles,
+    points,
     source,
     suspensions,
     sweep,
+    targets,
 )
 CLASSES = [
     value
@@ -40,9 +44,9 @@ CLASSES = [
     for value in vars(module).values()
     if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
 ]
-WORKS = {source.Source, suspensions.Observation, sweep.Sweep}
+WORKS = {points.Shot, points.Counting, points.Aiming, source.Source, suspensions.Observation, sweep.Sweep}
 """Not values: they fill while something runs."""
-BY_PLACE = {*WORKS, changes.Changes, lines.Lines}
+BY_PLACE = {*WORKS, changes.Changes, lines.Lines, targets.Targets}
 """One or two fields in their natural order, or tables that are filled by their name."""
 
 
@@ -65,6 +69,7 @@ NAMED_ONLY = {
     oracles.is_only_told: 3,
     suspensions.Register: 1,
     suspensions.Register.meet: 2,
+    targets.places_of: 1,
 }
 """What takes options -> how many arguments it takes by their place."""
 

@@ -11,16 +11,29 @@ import pytest
 
 from pytest_leakguard import _real
 from pytest_leakguard.faults.model import FaultPoint
-from pytest_leakguard.faults.points import Aiming, Counting, Shot, is_in_event_loop, line_now, outwards
+from pytest_leakguard.faults.points import (
+    MOST_OCCURRENCES,
+    Aiming,
+    Counting,
+    Shot,
+    is_in_event_loop,
+    line_now,
+    outwards,
+)
 from pytest_leakguard.faults.targets import Targets
 
 TARGETS = Targets(root="/proj")
 OTHER_PROCESS = _real.getpid() + 1
 names: dict[str, object] = {"frame": lambda: sys._getframe(1)}
-exec(compile("def load(): return frame()\ndef save(): return frame()\n", "/proj/app/x.py", "exec"), names)
+exec(
+    compile(
+        "def load(): return frame()\ndef save(): return frame()\ndef dump(): return frame()\n", "/proj/app/x.py", "exec"
+    ),
+    names,
+)
 exec(compile("def load(): return frame()\n", "/proj/zoo.py", "exec"), other := {"frame": names["frame"]})
 exec(compile("def load(): return frame()\n", "/proj/a.py", "exec"), first := {"frame": names["frame"]})
-LOAD, SAVE, ZOO, FIRST = names["load"](), names["save"](), other["load"](), first["load"]()
+LOAD, SAVE, DUMP, ZOO, FIRST = names["load"](), names["save"](), names["dump"](), other["load"](), first["load"]()
 
 
 def fresh(text: str) -> str:
@@ -61,7 +74,7 @@ def test_a_forked_child_counts_nothing(pid):
 
 
 def aiming(number: int = 1, mode="transient", **more) -> Aiming:
-    point = FaultPoint(family="call", path="app/x.py", qualname="load", what="stat", occurrence=number)
+    point = FaultPoint(family="call", path="app/x.py", qualname=fresh("load"), what="stat", occurrence=number)
     return Aiming(point, fresh(mode), TARGETS, Shot(), **more)
 
 
@@ -72,7 +85,15 @@ def hit(aim: Aiming, frame: FrameType = LOAD, what: str = "stat") -> BaseExcepti
 def test_the_wanted_one_fails_and_no_other():
     """Of that file, that function, that operation, when its number comes."""
     aim = aiming(2)
-    others = [(LOAD, "open"), (LOAD, "zoo"), (SAVE, "stat"), (ZOO, "stat"), (FIRST, "stat"), (LOAD, "stat")]
+    others = [
+        (LOAD, "open"),
+        (LOAD, "zoo"),
+        (SAVE, "stat"),
+        (DUMP, "stat"),
+        (ZOO, "stat"),
+        (FIRST, "stat"),
+        (LOAD, "stat"),
+    ]
     assert [hit(aim, *other) for other in others] == [None] * len(others)
     assert (aim.shot.injected, aim.shot.error, aim.shot.stack) == (0, "", ())
     error = hit(aim)
@@ -82,6 +103,14 @@ def test_the_wanted_one_fails_and_no_other():
     assert shot.error == f"OSError: {error}"
     assert shot.stack[0] == "app/x.py:1 in load"
     assert shot.findings(aim.point, "transient") == ()
+
+
+def test_the_hundreds_of_one_place_can_be_told_apart():
+    """Though a sweep by itself tries the first hundred only."""
+    aim = aiming(300)
+    assert [hit(aim) for _ in range(299)] == [None] * 299
+    assert hit(aim) is not None
+    assert MOST_OCCURRENCES == 100
 
 
 @pytest.mark.parametrize(("mode", "fails"), [("transient", False), ("persistent", True)])
@@ -136,6 +165,16 @@ def test_a_fault_in_another_thread_or_in_an_event_loop_is_apart():
     assert not is_in_event_loop()
 
 
+@pytest.mark.parametrize("beside", [-1, 1])
+def test_any_other_thread_is_another_one(beside, monkeypatch):
+    """Whether its number is smaller or greater than that of the main one."""
+    ident = _real.main_thread().ident
+    monkeypatch.setattr(_real, "get_ident", lambda: ident + beside)
+    aim = aiming()
+    hit(aim)
+    assert aim.shot.apart
+
+
 def test_without_asyncio_there_is_no_event_loop(monkeypatch):
     """It is not imported to look."""
     monkeypatch.delitem(sys.modules, "asyncio")
@@ -167,4 +206,4 @@ def test_the_line_of_a_frame():
 
 def test_a_shot_has_nothing_so_far():
     """Neither injected nor apart."""
-    assert (Shot().injected, Shot().later, Shot().apart, Shot().moment) == (0, 0, False, None)
+    assert (Shot().injected, Shot(later=2).later, Shot().later, Shot().apart, Shot().moment) == (0, 2, 0, False, None)

@@ -63,6 +63,26 @@ def test_which_files_are_targets(given, filename, expected):
     assert targets.is_target(filename) is expected  # remembered
 
 
+@pytest.mark.parametrize(
+    ("root", "filename"),
+    [
+        ("/proj", "/proj/venv/lib/python3.11/site-packages/lib/x.py"),
+        (os.path.dirname(OURS), os.path.join(REFERENCE, "files.py")),
+        (os.path.dirname(json.__file__), json.__file__),
+    ],
+)
+def test_what_lies_below_the_root_and_is_of_others(root, filename):
+    """An environment in the project's folder, this plugin, the standard library: no targets unless they are named."""
+    assert not Targets(root=root).is_target(filename)
+
+
+def test_equal_targets_are_equal_whatever_they_were_asked():
+    """What is remembered is no part of them."""
+    one, other = Targets(root="/proj"), Targets(root="/proj")
+    one.is_target("/proj/x.py")
+    assert one == other
+
+
 def test_a_file_may_be_a_target_besides():
     """Whatever else it is; and who knows better which files are tests is asked."""
     assert Targets(root="/proj", also=frozenset({"<cell>"})).is_target("<cell>")

@@ -133,6 +133,7 @@ class _Trials:
         self.tells_imports = False
         if status != 0:
             sys.exit(f"{self.name}: its tests fail without any change: {told or NO_IMPORT}")
+        assert self.name not in sys.modules, "a child would not import it anew"
         refusal = _Refused(self.name)
         sys.meta_path.insert(0, refusal)
         for name in told.split():
