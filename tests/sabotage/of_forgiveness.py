@@ -34,10 +34,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
     Sabotage("plugin/heirs.py", "if _same_file(old, key) or self._paths.get(old) == path != \"\"),",
              "if _same_file(old, key)),",
              "plugin/test_forgiveness.py::test_a_file_that_is_made_anew_keeps_its_owner"),
-    Sabotage("joining.py", "suspect.record = original.record\n", "suspect.record = None\n",
-             "plugin/test_forgiveness.py::test_a_copy_of_a_descriptor_belongs_to_whom_the_file_belongs"),
-    Sabotage("joining.py", 'suspect.item[0] == "fd" and _is_database(path):', 'suspect.item[0] == "fd":',
-             "plugin/test_forgiveness.py::test_an_attached_database_goes_with_its_connection"),
     # the grace
     Sabotage("core/grace.py", "while left and pending:", "while left and len(pending) > 1:",
              "core/test_grace.py::test_what_stays_is_looked_for_until_the_grace_is_over"),

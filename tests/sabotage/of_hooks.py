@@ -93,7 +93,6 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/delivery.py", 'normal: Disposition = "note" if failed else "warned"',
              'normal: Disposition = "warned"',
              _OUTCOMES),
-    Sabotage("plugin/delivery.py", "        if here:\n", "        if False:\n", "plugin/test_outcomes.py::test_reruns"),
     Sabotage("plugin/delivery.py", "self._unsent = {}\n\n    def findings", "pass\n\n    def findings",
              "plugin/test_outcomes.py::test_x_stops_after_a_leak"),
     Sabotage("plugin/delivery.py", "except Exception as error:\n            line = f\"hook",
