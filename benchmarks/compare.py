@@ -15,7 +15,8 @@ How: each run is a process of its own, with one tool and no other plugin. In eac
 tests once, beginning with another tool each time, and a tool is held against pytest alone in the same round. What is
 told is the median over the rounds and its 95 % interval (interval.py; 6 rounds at least). Time is CPU time, in the
 test loop alone (loop_clock.py); of `xdist` it is that of all processes, start and end included. A tool that took more
-than --patience seconds for a run is run once there, and not where there is more. The first round is not counted.
+than --patience seconds for a run, waiting included, is run once there, and not where there is more. A run of pytest
+alone that writes the byte code comes first and is not counted.
 
 Then the two checks of the growth: what leakguard adds is flat in the size of the heap, and at most 2 us for each
 open descriptor. Exit status: 0 both hold, 1 one does not, 3 one could not be told.
@@ -34,8 +35,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -106,9 +108,9 @@ GROWTH = (
 )
 # the longest of these runs take minutes: what takes long itself needs fewer rounds to be told
 MOST_ROUNDS = {("tests", 100_000): 2, ("objects", 10_000_000): 6}
-# where a tool that looks at all there is, whatever happened, would take for ever
+# where a tool that looks at all there is, whatever happened, or waits after each test, would take for ever
 SLOW_LIMIT = {"tests": 2_000, "objects": 1_000_000}
-SLOW = ("gc.collect() after each test", "pytest-openfiles")
+SLOW = ("gc.collect() after each test", "pytest-openfiles", "pyleak")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -201,7 +203,7 @@ def measure(runner: Runner, point: Point, tools: Sequence[Tool], rounds: int, pa
         point: the suite.
         tools: what runs it; pytest alone is one of them.
         rounds: how many rounds are counted.
-        patience: CPU seconds of a run after which a tool is not run again.
+        patience: seconds of a run, waiting included, after which a tool is not run again.
     """
     suite = runner.work / "suite"
     shutil.rmtree(suite, ignore_errors=True)
@@ -212,6 +214,7 @@ def measure(runner: Runner, point: Point, tools: Sequence[Tool], rounds: int, pa
         for tool in left[number % len(left) :] + left[: number % len(left)]:
             name = f"{point.benchmark} {point.size or ''}".strip()
             print(f"\r{name}: round {number + 1}, {tool.name:<32}", end="", file=sys.stderr, flush=True)
+            started = time.monotonic()
             try:
                 seconds = runner.run(tool, point, suite, found.tests)
             except BenchmarkError as error:
@@ -219,8 +222,9 @@ def measure(runner: Runner, point: Point, tools: Sequence[Tool], rounds: int, pa
                 left.remove(tool)
                 continue
             found.seconds.setdefault(tool.name, []).append(seconds)
-            if seconds > patience and tool not in (PLAIN, GUARD):
-                found.problems[tool.name] = f"took {seconds:.0f} s, so it was run once"
+            took = time.monotonic() - started
+            if took > patience and tool not in (PLAIN, GUARD):
+                found.problems[tool.name] = f"took {took:.0f} s, waiting included, so it was run once"
                 left.remove(tool)
     print("\r" + " " * 70, end="\r", file=sys.stderr, flush=True)
     return found
@@ -228,10 +232,12 @@ def measure(runner: Runner, point: Point, tools: Sequence[Tool], rounds: int, pa
 
 def measure_all(
     runner: Runner, points: Sequence[Point], there: Sequence[Tool], rounds: int, patience: float
-) -> list[Measured]:
-    """All points in their order; a tool that was too slow at one is left out where there is more."""
+) -> Iterator[Measured]:
+    """All points in their order; a tool that was too slow at one is left out where there is more.
+
+    Yields each as soon as it is measured.
+    """
     too_slow: set[tuple[str, str]] = set()
-    found = []
     for point in points:
         limit = SLOW_LIMIT.get(point.benchmark, point.size)
         tools = [
@@ -242,9 +248,7 @@ def measure_all(
         most = min(rounds, MOST_ROUNDS.get((point.benchmark, point.size), rounds))
         measured = measure(runner, point, tools, most, patience)
         too_slow |= {(point.benchmark, name) for name in measured.problems}
-        found.append(measured)
-        print("\n".join(lines_of(measured)), flush=True)
-    return found
+        yield measured
 
 
 # -- telling
@@ -366,6 +370,12 @@ def picture(measured: Sequence[Measured]) -> str:
     return draw(panels, "CPU milliseconds of a test, pytest's own included")
 
 
+def write(file: Path, measured: Sequence[Measured]) -> None:
+    """All that was measured, and on what."""
+    data = {"machine": machine(), "measured": [asdict(each) for each in measured]}
+    file.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+
+
 def read(files: Sequence[Path]) -> list[Measured]:
     """What --json wrote, in the order of the benchmarks."""
     entries = [entry for file in files for entry in json.loads(file.read_text("utf-8"))["measured"]]
@@ -402,7 +412,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="NAME,...", help=f"of {', '.join(names)}")
     parser.add_argument("--tools", default="", metavar="NAME,...", help="only these, and pytest alone")
     parser.add_argument("--rounds", type=int, default=7, help="rounds, 7 by default; 6 at least for an interval")
-    parser.add_argument("--patience", type=float, default=15, metavar="SECONDS", help="CPU time of a run, see above")
+    parser.add_argument("--patience", type=float, default=15, metavar="SECONDS", help="for a run, see above")
     parser.add_argument("--most", type=int, metavar="SIZE", help="leave out all that is larger")
     parser.add_argument("--told", type=Path, nargs="+", metavar="FILE", help="measure nothing, read these")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
@@ -436,14 +446,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         measured = read(options.told)
     else:
         with tempfile.TemporaryDirectory(prefix="leakguard-compare-") as name:
-            measured = measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience)
+            measured = []
+            for found in measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience):
+                print("\n".join(lines_of(found)), flush=True)
+                measured.append(found)
+                if options.json:
+                    write(options.json, measured)  # each time: it takes long, and may be broken off
     print("\n".join(tables(measured)))
     verdicts = checks(measured)
     for holds, text in verdicts:
         print(f"{'-' if holds is None else 'holds' if holds else 'MISSED'}: {text}")
-    if options.json:
-        data = [{"benchmark": m.benchmark, "size": m.size, "tests": m.tests, "seconds": m.seconds} for m in measured]
-        options.json.write_text(json.dumps({"machine": machine(), "measured": data}, indent=1) + "\n", "utf-8")
     if options.page:
         write_page(options.page, measured)
     held = [holds for holds, _ in verdicts]

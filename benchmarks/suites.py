@@ -175,14 +175,14 @@ def many(folder: Path, count: int) -> int:
 
 
 def with_held(folder: Path, what: str, count: int) -> int:
-    """60 tests that open a file, a socket or a thread and close it, beside what the process holds anyway.
+    """200 tests that open a file, a socket or a thread and close it, beside what the process holds anyway.
 
     Args:
         folder: where the suite is written.
         what: `descriptors`, `threads` or `objects`.
         count: how many of them are held.
     """
-    tests = _write(folder, (_FILE, _SOCKET, _THREAD), 60)
+    tests = _write(folder, (_FILE, _SOCKET, _THREAD), 200)
     held = {"descriptors": _HELD_DESCRIPTORS, "threads": _HELD_THREADS, "objects": _HELD_OBJECTS}[what]
     (folder / "conftest.py").write_text(held.format(count=count), encoding="utf-8")
     return tests

@@ -63,10 +63,9 @@ def qualname_of(code: CodeType) -> str:
 def function_at(filename: str, line: int) -> tuple[str, ast.AST] | None:
     """The qualified name and the node of the innermost function that holds a line of a file."""
     found: tuple[str, ast.AST] | None = None
-    first = 0
-    for (_, start), (name, node) in source_of(filename).functions.items():
-        if first <= start <= line <= (getattr(node, "end_lineno", None) or start):
-            found, first = (name, node), start
+    for (_, start), (name, node) in source_of(filename).functions.items():  # an inner one comes after its outer one
+        if start <= line <= (getattr(node, "end_lineno", None) or start):
+            found = name, node
     return found
 
 

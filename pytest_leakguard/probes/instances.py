@@ -117,6 +117,8 @@ class Instances:
                 self._found(obj)
 
     def _begin_to_notice(self) -> None:
+        import objgraph  # noqa: F401  the object probe will ask it, when there may be no descriptor left to load it
+
         self._objects.moves_are_recorded = False
         self._objects.before_look = self.young.look
 

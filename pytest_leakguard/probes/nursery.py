@@ -57,6 +57,11 @@ class Newborn:
         self.stack = stack
         self.is_done = False
 
+    @property
+    def duties(self) -> tuple[Duty, ...]:
+        """What is still to be called on it."""
+        return () if self.is_done else self.plan.duties
+
 
 class Nursery:
     """Keeps them in the order of their making. Any thread may add to it."""
@@ -100,7 +105,6 @@ class Nursery:
         self._owing.clear()
         while self._made:
             newborn = self._made.popleft()
-            if not newborn.is_done:
-                obj = newborn.ref()
-                if obj is not None or newborn.plan.duties:
-                    yield newborn, obj
+            obj = newborn.ref()
+            if obj is not None or newborn.duties:
+                yield newborn, obj

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins.frames import Stack
@@ -144,7 +143,8 @@ class ObjectProbe:
         self._bury()
         for newborn, obj in self._nursery.take():
             plan = newborn.plan
-            entry = Entry(plan.name, must_go=plan.must_go, duties=plan.duties, may_follow=plan.must_go, reason="")
+            # what is closed and still there is watched too, or a look at the heap would take it for a new one
+            entry = Entry(plan.name, must_go=plan.must_go, duties=newborn.duties, may_follow=plan.must_go, reason="")
             record = Record(plan.event, None, newborn.stack, newborn.context)
             record.how = "wrap"
             self._admit(entry, obj, record)
@@ -366,4 +366,6 @@ def _found(entries: list[Entry]) -> dict[int, Any]:
     wanted = {entry.identity: entry.kind for entry in entries}
     if not wanted:
         return {}
-    return {id(obj): obj for obj in _real.gc_get_objects() if id(obj) in wanted and type(obj) is wanted[id(obj)]}
+    import objgraph  # only here: most runs watch nothing that can't be weakly referenced
+
+    return {id(obj): obj for obj in objgraph.at_addrs(wanted) if type(obj) is wanted[id(obj)]}

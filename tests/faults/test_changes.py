@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
 import pytest
 
+from pytest_leakguard.faults import changes
 from pytest_leakguard.faults.changes import Changes, changes_of, parse
 
 CODE = "def first():\n    return 1\n\n\ndef second():\n    a = 1\n    return a\n"
@@ -22,9 +24,9 @@ def git(folder, *words: str) -> None:
 def test_a_function_is_changed_when_any_line_of_it_is(tmp_path):
     """Its other lines too; a function beside it is not."""
     (tmp_path / "code.py").write_text(CODE)
-    changes = Changes(str(tmp_path), {"code.py": [range(6, 7)]})
-    assert [changes.touch("code.py", line) for line in (2, 6, 7)] == [False, True, True]
-    assert not changes.touch("other.py", 6)
+    changed = Changes(str(tmp_path), {"code.py": [range(6, 7)]})
+    assert [changed.touch("code.py", line) for line in (2, 6, 7)] == [False, True, True]
+    assert not changed.touch("other.py", 6)
 
 
 def test_changed_lines_are_read_from_a_diff():
@@ -46,9 +48,9 @@ def test_what_is_not_committed_counts_as_changed_then_the_last_commit(tmp_path):
     git(tmp_path, "commit", "-qm", "one")
     (root / "code.py").write_text(CODE.replace("a = 1", "a = 2"))
     (root / "new.py").write_text("x = 1\n")
-    changes = changes_of(str(root))
-    assert dict(changes.lines)["code.py"] == [range(6, 7)]
-    assert changes.touch("new.py", 1)
+    changed = changes_of(str(root))
+    assert dict(changed.lines)["code.py"] == [range(6, 7)]
+    assert changed.touch("new.py", 1)
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "two")
     assert changes_of(str(root)).touch("code.py", 6)
@@ -64,7 +66,7 @@ def test_without_a_repository_nothing_is_changed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changed", "touched"),
+    ("lines", "touched"),
     [
         (range(4, 5), []),  # between the two
         (range(3, 5), []),
@@ -75,19 +77,19 @@ def test_without_a_repository_nothing_is_changed(tmp_path, monkeypatch):
         (range(1, 1 << 30), [1, 2, 3, 4, 5, 6, 7, 8]),
     ],
 )
-def test_a_function_is_touched_from_its_first_line_to_its_last(changed, touched, tmp_path):
+def test_a_function_is_touched_from_its_first_line_to_its_last(lines, touched, tmp_path):
     """A line in no function is touched when it is itself changed."""
     (tmp_path / "code.py").write_text(CODE)
-    changes = Changes(str(tmp_path), {"code.py": [changed]})
-    own = [line for line in (3, 4, 8) if line in changed]
-    assert [line for line in range(1, 9) if changes.touch("code.py", line)] == sorted({*touched, *own})
+    changed = Changes(str(tmp_path), {"code.py": [lines]})
+    own = [line for line in (3, 4, 8) if line in lines]
+    assert [line for line in range(1, 9) if changed.touch("code.py", line)] == sorted({*touched, *own})
 
 
 def test_one_of_several_ranges_is_enough(tmp_path):
     """And no range is none; a file that is not there has no functions, only lines."""
-    changes = Changes(str(tmp_path), {"code.py": [range(9, 10), range(2, 4)], "none.py": []})
-    assert [line for line in range(1, 12) if changes.touch("code.py", line)] == [2, 3, 9]
-    assert not changes.touch("none.py", 2)
+    changed = Changes(str(tmp_path), {"code.py": [range(9, 10), range(2, 4)], "none.py": []})
+    assert [line for line in range(1, 12) if changed.touch("code.py", line)] == [2, 3, 9]
+    assert not changed.touch("none.py", 2)
 
 
 @needs_git
@@ -99,6 +101,30 @@ def test_only_python_files_that_are_new_count(tmp_path):
     git(tmp_path, "commit", "-qm", "one")
     for name in ("new.py", "new.txt", "build.py", ".gitignore"):
         (tmp_path / name).write_text("/build.py\n")
-    changes = changes_of(str(tmp_path))
-    assert set(changes.lines) == {"new.py"}
-    assert changes.touch("new.py", 1_000_000)
+    changed = changes_of(str(tmp_path))
+    assert set(changed.lines) == {"new.py"}
+    assert changed.touch("new.py", 1_000_000)
+
+
+@pytest.mark.parametrize("end", ["exit 1", "exit 128", "kill -9 $$"])
+def test_a_git_that_fails_tells_nothing(end, tmp_path, monkeypatch):
+    """Whatever it has printed: half of a list would be wrong. Nor is a folder that is not there an error."""
+    diff = "+++ b/x.py\n@@ -1 +1 @@\n"
+    git = tmp_path / "git"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for last, expected in ((end, {}), ("exit 0", {"x.py": [range(1, 2)]})):
+        git.write_text(f"#!/bin/sh\nprintf '{diff}'\n{last}\n")
+        git.chmod(0o755)
+        assert dict(changes_of(str(tmp_path)).lines) == expected
+    assert dict(changes_of(str(tmp_path / "gone")).lines) == {}
+
+
+def test_a_slow_git_is_not_waited_for(tmp_path, monkeypatch):
+    """A sweep begins five seconds later at worst for each of its questions; here it is given no time at all."""
+    assert changes.SECONDS == 5.0
+    monkeypatch.setattr(changes, "SECONDS", 0.01)
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\nprintf '+++ b/x.py\\n@@ -1 +1 @@\\n'\nexec sleep 60\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert dict(changes_of(str(tmp_path)).lines) == {}

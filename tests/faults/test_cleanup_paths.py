@@ -166,6 +166,16 @@ def test_what_tells_of_a_path():
     assert (method.lines, method.first) == (set(), None)
 
 
+def test_a_path_is_found_anywhere_in_a_file():
+    """At the first statement of its block; a block on the line of its header has no line event of its own."""
+    text = "\n" * 300 + (
+        "def f(a):\n with a: pass\n try: pass\n except E: pass\n try: pass\n except E:\n  a\n  b\n finally:\n  c\n  d\n"
+    )
+    linecache.cache["far_down.py"] = (len(text), None, text.splitlines(keepends=True), "far_down.py")
+    (sites,) = sites_of("far_down.py", "x.py").values()
+    assert [(site.path.kind, site.path.line) for site in sites] == [("except", 307), ("finally", 310)]
+
+
 def test_the_kinds():
     """As reports order them."""
     assert KINDS == ("with", "finally", "except", "exit method", "generator", "exit stack", "fixture")

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_leakguard.core.model import Finding, Origin, Owner
 from pytest_leakguard.faults.model import STRICT, Family, Fault, FaultPoint
-from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, outcome_of
+from pytest_leakguard.faults.oracles import Run, cause_of, findings_of, is_only_told, not_told_yet, outcome_of
 from pytest_leakguard.faults.points import Shot
 
 POINT = FaultPoint(family="call", path="app/pool.py", qualname="Pool.get", what="connect", occurrence=1, line=42)
@@ -138,6 +138,27 @@ def test_a_fault_that_nobody_heard_of_is_told():
     assert shown(Run()) == [("swallowed", what)]
     assert shown(Run(leaks=(LEAK,))) == [("leak", "fd 3"), ("swallowed", what)]
     assert shown(Run(unraisable=("E",))) == [("unraisable", "E")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "what", "kind", "leak", "is_left_out"),
+    [
+        ("leak", "task serve outlived the coroutine", "task", "task 'Task-2' of serve", True),
+        ("leak", "task serve outlived the coroutine", "task", "task 'Task-2' of server", False),
+        ("leak", "task serve outlived the coroutine", "fd", "task 'Task-2' of serve", False),
+        ("leak", "task serve outlived the coroutine", "thread", "task 'Task-2' of serve", False),
+        ("leak", "task serve outlived the coroutine", "unclosed", "task 'Task-2' of serve", False),
+        ("leak", "fd serve", "task", "task 'Task-2' of serve", False),
+        ("hang", "task serve waits", "task", "task 'Task-2' of serve", False),
+        ("swallowed", "task serve returned", "task", "task 'Task-2' of serve", False),
+    ],
+)
+def test_a_task_that_was_left_is_told_once(fault, what, kind, leak, is_left_out):
+    """By the probe where that is on; what else the event loop showed stays."""
+    found = [replace(findings_of(Run(), SHOT, POINT, "transient", strict=False)[0], fault=fresh(fault), what=what)]
+    run = Run(leaks=(LEAK, replace(LEAK, kind=fresh(kind), what=leak)))
+    assert not_told_yet(run, found) == ([] if is_left_out else found)
+    assert not_told_yet(Run(), found) == found
 
 
 # -- what of it is a failure

@@ -67,6 +67,51 @@ def caught(path):
 def at_once(path):
     yield open(path)  # 54
 """
+# far down, where numbers of lines are no small ones
+CODE += (
+    "\n" * 250
+    + """\
+def far(path):
+    fd = open(path)  # far
+    fd.close()
+
+@contextlib.contextmanager
+def after_a_block(path):
+    fd = open(path)  # after
+    with path:
+        pass
+    yield fd
+
+@contextlib.contextmanager
+def last_of_a_block(path):
+    fd = open(path)  # last
+    with path:
+        pass
+        yield fd
+
+@contextlib.contextmanager
+def last_of_a_try(path):
+    fd = open(path)  # tried
+    try:
+        pass
+        yield fd
+    finally:
+        fd.close()
+
+@contextlib.contextmanager
+def first_of_a_block(path):
+    fd = open(path)  # first
+    with path:
+        yield fd
+        pass
+"""
+)
+
+
+def line_of(mark: str) -> int:
+    return 1 + next(number for number, line in enumerate(CODE.splitlines()) if line.endswith(f"# {mark}"))
+
+
 POINT = FaultPoint(family="call", path="app.py", qualname="work", what="load", occurrence=1, line=5)
 LEAK = Finding(
     kind="fd", verdict="leaked", test="t", phase="call", owner=Owner(kind="test", scope="function", name="t"),
@@ -107,6 +152,8 @@ WORK_4, WORK_5 = "app.py:4 in work", "app.py:5 in work"
         (finding(4, WORK_5, family="interrupt"), remedies.TOO_LATE.format(first=4, last=5)),
         (finding(4, WORK_5, family="timeout"), remedies.TOO_LATE.format(first=4, last=5)),
         (finding(4, WORK_4, family="timeout"), ""),
+        (finding(5, WORK_4, family="timeout"), ""),
+        (finding(line_of("far"), f"app.py:{line_of('far')} in far", family="timeout"), ""),
         (
             finding(4, WORK_5, family="cancel", passed=["with x (1)", "except OSError (app.py:9)", "except E (2)"]),
             remedies.NARROW.format(passed="except OSError"),
@@ -133,6 +180,10 @@ def test_each_shape_has_its_remedy(found, expected, root):
         (41, ""),  # the yield is above
         (46, remedies.BARE_YIELD.format(name="caught")),  # what is caught is not all that may come
         (54, remedies.BARE_YIELD.format(name="at_once")),
+        (line_of("after"), remedies.BARE_YIELD.format(name="after_a_block")),
+        (line_of("last"), ""),
+        (line_of("tried"), ""),
+        (line_of("first"), ""),
     ],
 )
 def test_a_generator_that_has_given_its_value_out(line, expected, root):
@@ -144,7 +195,9 @@ def test_a_generator_that_has_given_its_value_out(line, expected, root):
     "stack",
     [
         "app.py:5 in other",
+        "app.py:5 in zoo",
         "lib.py:5 in work",
+        "aaa.py:5 in work",
         "app.py:x in work",
         "app.py:5",
         "work",
@@ -167,3 +220,8 @@ def test_python_3_10_tells_functions_by_their_bare_names(root):
     """The last part of the name is enough."""
     expected = remedies.HALF_CONSTRUCTED.format(name="__init__")
     assert remedy(finding(10, "app.py:11 in __init__"), root) == expected
+
+
+def test_both_kinds_of_lines_are_tried_as_the_last_one():
+    """Even and odd: what is counted from there must not depend on it."""
+    assert {(line_of("last") + 3) % 2, (line_of("tried") + 3) % 2} == {0, 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import linecache
+from dataclasses import replace
 from types import CodeType
 
 import pytest
@@ -97,6 +98,13 @@ def test_names_and_nodes_of_code():
     assert entries["size", 7][1] is node_of(found["size"])
 
 
+def test_of_two_that_begin_in_one_line_the_inner_one_has_it():
+    """A lambda in a function, and one in its decorator, which is no part of another function."""
+    assert function_at(written("def f(): return lambda: 1\n"), 1)[0] == "f.<locals>.<lambda>"
+    text = "@wrap(lambda: 1)\ndef f():\n    pass\n"
+    assert [function_at(written(text), line)[0] for line in (1, 2, 3)] == ["f.<locals>.<lambda>", "f", "f"]
+
+
 class OldCode:
     """A code object of Python 3.10, which has no qualified name."""
 
@@ -128,6 +136,13 @@ def test_the_nodes_of_a_function_are_not_those_of_functions_in_it():
 
 # -- cleanups around a line
 
+
+def around_line(code: CodeType, line: int, is_entered: bool = True) -> list[Cleanup]:
+    """Those that the first instruction of a line is inside of, or the one whose manager is still made."""
+    offset = next(start for start, _, at in code.co_lines() if at == line)
+    return [one for one in around(code, line, offset) if one.is_entered is is_entered]
+
+
 TRIES = """\
 def f(path):
     outside()  # outside
@@ -144,7 +159,7 @@ def f(path):
         other()  # else
     finally:
         final()  # final
-    with a(), b(
+    with a(), b(  # first
         1,
     ), c(
         2,  # header
@@ -173,28 +188,46 @@ def f(path):
         ("# else", ["finally"]),
         ("# final", []),
         ("# body", ["with c(2)", "with b(1)", "with a()"]),
+        ("# first", []),
         ("# header", ["with b(1)", "with a()"]),
         ("# loop", ["with d"]),
-        ("# inner", ["with d"]),
         ("# last", ["finally"]),
     ],
 )
 def test_the_cleanups_around_a_line(mark, texts):
     """Innermost first; of a `with` that is being entered those that are entered already; in a handler not itself."""
-    assert [one.text for one in around(codes(TRIES)["f"], line_of(TRIES, mark))] == texts
+    assert [one.text for one in around_line(codes(TRIES)["f"], line_of(TRIES, mark))] == texts
+
+
+@pytest.mark.parametrize(
+    ("mark", "texts"), [("# first", ["with a()"]), ("# header", ["with c(2)"]), ("# body", []), ("# outside", [])]
+)
+def test_the_manager_that_is_being_made(mark, texts):
+    """It has no exit to call yet; those after it are not told at all."""
+    found = around_line(codes(TRIES)["f"], line_of(TRIES, mark), is_entered=False)
+    assert [one.text for one in found] == texts
+    assert all(one.exit is None for one in found)
 
 
 def test_where_a_cleanup_stands():
     """A handler has the lines that run when it does; the others have their own line only."""
-    found = around(codes(TRIES)["f"], line_of(TRIES, "# deep"))
-    assert found == [
+    found = around_line(codes(TRIES)["f"], line_of(TRIES, "# deep"))
+    assert all(one.exit is not None for one in found[:2])
+    assert [replace(one, exit=None) for one in found] == [
         Cleanup(text="with lock", line=4),
         Cleanup(text="with open(path)", line=4),
         Cleanup(text="except (OSError, ValueError)", line=7, first=8, last=9, is_handler=True),
         Cleanup(text="except", line=10, first=11, last=11, is_handler=True),
-        Cleanup(text="finally", line=15),
+        Cleanup(text="finally", line=15, first=15, last=15),
     ]
     assert (found[0].first, found[0].last, found[0].is_handler) == (0, 0, False)
+
+
+def test_a_cleanup_of_several_lines():
+    """A handler ends where its last statement does; a `finally` is told by its first one."""
+    text = "def f():\n  try:\n    x  # here\n  except E:\n    a(\n      1\n    )\n  finally:\n    b\n    c(\n      1)\n"
+    handler, final = around_line(codes(text)["f"], line_of(text))
+    assert (handler.first, handler.last, final.line, final.first, final.last) == (5, 7, 9, 9, 11)
 
 
 def test_those_of_async_code_and_of_long_ones():
@@ -202,14 +235,14 @@ def test_those_of_async_code_and_of_long_ones():
     sixty = f"async with {'a' * 49}"
     text = f"async def f():\n    {sixty}:\n        x  # here\n    {sixty}b:\n        y  # there\n"
     code = codes(text)["f"]
-    assert [one.text for one in around(code, line_of(text))] == [sixty]
-    assert [one.text for one in around(code, line_of(text, "# there"))] == [sixty[:57] + "..."]
+    assert [one.text for one in around_line(code, line_of(text))] == [sixty]
+    assert [one.text for one in around_line(code, line_of(text, "# there"))] == [sixty[:57] + "..."]
 
 
 def test_code_without_source_has_no_cleanups():
     """Nor has a lambda."""
-    assert around(compile("x", "nowhere.py", "exec"), 1) == []
-    assert around(codes("f = lambda: 1\n")["<lambda>"], 1) == []
+    assert around(compile("x", "nowhere.py", "exec"), 1, 0) == []
+    assert around(codes("f = lambda: 1\n")["<lambda>"], 1, 0) == []
 
 
 def test_blocks_of_statements():
@@ -261,6 +294,12 @@ def test_bodies_of_with_blocks():
     lines = lines_of(codes(BODIES)["f"])
     assert lines.body == {line_of(BODIES, f"# {mark}"): "with" for mark in ("one", "two", "three", "four", "five")}
     assert lines.withs == {2, 3, 5, 11, 15, 17, 19, 22, 25}
+
+
+def test_a_body_on_the_line_of_its_header_is_none_anywhere_in_a_file():
+    """It has no line event of its own."""
+    text = "\n" * 300 + "def f(a):\n    with a: work()\n"
+    assert lines_of(codes(text)["f"]).body == {}
 
 
 def test_bodies_in_async_code_have_no_interrupts():
@@ -320,6 +359,31 @@ def test_lines_where_an_interrupt_can_be_borne():
 
 
 @pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("x = 1 + work()", "work"),
+        ("len(work())", "work"),
+        ("return [a, b.load()]", "load"),
+        ("def inner(): hidden()", None),
+        ("class Inner: pass", None),
+        ("x = len(a)", None),
+    ],
+)
+def test_what_is_called_in_a_statement(statement, name):
+    """However deep; what is only defined there is not called, and hides nothing that follows."""
+    lines = lines_of(codes(f"def f(a):\n    {statement}\n    after()\n")["f"])
+    assert lines.interrupt == ({2: name, 3: "after"} if name else {3: "after"})
+
+
+def test_what_may_fail_in_a_body():
+    """A decorator is called where a function is defined; a `try` that does nothing fails in what follows."""
+    decorated = "def f(a):\n    with a:\n        x = 1\n        @wrap()\n        def g(): pass\n"
+    assert lines_of(codes(decorated)["f"]).body == {3: "with"}
+    idle = "def f(a):\n with a:\n  try:\n   pass\n   pass\n  finally:\n   work()\n"
+    assert lines_of(codes(idle)["f"]).body == {4: "with"}
+
+
+@pytest.mark.parametrize(
     ("name", "body", "interrupt"),
     [
         ("work", True, True),
@@ -328,6 +392,7 @@ def test_lines_where_an_interrupt_can_be_borne():
         ("close_account", True, True),  # may be anything
         ("__enter__", True, False),  # nobody has the object yet
         ("_work", True, True),
+        ("__call__", True, True),
     ],
 )
 def test_lines_of_releases_are_no_points(name, body, interrupt):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
+from pytest_leakguard import _real
 from pytest_leakguard.core.model import NOBODY, Finding, Origin
 from pytest_leakguard.faults.model import STRICT, FaultPoint, SweepResult
 from pytest_leakguard.faults.oracles import Run, findings_of
 from pytest_leakguard.faults.points import Shot
-from pytest_leakguard.faults.sweep import Budget, Sweep
+from pytest_leakguard.faults.sweep import NOT_AGAIN, Budget, Sweep
 from pytest_leakguard.faults.watching import Refused
 
 
@@ -113,19 +115,20 @@ def test_nothing_is_tried_when_it_fails_without_a_fault():
 )
 def test_each_oracle_has_its_finding(run, fault, told):
     """Equal causes are one finding with a count; a fault that nobody heard of fails only when strict."""
-    stage = Stage(2, react=lambda point: run)
+    stage = Stage(3, react=lambda point: run)
     (finding,) = Sweep(stage, [stage], modes=("transient",)).run().findings
-    assert (finding.fault, finding.count, finding.told) == (fault, 2, told)
+    assert (finding.fault, finding.count, finding.told) == (fault, 3, told)
     strict = Stage(2, react=lambda point: run)
     assert not Sweep(strict, [strict], modes=("transient",), strict=True).run().findings[0].told
 
 
 def test_hangs_end_a_sweep_with_a_reason():
     """Each costs the whole limit, so three are enough."""
-    stage = Stage(9, react=lambda point: Run(stacks=("thread",)))
+    stage = Stage(10, react=lambda point: Run(stacks=("thread",)), later=1)
     result = Sweep(stage, [stage]).run()
     assert result.stopped == "3 trials did not end in time"
-    assert dict(result.skipped)["after too many hangs"] == 6
+    assert dict(result.skipped)["after too many hangs"] == 7
+    assert [mode for _, mode in stage.failed] == ["transient"] * 3  # it would hang again
 
 
 def test_a_polluted_process_ends_the_sweep():
@@ -243,6 +246,9 @@ def test_the_process_is_looked_at_after_each_trial_that_broke_off_by_force():
     acquisitions = Scripted(point(1), point(2))
     acquisitions.swept()
     assert acquisitions.runs == ["plain", *(one.id for one in acquisitions.points), "plain"]
+    mixed = Scripted(point(1, family="call"), point(1))
+    mixed.swept()
+    assert mixed.runs == ["plain", mixed.points[0].id, "plain", mixed.points[1].id, "plain"]
     assert Scripted().swept().stopped == ""
 
 
@@ -261,18 +267,20 @@ def test_a_trial_whose_point_did_not_come_is_counted():
         ("call", [Run(), Run(error="E")], "polluted: it does not pass any more after call:a.py:f:open#1"),
         (
             "acquire", [Run(), Run(error="E")],
-            "polluted: it does not pass any more after acquire:a.py:f:open#2 at the latest",
+            "polluted: it does not pass any more after acquire:a.py:f:open#3 at the latest",
         ),
     ],
 )  # fmt: skip
 def test_what_pollutes_the_process_is_named(family, plain, stopped):
     """With what came out of the run without a fault, on the last trial, beside what else that one found."""
-    stage = Scripted(point(1, family=family), point(2, family=family), plain=plain, react=lambda point: Run())
+    points = [point(number, family=family) for number in (1, 2, 3)]
+    stage = Scripted(*points, plain=plain, react=lambda point: Run())
     result = stage.swept()
     assert result.stopped == stopped
     found = result.trials[-1].findings
     assert [(one.fault, one.told) for one in found] == [("swallowed", True), ("polluted", False)]
     assert found[-1].what == "without a fault it does not pass any more: E"
+    assert found[-1].point == result.trials[-1].point
     leaky = Scripted(point(1, family="call"), plain=[Run(), Run(leaks=("fd 3",))]).swept()
     assert leaky.findings[0].what == "without a fault it does not pass any more: it leaks or hangs"
 
@@ -307,6 +315,29 @@ def test_a_budget_of_time():
     assert Scripted(point(1)).swept().seed == 0
 
 
+def test_a_budget_of_trials_is_kept_to_within_a_point():
+    """Both trials of a point are made, or none."""
+    stage = Stage(5, later=1)
+    result = Sweep(stage, [stage], budget=Budget(trials=3)).run()
+    assert (len(result.trials), dict(result.skipped)) == (4, {"beyond the budget": 3})
+
+
+def test_time_is_that_of_the_whole_sweep(monkeypatch):
+    """Each run takes ten seconds here; once a budget of 20 is spent no point is begun."""
+    now = [7.0]
+    stage = Scripted(*(point(number) for number in range(1, 6)))
+    run = stage.run
+
+    def slow(limit_seconds):
+        now[0] += 10
+        return run(limit_seconds)
+
+    stage.run = slow
+    monkeypatch.setattr(_real, "perf_counter", lambda: now[0])
+    result = stage.swept(budget=Budget(seconds=20))
+    assert (len(result.trials), result.seconds) == (1, 30.0)
+
+
 STRICT_POINT = point(1, STRICT + "load", "interrupt")
 RELEASE, CALL, AGAIN, OTHER = (
     point(1, family="release"), point(1, "load", "call"), point(2, "load", "call"), point(1, "save", "call"),
@@ -315,9 +346,10 @@ RELEASE, CALL, AGAIN, OTHER = (
 
 def test_what_is_only_told_comes_last():
     """It may spoil the process all the same; before that by rank, and as they come."""
-    stage = Scripted(RELEASE, STRICT_POINT, AGAIN, CALL, OTHER)
+    timeout = point(1, family="timeout")
+    stage = Scripted(RELEASE, STRICT_POINT, timeout, AGAIN, CALL, OTHER)
     tried = [trial.point for trial in stage.swept(rank=lambda point: int(point.what == "load")).trials]
-    assert tried == [OTHER, AGAIN, CALL, RELEASE, STRICT_POINT]
+    assert tried == [timeout, OTHER, AGAIN, CALL, RELEASE, STRICT_POINT]
 
 
 @pytest.mark.parametrize("budget", [Budget(trials=9), Budget(seconds=1e9)])
@@ -352,9 +384,9 @@ def test_progress_is_told_after_each_point():
 
 
 def test_equal_findings_are_one_and_a_failure_is_shown_rather_than_what_is_told():
-    """Whichever comes first: the count is of both."""
+    """Whichever comes first: the count is of both. Of equals the first."""
     hang = Run(stacks=("s",))
-    for order in ((True, False), (False, True)):
+    for order in itertools.product((True, False), repeat=2):
         stage = Scripted(point(1), point(2), react=lambda point: hang)
         apart = dict(zip((1, 2), order, strict=True))
 
@@ -368,8 +400,8 @@ def test_equal_findings_are_one_and_a_failure_is_shown_rather_than_what_is_told(
         result = stage.swept()
         assert [one.told for trial in result.trials for one in trial.findings] == list(order)
         (found,) = result.findings
-        assert (found.told, found.count) == (False, 2)
-        assert found.point.occurrence == (2 if order[0] else 1)
+        assert (found.told, found.count) == (all(order), 2)
+        assert found.point.occurrence == (2 if order == (True, False) else 1)
 
 
 class Looker:
@@ -417,6 +449,27 @@ def test_a_trial_that_found_something_new_is_looked_at_once_more():
         (trial,) = told.swept(witness=witness).trials
         assert told.runs.count(point(1).id) == 2
         assert [one.unseen for one in trial.findings] == ["looked at"]
+
+
+@pytest.mark.parametrize("family", ["call", "acquire"])
+def test_a_trial_that_pollutes_when_it_is_repeated_is_named(family):
+    """After what broke off by force the process is looked at again; after an acquisition once at the end."""
+    stage = Scripted(
+        point(1, family=family),
+        point(2, family=family),
+        plain=[Run(), Run(), Run(error="E")] if family == "call" else (),
+        react=lambda point: Run(error="OSError", unraisable=("E",)),
+    )
+    result = stage.swept(witness=Looker)
+    first, second = (one.id for one in stage.points)
+    if family == "call":
+        assert result.stopped == f"polluted: it does not pass any more after {first}, which was tried twice"
+        assert stage.runs == ["plain", first, "plain", first, "plain"]
+        assert [(one.fault, one.unseen) for one in result.trials[-1].findings] == [
+            ("unraisable", "looked at"), ("polluted", NOT_AGAIN),
+        ]  # fmt: skip
+    else:
+        assert stage.runs == ["plain", first, first, second, "plain"]
 
 
 def test_a_witness_that_is_refused_changes_nothing():

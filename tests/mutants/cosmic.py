@@ -56,10 +56,10 @@ def mutants(source: str) -> Iterator[Mutant]:
             continue
         operator = operator_class()
         for occurrence in range(sum(len(list(operator.mutation_positions(node))) for node in nodes)):
-            changed = mutate_code(source, operator_class(), occurrence)
             try:
+                changed = mutate_code(source, operator_class(), occurrence)
                 meaning = _meaning(changed)
-            except SyntaxError:
+            except (SyntaxError, AttributeError):  # the latter: it can't replace a dotted name of an exception
                 continue
             if meaning not in seen:
                 seen.add(meaning)

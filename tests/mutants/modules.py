@@ -34,6 +34,8 @@ MODULES = {
     "faults/names.py": ["faults/test_names.py"],
     "faults/remedies.py": ["faults/test_remedies.py"],
     "faults/operations.py": ["faults/test_operations.py", FAULT_VALUES],
+    "faults/targets.py": ["faults/test_targets.py"],
+    "faults/points.py": ["faults/test_points.py"],
     "faults/changes.py": ["faults/test_changes.py", FAULT_VALUES],
     "faults/cancel_text.py": ["faults/test_cancel_text.py"],
 }

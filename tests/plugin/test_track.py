@@ -481,6 +481,28 @@ def test_the_projects_own_types(app, alone):
         assert len(alone("--leakguard-grace=0", f"--leakguard-probes={probes}", "-k", "kept or goes").findings) == 1
 
 
+def test_what_was_closed_is_not_found_again_by_a_look_at_the_young(app, alone):
+    """A look at all young objects meets instances that their constructors told of, closed ones too."""
+    app(
+        """
+        import gc
+        import pytest
+        from app import db
+
+        @pytest.mark.no_leaks("object")
+        @pytest.mark.parametrize("closes", [True, False])
+        def test_it(closes):
+            kept = db.Connection()
+            if closes:
+                kept.close()
+            gc.collect()
+            assert kept
+        """,
+        "app.db.Connection: close",
+    )
+    assert told(alone("--leakguard-grace=0")) == {"test_it[False]": f"app.db.Connection {NOT_CLOSED}, and it is gone"}
+
+
 def test_all_kinds_do_not_mean_all_classes(app, alone):
     """A module's object that is made when it is first asked for is no leak unless somebody asks for that."""
     app("from app import db\ndef test_kept(): db.KEPT.append(db.Plain())")
