@@ -23,7 +23,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
     # what libraries keep
     Sabotage("known.py", 'function="WorkerThread.__init__"', 'function="WorkerThread"', _LIBRARIES),
     Sabotage("known.py", 'module="multiprocessing/heap.py"', 'module="multiprocessing/heaps.py"', _LIBRARIES),
-    Sabotage("known.py", 'kinds=frozenset({"fd", "mmap", "temp"})', 'kinds=frozenset({"fd", "mmap"})', _LIBRARIES),
     Sabotage("known.py", 'if kind in rule.kinds and rule.matches(suspect.record)', "if kind in rule.kinds", _LIBRARIES),
     Sabotage("known.py", '(("process", singleton.pids), ("fd", singleton.descriptors))',
              '(("process", singleton.descriptors), ("fd", singleton.pids))', _LIBRARIES),
@@ -82,7 +81,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "plugin/test_isolate.py::test_what_a_leak_needs_is_found"),
     # tasks that end by themselves, or by their runner
     Sabotage("origins/asyncio_witness.py", "elif not is_ending(obj):", "elif True:", _TASKS),
-    Sabotage("origins/asyncio_witness.py", "if not is_due(obj) or sighting.is_closed():", "if True:", _TASKS),
     Sabotage("origins/asyncio_witness.py", "if identity not in held]", "]", _TASKS),
     Sabotage("origins/asyncio_witness.py", "return  # the loop closes a generator that was dropped", "pass",
              "plugin/test_task_rules.py::test_nothing_else_is_told"),
