@@ -187,13 +187,15 @@ def test_the_class_looks_as_before_and_is_given_back(alone, pytester):
     """The signature is the real one while we look on, and the class is as it was when the session is over."""
     pytester.makeconftest(
         """
+        import atexit
         import inspect
         from concurrent.futures import ThreadPoolExecutor
 
         REAL = ThreadPoolExecutor.__init__
         SIGNATURE = inspect.signature(ThreadPoolExecutor)
 
-        def pytest_unconfigure(config):
+        @atexit.register
+        def tell():
             with open("after.txt", "w") as file:
                 file.write(str(ThreadPoolExecutor.__init__ is REAL))
         """
@@ -212,3 +214,4 @@ def test_the_class_looks_as_before_and_is_given_back(alone, pytester):
     ran = alone()
     ran.result.assert_outcomes(passed=1)
     assert ran.report["findings"] == []
+    assert (pytester.path / "after.txt").read_text() == "True"

@@ -23,7 +23,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
     # what libraries keep
     Sabotage("known.py", 'function="WorkerThread.__init__"', 'function="WorkerThread"', _LIBRARIES),
     Sabotage("known.py", 'module="multiprocessing/heap.py"', 'module="multiprocessing/heaps.py"', _LIBRARIES),
-    Sabotage("known.py", 'kinds=frozenset({"fd", "mmap", "temp"})', 'kinds=frozenset({"fd", "mmap"})', _LIBRARIES),
     Sabotage("known.py", 'if kind in rule.kinds and rule.matches(suspect.record)', "if kind in rule.kinds", _LIBRARIES),
     Sabotage("known.py", '(("process", singleton.pids), ("fd", singleton.descriptors))',
              '(("process", singleton.descriptors), ("fd", singleton.pids))', _LIBRARIES),
@@ -34,10 +33,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
     Sabotage("plugin/heirs.py", "if _same_file(old, key) or self._paths.get(old) == path != \"\"),",
              "if _same_file(old, key)),",
              "plugin/test_forgiveness.py::test_a_file_that_is_made_anew_keeps_its_owner"),
-    Sabotage("joining.py", "suspect.record = original.record\n", "suspect.record = None\n",
-             "plugin/test_forgiveness.py::test_a_copy_of_a_descriptor_belongs_to_whom_the_file_belongs"),
-    Sabotage("joining.py", 'suspect.item[0] == "fd" and _is_database(path):', 'suspect.item[0] == "fd":',
-             "plugin/test_forgiveness.py::test_an_attached_database_goes_with_its_connection"),
     # the grace
     Sabotage("core/grace.py", "while left and pending:", "while left and len(pending) > 1:",
              "core/test_grace.py::test_what_stays_is_looked_for_until_the_grace_is_over"),
@@ -86,7 +81,6 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "plugin/test_isolate.py::test_what_a_leak_needs_is_found"),
     # tasks that end by themselves, or by their runner
     Sabotage("origins/asyncio_witness.py", "elif not is_ending(obj):", "elif True:", _TASKS),
-    Sabotage("origins/asyncio_witness.py", "if not is_due(obj) or sighting.is_closed():", "if True:", _TASKS),
     Sabotage("origins/asyncio_witness.py", "if identity not in held]", "]", _TASKS),
     Sabotage("origins/asyncio_witness.py", "return  # the loop closes a generator that was dropped", "pass",
              "plugin/test_task_rules.py::test_nothing_else_is_told"),

@@ -67,8 +67,6 @@ HOOKS: tuple[Sabotage, ...] = (
              "plugin/test_owners.py::test_a_unittest_class_without_setup_delays_no_verdict"),
     Sabotage("plugin/scopes.py", "(self.has_finalizer or self.has_value)", "self.has_finalizer",
              "plugin/test_deferred.py::test_a_value_that_closes_when_it_dies_is_waited_for"),
-    Sabotage("plugin/scopes.py", "_find(scope, tasks, found, _loop_classes())", "_find(scope, tasks, found)",
-             "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
     # the judge
     Sabotage("plugin/judge.py", "self._know(*item)  # blamed once", "pass  # blamed once", _ONCE),
     Sabotage("plugin/judge.py", "or suspect.item in by_design or", "or", _LIBRARIES),
@@ -93,7 +91,6 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/delivery.py", 'normal: Disposition = "note" if failed else "warned"',
              'normal: Disposition = "warned"',
              _OUTCOMES),
-    Sabotage("plugin/delivery.py", "        if here:\n", "        if False:\n", "plugin/test_outcomes.py::test_reruns"),
     Sabotage("plugin/delivery.py", "self._unsent = {}\n\n    def findings", "pass\n\n    def findings",
              "plugin/test_outcomes.py::test_x_stops_after_a_leak"),
     Sabotage("plugin/delivery.py", "except Exception as error:\n            line = f\"hook",
@@ -118,8 +115,6 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/remains.py", 'holds = _may_hold_exit(item) and ", zombie" not in what',
              "holds = _may_hold_exit(item)",
              f"{_EXIT}::test_what_is_left_is_told"),
-    Sabotage("plugin/sampling.py", "_real.thread_count() + 1", "_real.thread_count()",
-             "plugin/test_reports.py::test_the_timeline_follows_what_the_tests_leave"),
     Sabotage("plugin/explain.py", "for value in of_marks[:1]] + given", "for value in of_marks[:0]] + given",
              "plugin/test_explain.py::test_settings_suspects_and_findings_are_told"),
     # blocks and guards

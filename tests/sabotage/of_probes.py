@@ -52,8 +52,6 @@ PROBES: tuple[Sabotage, ...] = (
     Sabotage("probes/sockets.py", "if listening:", "if not listening:", _SOCKET_WORDS),
     Sabotage("probes/sockets.py", "sock.detach()", "sock.close()", _SOCKET_WORDS),
     # threads
-    Sabotage("probes/threads.py", "keys.update((ident, 0) for ident in running if ident not in (own, main))", "pass",
-             "plugin/test_origins.py::test_the_users_line_is_named"),
     Sabotage("probes/threads.py", 'daemon = "daemon" if thread.daemon', 'daemon = "daemon" if not thread.daemon',
              "plugin/test_session_end.py::test_what_is_left_is_told"),
     # children
