@@ -182,8 +182,8 @@ class AsyncioWitness:
 
     def note_task(self, task: Any, frame: Any) -> None:
         """A task was made by the code of `frame`."""
-        if not self._recorder.active:
-            return
+        if not self._recorder.active or (not self.registry_tells and self._knows(task)):
+            return  # known when `create_task` is wrapped twice: a checked session runs inside another
         loop = task.get_loop()
         watch_generators(loop)
         coroutine = task.get_coro()
@@ -208,14 +208,17 @@ class AsyncioWitness:
     def _note_direct(self, frame: FrameType) -> None:
         """The code of `frame` starts or stops a loop: tasks that were made without `create_task` are seen now."""
         for task in self._direct.new(frame, self._tasks.all_tasks):
-            known = self._alive.get(id(task))
             coroutine = task.get_coro()
-            if (known is not None and known.ref() is task) or not hasattr(coroutine, "cr_code"):
+            if self._knows(task) or not hasattr(coroutine, "cr_code"):
                 continue
             if self._recorder.active and not is_runner_at_work(frame):
                 event = "made by asyncio.Task itself, which tells nobody where"
                 sighting = self._see_task(task, event, ((coroutine.cr_code, 0),), None)
                 sighting.at_rest = False  # its loop stops at this moment
+
+    def _knows(self, task: Any) -> bool:
+        known = self._alive.get(id(task))
+        return known is not None and known.ref() is task
 
     def _see_task(self, task: Any, event: str, stack: frames.Stack, context: Context | None) -> Sighting:
         coroutine = task.get_coro()

@@ -32,7 +32,7 @@ class Policy(asyncio.DefaultEventLoopPolicy):
         made.append("policy")
         return super().new_event_loop()
 
-async def worker():
+async def worker():  # by itself
     await asyncio.sleep(600)
 
 def factory(loop, coro, **kwargs):
@@ -130,6 +130,12 @@ def test_a_test_sees_the_same_asyncio(alone, pytester):
     ran.result.assert_outcomes(passed=7)
     lines = {n: text.rpartition("# ")[2] for n, text in enumerate(SAME.strip().splitlines(), 1) if "  # " in text}
     told = {lines[f["origin"]["line"]] for f in ran.findings}
+    if sys.version_info >= (3, 14):
+        # no registry tells: what a loop's own create_task makes is seen when the loop stops, with no line but
+        # the coroutine's; a task class written in Python, called directly, is not seen
+        assert told == {"factory", "policy", "eager", "by itself"}
+        assert len(ran.findings) == 4
+        return
     assert told == {"factory", "loop", "policy", "eager", "python"}
     assert len(ran.findings) == 5
 
@@ -177,8 +183,11 @@ import pytest
 def registry():
     return getattr(tasks, "_scheduled_tasks", getattr(tasks, "_all_tasks", None))
 
+def is_watched():
+    return type(registry()) is not weakref.WeakSet or hasattr(asyncio.BaseEventLoop.create_task, "__wrapped__")
+
 def test_left_alone():
-    assert type(registry()) is weakref.WeakSet
+    assert not is_watched()
     async def main():
         asyncio.create_task(asyncio.sleep(600))
         await asyncio.sleep(0)
@@ -197,7 +206,7 @@ def test_a_kind_that_is_not_asked_for_leaves_asyncio_alone(alone, pytester):
 def test_a_mark_can_ask_for_it(alone, pytester):
     """The kind is watched as soon as one collected test wants it."""
     pytester.makepyfile(LEFT_ALONE.replace("def test_left", "@pytest.mark.no_leaks(add='task')\ndef test_left")
-                        .replace("is weakref", "is not weakref"))  # fmt: skip
+                        .replace("not is_watched", "is_watched"))  # fmt: skip
     (finding,) = alone("--leakguard-probes=fd").findings
     assert finding["kind"] == "task"
 

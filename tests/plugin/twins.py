@@ -69,10 +69,11 @@ KINDS = {
         acquire="it = ThreadPoolExecutor(2) #\nit.submit(int).result()", release="it.shutdown()", tells="thread"
     ),
     "executor_of_processes": Kind(
-        acquire="it = ProcessPoolExecutor(1) #\nit.submit(int).result()", release="it.shutdown()", tells="process",
+        acquire="it = ProcessPoolExecutor(1, get_context('fork')) #\nit.submit(int).result()",
+        release="it.shutdown()", tells="process",
     ),
     "pool": Kind(
-        acquire="it = Pool(1) #\nit.apply(int)", release="it.close(), it.join()", tells="process",
+        acquire="it = get_context('fork').Pool(1) #\nit.apply(int)", release="it.close(), it.join()", tells="process",
     ),
     "lock": Kind(
         acquire="it = track_lock(threading.Lock(), wrap=True)\nit.acquire() #", release="it.release()"
@@ -105,7 +106,7 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import Pool
+from multiprocessing import get_context
 from multiprocessing.shared_memory import SharedMemory as shared_memory
 
 import pytest
