@@ -311,6 +311,7 @@ class Judge:
         patient = others and any(map(watch.may_end, wanted))
         grace = grace_seconds if patient else 0.0
         settled = settle(look, grace, sleep=_real.sleep, clock=_real.monotonic, collect=_real.gc_collect)
+        self._forget_in_census(wanted.keys() - settled.left)
         judged = []
         for item, deferred in wanted.items():
             suspect = deferred.suspect
@@ -336,6 +337,11 @@ class Judge:
             )  # fmt: skip
             judged.append(Judged(case, deferred.test))
         return judged
+
+    def _forget_in_census(self, gone: Collection[Item]) -> None:
+        """These went after the last look: one that takes the same number on the same file is another."""
+        for kind, key in gone:
+            self._census = {**self._census, kind: self._census.get(kind, frozenset()) - {key}}
 
     def _remember(self, judged: list[Deferred]) -> None:
         """Each is told once, whether it is still there or went late."""

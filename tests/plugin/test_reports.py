@@ -112,10 +112,14 @@ def test_the_summary_of_a_github_step_is_added_to(alone, pytester, monkeypatch):
 
 def test_paths_start_at_the_top_of_the_repository(alone, pytester):
     """The root folder lies below it: annotations name the file as the service knows it."""
-    (pytester.path.parent / ".git").mkdir(exist_ok=True)
-    pytester.makepyfile(test_it=LEAKS)
-    pytester.makeini("[pytest]")
-    ran = alone("--leakguard-report=github:a.txt")
+    top = pytester.path.parent / ".git"
+    top.mkdir()
+    try:
+        pytester.makepyfile(test_it=LEAKS)
+        pytester.makeini("[pytest]")
+        ran = alone("--leakguard-report=github:a.txt")
+    finally:
+        top.rmdir()  # the folders of other tests lie below it too
     assert ran.report["session"]["folder"] == pytester.path.name
     assert all(f"file={pytester.path.name}/test_it.py," in line for line in lines(pytester.path / "a.txt"))
 
