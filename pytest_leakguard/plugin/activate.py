@@ -13,7 +13,6 @@ from pytest_leakguard.plugin.boundaries import watch_state
 from pytest_leakguard.plugin.canary import blind_kinds
 from pytest_leakguard.plugin.delivery import call_each
 from pytest_leakguard.plugin.guard import Guard
-from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.shared_rules import shared_rules
 from pytest_leakguard.plugin.summary import Presenter
 from pytest_leakguard.plugin.tally import CLEANUP_NAME, Tally
@@ -61,6 +60,8 @@ def activate(
     if settings.faults.cleanup_report and (is_worker(config) or getattr(config.option, "dist", "no") == "no"):
         _add_cleanup_report(config, settings)
     if settings.reports:
+        from pytest_leakguard.plugin.sampling import Sampler
+
         guard.sampler = Sampler(watch, guard.errors, worker_of(config))
     tally = Tally(guard)
     parts = adoption.add_parts(config, guard, tally)

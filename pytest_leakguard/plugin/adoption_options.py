@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_leakguard.core.baseline_text import BadBaseline, BaselineText, parse
 from pytest_leakguard.plugin.fault_options import pick
+
+if TYPE_CHECKING:
+    from pytest_leakguard.core.baseline_text import BaselineText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,8 @@ def read_baseline(settings: AdoptionSettings) -> BaselineText:
     Raises:
         pytest.UsageError: names file, line, and what is allowed.
     """
+    from pytest_leakguard.core.baseline_text import BadBaseline, BaselineText, parse
+
     if settings.baseline is None or not settings.baseline.exists():
         return BaselineText()
     try:

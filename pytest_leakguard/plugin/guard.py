@@ -14,7 +14,7 @@ import os
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,11 +32,13 @@ from pytest_leakguard.plugin.judged import Judged, Test
 from pytest_leakguard.plugin.registrations import Registrations
 from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
-from pytest_leakguard.plugin.sampling import Sampler
 from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.probes.exit_callbacks import count as count_exit_callbacks
 from pytest_leakguard.watch import Watch
+
+if TYPE_CHECKING:
+    from pytest_leakguard.plugin.sampling import Sampler
 
 FULL_LOOK_EVERY = 200
 """Tests after which a full look is made although nothing seemed to move."""
