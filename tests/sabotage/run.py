@@ -32,6 +32,8 @@ NEEDLESS = ("leakguard", "cacheprovider", "randomly", "xdist", "pytest_cov", "hy
 OPTIONS = ("-x", "-q", "-o", "addopts=", *(f"-pno:{name}" for name in NEEDLESS))
 SECONDS = 150
 _TOLD_AT_MOST = 90
+WORDS = ("killed", "SURVIVES", "NO TEST")
+"""For a sabotage that its test notices, one that it does not, and one whose test fails or is skipped anyway."""
 
 
 def passes(copy: Path, test: str) -> bool | None:
@@ -82,6 +84,8 @@ def main() -> None:
         shutil.copytree(
             ROOT / "pytest_leakguard", copy / "pytest_leakguard", ignore=shutil.ignore_patterns("__pycache__")
         )
+        # what a message means is read from it, as from an installed package
+        shutil.copy(ROOT / "docs" / "reference" / "messages.md", copy / "pytest_leakguard")
         # compiled once; by their hashes, since a line may be changed and put back within a second
         compileall.compile_dir(copy, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
         # those of one test one after the other: it has to pass once without any
@@ -89,7 +93,7 @@ def main() -> None:
             if sabotage.test not in sound:
                 sound[sabotage.test] = passes(copy, sabotage.test)
             noticed = is_noticed(sabotage, copy) if sound[sabotage.test] else None
-            word = {True: "killed", False: "SURVIVES", None: "NO TEST"}[noticed]
+            word = dict(zip((True, False, None), WORDS, strict=True))[noticed]
             print(f"{word:8}  {sabotage.file}: {_short(sabotage.old)} -> {_short(sabotage.new)}", flush=True)
             if noticed is not True:
                 print(f"          {sabotage.test}", flush=True)
@@ -116,9 +120,9 @@ def write(results: Mapping[Sabotage, str]) -> None:
     text, before = PAGE.read_text("utf-8"), table()
     lines = ["| file | from | to | noticed by | |", "| --- | --- | --- | --- | --- |"]
     for sabotage in SABOTAGES:
-        row = _row(sabotage, results.get(sabotage, "killed"))
-        if sabotage in results or row in before:
-            lines.append(row)
+        words = (results[sabotage],) if sabotage in results else WORDS
+        rows = [_row(sabotage, word) for word in words]
+        lines += rows if sabotage in results else [row for row in rows if row in before]
     PAGE.write_text(text[: text.index(START)] + START + "\n" + "\n".join(lines) + "\n", "utf-8")
 
 
