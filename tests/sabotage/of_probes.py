@@ -53,7 +53,7 @@ PROBES: tuple[Sabotage, ...] = (
     Sabotage("probes/sockets.py", "sock.detach()", "sock.close()", _SOCKET_WORDS),
     # threads
     Sabotage("probes/threads.py", 'daemon = "daemon" if thread.daemon', 'daemon = "daemon" if not thread.daemon',
-             "plugin/test_session_end.py::test_what_is_left_is_told"),
+             "probes/test_threads.py::test_a_thread_is_told_with_its_name_and_whether_it_holds_the_exit"),
     # children
     Sabotage("probes/processes.py", "if not has_children():\n            return frozenset()",
              "if has_children():\n            return frozenset()", _CENSUS),
