@@ -161,6 +161,7 @@ def test_what_a_pool_never_closed_is_the_leak_of_the_test_that_had_it_opened(poo
     """Told once, at the end of the pool, with the id of the test that opened it and the line in the pool."""
     pools(leaky=True)
     ran = run()
+    assert ran.report["summary"]["leaks"] == sum(finding["count"] for finding in ran.findings) > len(ran.findings)
     lines = diary()
     source = (pytester.path / "pool.py").read_text("utf-8").splitlines()
     for scope, last in (

@@ -99,7 +99,7 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/summary.py", "failed = blind or any(too_bad) or", "failed = any(too_bad) or", _BLIND),
     Sabotage("plugin/summary.py", "session.exitstatus = pytest.ExitCode.TESTS_FAILED", "pass", _BLIND),
     Sabotage("plugin/summary.py", "counts[name] += finding.count", "counts[name] += 1",
-             "plugin/test_markers.py::test_allowed_leaks_are_counted_and_fail_nothing"),
+             "plugin/test_deferred.py::test_what_a_pool_never_closed_is_the_leak_of_the_test_that_had_it_opened"),
     Sabotage("plugin/canary.py", "return moved and bool(", "return bool(",
              "plugin/test_blind.py::test_a_hook_that_records_nothing_is_noticed"),
     Sabotage("plugin/canary.py", "    finally:\n        release()\n", "    finally:\n        pass\n",
