@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_leakguard import _real, tracked
 from pytest_leakguard.collecting import Collecting
@@ -27,6 +27,7 @@ from pytest_leakguard.origins.executors import Executors
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of
 from pytest_leakguard.origins.phase import current_phase
 from pytest_leakguard.origins.record import Record
+from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
 from pytest_leakguard.probes.connections import EVENT as CONNECT
 from pytest_leakguard.probes.connections import ConnectionProbe
@@ -49,9 +50,6 @@ from pytest_leakguard.probes.unclosed import UnclosedProbe
 from pytest_leakguard.stillness import Stillness
 from pytest_leakguard.suspects import Item, Suspect
 from pytest_leakguard.young import YoungGarbage
-
-if TYPE_CHECKING:
-    from pytest_leakguard.origins.trace import Tracer
 
 
 class Watch:
@@ -90,7 +88,7 @@ class Watch:
         self.state = StateProbe(self.recorder, root)
         self.instances = Instances(self.objects, self.recorder)
         self.closes = Closes(self.recorder, short)
-        self.tracer = _tracer(self.recorder, self.closes) if trace else None
+        self.tracer = Tracer(self.recorder, self.closes) if trace else None
         self.roster = Roster(
             [
                 FdProbe(self.table, short),
@@ -380,12 +378,6 @@ def _weak(obj: object) -> weakref.ref[Any] | None:
         return None if obj is None else weakref.ref(obj)
     except TypeError:  # an epoll object, a sqlite connection: searched for again
         return None
-
-
-def _tracer(recorder: Recorder, closes: Closes) -> Tracer:
-    from pytest_leakguard.origins.trace import Tracer  # only where it is asked for
-
-    return Tracer(recorder, closes)
 
 
 _started: list[Watch] = []
