@@ -338,8 +338,6 @@ class Guard:
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
         watch = self.watch
-        if count_exit_callbacks() != self.registrations.count:
-            self.registrations.look(f"{item.nodeid} (teardown)")
         self.statistics.tests += 1
         self._since_full_look += 1
         self._since_collection += 1
@@ -354,6 +352,9 @@ class Guard:
             self._reports.switch_on(item)
         elif self._reports.on and not self.is_followed:
             self._reports.quiet()
+        # the last: an error of it must not keep the test from being judged
+        if count_exit_callbacks() != self.registrations.count:
+            self.registrations.look(f"{item.nodeid} (teardown)")
 
     def _look(self, item: pytest.Item) -> bool:
         """Whether there is something to judge, once the garbage of the test is collected."""
