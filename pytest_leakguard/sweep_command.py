@@ -31,7 +31,7 @@ from pytest_leakguard.faults.sweep import Budget, Sweep
 from pytest_leakguard.faults.targets import BadTarget, Targets, places_of
 from pytest_leakguard.guarding import ground_here
 from pytest_leakguard.plugin.fault_words import told
-from pytest_leakguard.report import fault_lines, text
+from pytest_leakguard.report import fault_lines, pages, text
 from pytest_leakguard.report.data import FORMAT, FORMAT_VERSION, to_dict
 from pytest_leakguard.subject import CallableSubject
 
@@ -239,3 +239,6 @@ def _print(name: str, result: SweepResult, findings: list[Finding], failing: lis
         print(f"leakguard: {count:,} left out: {reason}")
     if result.stopped:
         print(f"leakguard: {result.stopped}")
+    if failing or rest:
+        slugs = (slug for finding in (*failing, *rest) for slug in pages.slugs_of(finding))
+        print(f"leakguard: {pages.line(slugs)}")

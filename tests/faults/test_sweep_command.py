@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_leakguard.report import pages
+
 ROOT = Path(__file__).parents[2]
 
 SHOP = """
@@ -107,6 +109,10 @@ def test_a_class_that_leaks(sweep):
     assert (finding["kind"], finding["origin"]["file"], finding["origin"]["line"]) == ("fd", "shop/db.py", line)
     assert finding["point"] == "acquire:shop/db.py:Session.__init__:open#2"
     assert f"acquired  for shop.db:Session, shop/db.py:{line} in " in ended.stdout
+    *_, last = ended.stdout.splitlines()
+    slugs = last.removeprefix("leakguard: what it means: python -m pytest_leakguard explain ").split()
+    assert "fault" in slugs
+    assert set(slugs) <= set(pages.sections())
     words = [word.strip("'") for word in finding["repeat"].split()]
     assert words[:4] == ["python", "-m", "pytest_leakguard", "sweep"]
     again, repeated = sweep(*words[4:])
@@ -127,6 +133,7 @@ def test_what_is_clean(sweep, name, points):
     """A function, a context manager, a coroutine function and a generator, each used up; exit status 0."""
     ended, data = sweep(f"shop.db:{name}")
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ("what it means" in ended.stdout) == bool(data["findings"])
     assert [point["id"] for point in data["points"] if point["family"] == "acquire"] == points
     assert data["findings"] == [finding for finding in data["findings"] if finding["disposition"] == "told"]
     assert len(data["trials"]) >= len(data["points"])
