@@ -42,6 +42,8 @@ gc_get_referrers = gc.get_referrers
 gc_get_freeze_count = gc.get_freeze_count
 gc_is_tracked = gc.is_tracked
 frozen_at_start = gc.get_freeze_count()  # 3.12 freezes some objects itself
+gc_freeze = gc.freeze
+gc_unfreeze = gc.unfreeze
 
 getframe = sys._getframe
 identity = object.__hash__

@@ -195,7 +195,7 @@ class Block:
 
     def _judge(self, patient: bool | None) -> Generator[float, None, list[Finding]]:
         ground, watch = self._ground, self._ground.watch
-        with ground.looking, watch.collecting(self._context(), lambda: None):
+        with ground.looking, watch.collecting(self._context, lambda: None):
             watch.recorder.resolve()
             new, misclosed = self._new(), self._misclosed()
             if not new:
@@ -206,7 +206,7 @@ class Block:
             _real.gc_collect()
 
         def look() -> set[Item]:
-            with ground.looking, watch.collecting(self._context(), lambda: None):
+            with ground.looking, watch.collecting(self._context, lambda: None):
                 watch.young.collect()
                 return {item for item in self._new() if item[0] != "unclosed"}
 

@@ -23,6 +23,8 @@ class Stillness:
 
     Attributes:
         recorded: the probes that see by the record, by their kinds.
+        of_capture: descriptors that pytest's capturing sets and uses all the time. They need no look after each
+            test: in the place of one, what a test left would be overwritten, or written to.
         has_others: there are probes of which nothing cheap is known, or descriptors can't be seen.
     """
 
@@ -34,13 +36,14 @@ class Stillness:
     state: StateProbe
     recorded: Mapping[str, RecordedProbe]
     has_others: bool
+    of_capture: frozenset[int] = frozenset()
     _thread_mark: tuple[int, int] = (-1, -1)
     _process_starts: int = 0
     _moves: tuple[int, int] = (-1, -1)
     """When the descriptors were seen to be the same: all moves, and those that were no thread's start."""
     _task_mark: int = -1
     _pictured: Census | None = None
-    _picture: Picture = field(default_factory=lambda: Picture(frozenset()))
+    _picture: Picture = field(default_factory=lambda: Picture(()))
 
     def mark(self) -> None:
         """A census is about to be made."""
@@ -88,8 +91,10 @@ class Stillness:
 
     def _same_descriptors(self, census: Census, count: int | None) -> bool:
         if census is not self._pictured:
-            pictured = census.get("fd", frozenset()) | census.get("socket", frozenset())
-            self._picture = Picture(cast("frozenset[DescriptorKey]", pictured))
+            pictured = cast(
+                "frozenset[DescriptorKey]", census.get("fd", frozenset()) | census.get("socket", frozenset())
+            )
+            self._picture = Picture(key for key in pictured if key[0] not in self.of_capture)
             self._pictured = census
         if (self.table.count() if count is None else count) != _descriptors_in(census):
             return False

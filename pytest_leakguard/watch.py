@@ -203,14 +203,9 @@ class Watch:
         kinds = {kind for kind, _ in items}
         return set(items) - self.items(self.look(kinds))
 
-    def collecting(self, context: Context | None, forward: Callable[[], object]) -> Collecting:
-        """Collections of ours run inside: what they bring up belongs to that context.
-
-        Args:
-            context: of the judged test; None after the last one.
-            forward: called when something but a ResourceWarning was brought up.
-        """
-        return Collecting(self.unclosed, context, forward)
+    def collecting(self, whose: Callable[[], Context] | None, forward: Callable[[], object]) -> Collecting:
+        """Collections of ours run inside: `Collecting` tells what becomes of what they bring up."""
+        return Collecting(self.unclosed, whose, forward)
 
     def examine(self, items: Collection[Item], otherwise: Acquisition) -> list[Suspect]:
         """Describe resources and find their origins. Costly: for suspects only.

@@ -165,7 +165,7 @@ class Recorder:
         is running. A thread nobody recorded was there before: nobody's.
         """
         ident = _real.get_ident()
-        return self._context_of(ident, None if ident == self.home else self.started_by(ident))
+        return self.ledger.now if ident == self.home else self._context_of(ident, self.started_by(ident))
 
     def _context_of(self, ident: int, started: Record | None) -> Context:
         now = self.ledger.now
@@ -189,7 +189,7 @@ class Recorder:
     def started_by(self, ident: int) -> Record | None:
         """The record of the start of the thread with that ident."""
         thread = threading._active.get(ident)  # type: ignore[attr-defined]
-        record = self._thread_records.get(id(thread))
+        record = self._thread_records.get(_real.identity(thread))
         if record is not None and record.ref is not None and record.ref() is thread:
             return record
         return None
@@ -283,7 +283,7 @@ class Recorder:
         thread = function.__self__ if type(function) is MethodType else None
         if isinstance(thread, threading.Thread):
             record.ref = weakref.ref(thread)
-            self._thread_records[id(thread)] = record
+            self._thread_records[_real.identity(thread)] = record
 
     def _find_descriptor(self, record: Record) -> None:
         """The same path is opened again: which descriptor is the earlier one, or is it closed by now?
@@ -320,8 +320,12 @@ class Recorder:
         if self._unresolved or self._closing or self.waiting:
             self.resolve()
         ident = _real.get_ident()
-        started = None if ident == self.home else self.started_by(ident)
-        record = Record(event, detail, frames.walk(frame), self._context_of(ident, started))
+        if ident == self.home:
+            started, context = None, self.ledger.now
+        else:
+            started = self.started_by(ident)
+            context = self._context_of(ident, started)
+        record = Record(event, detail, frames.walk(frame), context)
         self.count += 1
         record.number = self.count
         # a thread works for the block that it was started in
@@ -370,7 +374,7 @@ class Recorder:
         self.resolve()
         address = args[1]
         if type(address) is str and address and not address.startswith("\0"):
-            self.created.making(address, "socket.bind", _real.getframe(2))
+            self.created.making(address, "socket.bind")
 
     def _on_connect(self, args: Any) -> None:
         self.resolve()

@@ -9,6 +9,9 @@ from typing import Any
 from pytest_leakguard import _real
 from pytest_leakguard.origins.record import Record, plain_path
 
+_TO_CALLER = 3
+"""Frames from `making` to the user's call: `making`, the handler of the event, the hook."""
+
 Note = Callable[[str, object, FrameType | None], Record]
 
 
@@ -40,23 +43,23 @@ class CreatedPaths(dict[str, Record]):
         if place is not None:
             self._add(place, record)
 
-    def making(self, path: str, event: str, frame: FrameType | None) -> None:
-        """`path` is about to be made by something that acquires nothing else."""
+    def making(self, path: str, event: str) -> None:
+        """`path` is about to be made, by something that acquires nothing else and whose event is being handled."""
         place = self._new(path)
         if place is not None:
-            self._add(place, self._note(event, path, frame))
+            self._add(place, self._note(event, path, _real.getframe(_TO_CALLER)))
 
     def on_mkdir(self, args: Any) -> None:
         """Audit event ``os.mkdir``."""
         path = plain_path(args[0])
         if type(path) is str:
-            self.making(path, "os.mkdir", _real.getframe(2))
+            self.making(path, "os.mkdir")
 
     def on_second_path(self, args: Any) -> None:
         """Audit events ``os.link`` and ``os.symlink``."""
         path = plain_path(args[1])
         if type(path) is str:
-            self.making(path, "rename or link", _real.getframe(2))
+            self.making(path, "rename or link")
 
     def on_rename(self, args: Any) -> None:
         """Audit event ``os.rename``: what made the source made the target."""
@@ -68,7 +71,7 @@ class CreatedPaths(dict[str, Record]):
                 record.renamed = target
         created = self.get(_real.abspath(source))
         if created is None:
-            self.making(target, "os.rename", _real.getframe(2))
+            self.making(target, "os.rename")
         elif (place := self._new(target)) is not None:
             # what is replaced was there before, and maybe it is not replaced
             self._add(place, created)

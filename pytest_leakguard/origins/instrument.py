@@ -140,7 +140,15 @@ def _original(cls: type, name: str) -> Callable[..., Any]:
     if own is not None:
         return lambda self, /, *args, **kwargs: own.__get__(self, type(self))(*args, **kwargs)
     if name == "__init__":
-        return functools.partial(_inherited_init, cls)
+        if type.__getattribute__(cls, "__mro__") != (cls, object):
+            return functools.partial(_inherited_init, cls)
+
+        def plain(self: Any, /, *args: Any, **kwargs: Any) -> None:
+            __tracebackhide__ = True
+            if args or kwargs or type(self) is not cls:
+                _inherited_init(cls, self, *args, **kwargs)
+
+        return plain
 
     def inherited(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True

@@ -26,16 +26,21 @@ _BY_HOOK: dict[str, Phase] = {
     "pytest_runtest_call": "call",
     "pytest_runtest_teardown": "teardown",
 }
+# pytest writes a new value for each phase, and there are many acquisitions in one: (the value, its phase)
+_read: tuple[Any, Phase | None] = (None, None)
 
 
 def current_phase() -> Phase | None:
     """The phase that runs now, or None where that can't be told: another thread, no pytest."""
+    global _read
     told = _TABLE.get(_VARIABLE)
-    if told is not None:
-        for phase, ending in _ENDINGS:
-            if told.endswith(ending):
-                return phase
-    return _by_frames()
+    if told is None:
+        return _by_frames()
+    value, phase = _read
+    if told is not value:
+        phase = next((phase for phase, ending in _ENDINGS if told.endswith(ending)), None)
+        _read = told, phase
+    return phase or _by_frames()
 
 
 def _by_frames() -> Phase | None:

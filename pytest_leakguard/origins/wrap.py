@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_leakguard import _real
 from pytest_leakguard.origins.audit import Recorder
-from pytest_leakguard.origins.hook import planned_fault
+from pytest_leakguard.origins.hook import note_failure, planned_fault
 
 THREAD_START_HAS_EVENT = sys.version_info >= (3, 12)
 
@@ -27,13 +27,16 @@ def wrap_thread_start(recorder: Recorder) -> Callable[[], None]:
 
     def start_new_thread(function: Callable[..., object], *args: Any) -> int:
         if recorder.active:
-            fault = None
-            with recorder.unharmed():
-                fault = planned_fault("_thread.start_new_thread", (function, args), _real.getframe(1))
+            frame, fault = _real.getframe(1), None
+            try:
+                fault = planned_fault("_thread.start_new_thread", (function, args), frame)
+                if fault is None:
+                    recorder.thread_starting(function, "wrap", frame)
+            except Exception as error:  # an error of ours is told, and goes no further
+                note_failure(error)
+            del frame
             if fault is not None:
                 raise fault
-            with recorder.unharmed():
-                recorder.thread_starting(function, "wrap", _real.getframe(1))
         return int(real(function, *args))
 
     threading._start_new_thread = start_new_thread  # type: ignore[attr-defined]

@@ -46,6 +46,7 @@ def activate(
             errors.append(f"hook pytest_leakguard_probes of {name} gave {type(probes).__name__}, not a list of probes")
     frames.end_at(*internals.callers())
     watch = Watch(root=str(config.rootpath), tmp_roots=internals.tmp_roots(config), others=others, trace=settings.trace)
+    watch.stillness.of_capture = internals.capture_descriptors(config)
     known = frozenset(state.kind for state in watch.roster.states())
     kinds, rules = options.check_kinds(settings, known)
     rules += shared_rules(config, known, errors)

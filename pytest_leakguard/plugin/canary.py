@@ -203,7 +203,7 @@ def _task(watch: Watch) -> Release:
     else:
         # asyncio is not imported for the sake of a canary
         loop = None
-        with warnings.catch_warnings(), watch.collecting(watch.recorder.context(), lambda: None):
+        with warnings.catch_warnings(), watch.collecting(watch.recorder.context, lambda: None):
             watch.unclosed.watch()
             del coroutine
 

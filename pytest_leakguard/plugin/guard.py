@@ -36,6 +36,7 @@ from pytest_leakguard.plugin.wider import WiderScopes
 from pytest_leakguard.plugin.xdist import usage_errors_of_a_worker
 from pytest_leakguard.probes.exit_callbacks import count as count_exit_callbacks
 from pytest_leakguard.watch import Watch
+from pytest_leakguard.young import set_apart
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.sampling import Sampler
@@ -209,6 +210,10 @@ class Guard:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         with usage_errors_of_a_worker(config, items):
             self.validate(items)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        set_apart()
 
     # -- for the other parts of the plugin -----------------------------------
 
@@ -387,7 +392,7 @@ class Guard:
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         self._uncollected = self._collected_after if self._since_collection > 1 else ""
         watch.tasks.may_find_older = self._since_collection > 1
-        with watch.collecting(_context_of(item), self._bring):
+        with watch.collecting(lambda: _context_of(item), self._bring):
             watch.young.collect()
         self._since_collection, self._collected_after = 0, item.nodeid
         marks = watch.roster.marks()
@@ -437,7 +442,7 @@ class Guard:
         self._moves = self.watch.recorder.moves
 
     def _judge(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        with self.watch.collecting(_context_of(item), self._bring):
+        with self.watch.collecting(lambda: _context_of(item), self._bring):
             internals.drop_references(item)
             judged = self.judge.judge(self._test(item))
         if self._brought:

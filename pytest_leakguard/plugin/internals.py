@@ -108,6 +108,17 @@ def drain_unraisable(config: pytest.Config) -> None:
             collect(config)
 
 
+def capture_descriptors(config: pytest.Config) -> frozenset[int]:
+    """What pytest's capturing of output sets anew in every phase (1 and 2), and what it does that with."""
+    capturing = getattr(config.pluginmanager.get_plugin("capturemanager"), "_global_capturing", None)
+    numbers: set[object] = set()
+    for one in (getattr(capturing, "out", None), getattr(capturing, "err", None)):
+        saved, file = getattr(one, "targetfd_save", None), getattr(one, "tmpfile", None)
+        if saved is not None and file is not None:
+            numbers |= {getattr(one, "targetfd", None), saved, file.fileno()}
+    return frozenset(number for number in numbers if type(number) is int)
+
+
 def callers() -> list[FunctionType]:
     """The functions that call tests and fixture functions."""
     modules = (("_pytest.python", "pytest_pyfunc_call"), ("_pytest.fixtures", "call_fixture_func"))

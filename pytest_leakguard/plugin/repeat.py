@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import gc
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +23,12 @@ from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.delivery import REPORT_ATTRIBUTE
 from pytest_leakguard.plugin.judged import Judged
+from pytest_leakguard.young import may_freeze
 
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.guard import Guard
 
 _UNKNOWN = "counted by type; name the class in leakguard_track and the line that makes it is known"
-
-_FROZEN_BY_PYTHON = 1000
-"""Python 3.12 starts with some 400 objects frozen; whoever freezes a heap of his own freezes many thousands."""
 
 
 def run_again(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
@@ -78,16 +75,16 @@ class HeapCount:
         self.counts: dict[str, tuple[int, ...]] = {}
         self.runs = 0
         self.visited = 0
-        self._freezes = gc.get_freeze_count() < _FROZEN_BY_PYTHON
+        self._freezes = may_freeze()
 
     def __enter__(self) -> None:
         _real.gc_collect(1)
         if self._freezes:
-            gc.freeze()
+            _real.gc_freeze()
 
     def __exit__(self, *error: object) -> None:
         if self._freezes:
-            gc.unfreeze()
+            _real.gc_unfreeze()
 
     def count(self) -> None:
         """One run is over."""

@@ -143,7 +143,7 @@ class ItemSubject:
         owner = Owner(kind="test", scope="function", name=item.nodeid)
         watch.recorder.resolve()
         internals.drop_references(item)
-        with watch.collecting(Context(owner, item.nodeid, None), lambda: None):
+        with watch.collecting(lambda: Context(owner, item.nodeid, None), lambda: None):
             watch.young.collect()
             if guard.judge.needs_to_judge(watch.table.count()):
                 judged = guard.judge.judge(test)

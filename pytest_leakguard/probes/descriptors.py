@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import operator
 import stat
+from collections.abc import Iterable
 
 from pytest_leakguard import _real
 
@@ -100,7 +101,8 @@ class Picture:
     new one. A third of the cost of reading the table.
     """
 
-    def __init__(self, keys: frozenset[DescriptorKey]) -> None:
+    def __init__(self, keys: Iterable[DescriptorKey]) -> None:
+        keys = tuple(keys)
         self._numbers = [key[0] for key in keys]
         self._inodes = [(key[2], key[1]) for key in keys]
 

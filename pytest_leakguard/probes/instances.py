@@ -26,6 +26,7 @@ from pytest_leakguard.probes.young import YoungLook
 _OF_C = "a C type tells nobody that an instance is made: it was found among the new objects of the test"
 _OF_PROJECT = "found among the new objects of the test; name its class in leakguard_track and its line is known"
 _DEL_DEPTH = 6
+_CONSTRUCTORS = ("__init__", "__new__", "__call__")
 _NOTHING: frozenset[Key] = frozenset()
 
 
@@ -137,7 +138,7 @@ class Instances:
             context = self._recorder.context()
             plan = entry.plan(context.test)
             if plan is not None:
-                stack = frames.walk(_maker(obj, frame)) if context is not OUTSIDE else ()
+                stack = _stack_of_maker(obj, frame) if context is not OUTSIDE else ()
                 self._objects.born(obj, plan, context, stack)
         except Exception as error:  # never out of a user's constructor
             self._tell_failure(error)
@@ -153,10 +154,19 @@ class Instances:
     def _called(self, obj: Any, method: str) -> None:
         if self._recorder.active:
             try:
-                by_finalizer = hasattr(type(obj), "__del__") and _is_in_finalizer(obj, _real.getframe(2))
+                by_finalizer = self._has_finalizer(type(obj)) and _is_in_finalizer(obj, _real.getframe(2))
                 self._objects.called(obj, method, by_finalizer=by_finalizer)
             except Exception as error:  # never out of a user's close()
                 self._tell_failure(error)
+
+    def _has_finalizer(self, cls: type) -> bool:
+        """Whether a class has a `__del__`; asked of the class once, for to ask in vain is dear."""
+        entry = self.classes.entry(cls)
+        if entry is None:
+            return hasattr(cls, "__del__")
+        if entry.has_finalizer is None:
+            entry.has_finalizer = hasattr(cls, "__del__")
+        return entry.has_finalizer
 
     @staticmethod
     def _tell_failure(error: Exception) -> None:
@@ -203,12 +213,17 @@ class Instances:
         return next((record for record in reversed(self._recorder.records) if record.object_id == identity), None)
 
 
-def _maker(obj: Any, frame: FrameType) -> FrameType:
-    """The frame that asked for the object: constructors of subclasses and `__new__` are passed over."""
+def _stack_of_maker(obj: Any, frame: FrameType) -> frames.Stack:
+    """The stack from the frame that asked for the object: constructors of subclasses and `__new__` are passed over."""
+    stack = frames.walk(frame)
     found: FrameType | None = frame
-    while found is not None and found.f_code.co_name in ("__init__", "__new__", "__call__") and _is_of(found, obj):
+    passed = 0
+    for code, _ in stack:
+        if found is None or code.co_name not in _CONSTRUCTORS or not _is_of(found, obj):
+            break
         found = found.f_back
-    return found or frame
+        passed += 1
+    return stack[passed:] or stack
 
 
 def _is_of(frame: FrameType, obj: Any) -> bool:

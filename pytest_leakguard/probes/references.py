@@ -20,7 +20,7 @@ from pytest_leakguard import _real
 
 _LIMIT = 20_000
 """Objects that are looked at; a look at the heap would cost more, but not much."""
-_LEVELS = 6
+_LEVELS = 8
 _FOLLOWED = frozenset({
     dict, tuple, list, types.FunctionType, types.CellType, types.GetSetDescriptorType, types.MemberDescriptorType,
     staticmethod, classmethod, property, functools.partial,

@@ -112,8 +112,8 @@ class UnclosedProbe:
         """Told of each RuntimeWarning, through the same entry; says whether it is to go no further."""
         self._category = self._witness.category()
         self._entry = ("ignore", self._witness, self._category, None, 0)
-        self.by_collector: Context | None = None
-        """Who is judged while a collection of ours runs; what comes up then is told by us alone."""
+        self.whose: Callable[[], Context] | None = None
+        """Gives who is judged while a collection of ours runs; what comes up then is told by us alone."""
 
     def watch(self, *, fresh: bool = False) -> None:
         """Put the entry in front of the filters; leaving ``catch_warnings`` takes it away again.
@@ -121,7 +121,7 @@ class UnclosedProbe:
         Args:
             fresh: a ``catch_warnings`` was entered just now: nothing was warned of since.
         """
-        filters = cast("list[Any]", warnings.filters)
+        filters: list[Any] = warnings.filters  # type: ignore[assignment]
         if fresh and self._entry not in filters:
             # entering has made Python forget what it remembered of the filters
             filters.insert(0, self._entry)
@@ -144,6 +144,11 @@ class UnclosedProbe:
 
     def mark(self) -> int:
         return self._next
+
+    @property
+    def by_collector(self) -> Context | None:
+        """Who is judged, while a collection of ours runs."""
+        return None if self.whose is None else self.whose()
 
     @property
     def has_caught(self) -> bool:
@@ -188,10 +193,9 @@ class UnclosedProbe:
             return False
         self._next += 1
         self._recorder.moves += 1
-        context = self.by_collector or self._recorder.context()
-        caught = self._caught[self._next] = Caught(
-            str(text), context, self._recorder.count, self.by_collector is not None
-        )
+        judged = self.by_collector
+        context = judged or self._recorder.context()
+        caught = self._caught[self._next] = Caught(str(text), context, self._recorder.count, judged is not None)
         if "unclosed event loop" in text:
             record = self._record_of_dying_loop(_real.getframe(0))
             if record is not None:
@@ -199,7 +203,7 @@ class UnclosedProbe:
         named = next((str(value) for clue, value in _clues(text) if clue == "name"), None)
         if named is not None:
             self._recorder.ask_which_closed(named, caught.settle)
-        return self.by_collector is not None
+        return judged is not None
 
     def _record_of_dying_loop(self, frame: FrameType | None) -> Record | None:
         """The acquisition of the loop that warns of itself in one of the frames: it still has its sockets."""

@@ -10,6 +10,7 @@ from functools import partial
 from types import FrameType, ModuleType
 from typing import Any
 
+from pytest_leakguard import _real
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.origins.imports import ImportWatch
@@ -49,6 +50,7 @@ class Watched:
     closed: Asker | None = None
     is_c: bool = False
     subclasses: int = 0
+    has_finalizer: bool | None = None
     _is_for_all: bool = True
     _plans: dict[str, Plan | None] = field(default_factory=dict)
 
@@ -157,7 +159,7 @@ class WatchedClasses:
 
     def entry(self, cls: type) -> Watched | None:
         """What is known of a class that is watched."""
-        entry = self._classes.get(id(cls))
+        entry = self._classes.get(_real.identity(cls))
         return entry if entry is not None and entry.ref() is cls else None
 
     def refs(self) -> list[weakref.ref[type]]:
@@ -224,7 +226,7 @@ class WatchedClasses:
     def _watch(self, cls: type, asked: Asked) -> None:
         entry = self.entry(cls)
         if entry is None:
-            entry = self._classes[id(cls)] = Watched(weakref.ref(cls), class_name(cls), [])
+            entry = self._classes[_real.identity(cls)] = Watched(weakref.ref(cls), class_name(cls), [])
             entry.is_c = not Instrument.can_wrap(cls)
             if entry.is_c:
                 entry.closed = asker_for(cls)
