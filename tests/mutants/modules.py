@@ -4,6 +4,8 @@ from __future__ import annotations
 
 VALUES = "core/test_values.py"
 FAULT_VALUES = "faults/test_fault_values.py"
+COUNTS = "faults/test_counts.py"
+SEEN_ON_THE_WAY = "faults/test_cleanup_ledger.py::test_every_path_is_counted"
 
 MODULES = {
     "core/verdict.py": ["core/test_verdict.py", VALUES],
@@ -38,4 +40,17 @@ MODULES = {
     "faults/points.py": ["faults/test_points.py", FAULT_VALUES],
     "faults/changes.py": ["faults/test_changes.py", FAULT_VALUES],
     "faults/cancel_text.py": ["faults/test_cancel_text.py"],
+    "faults/cleanup_marks.py": ["faults/test_cleanup_marks.py", SEEN_ON_THE_WAY, FAULT_VALUES],
+    "faults/cleanup.py": ["faults/test_cleanup_counts.py", SEEN_ON_THE_WAY, FAULT_VALUES],
+    "faults/callees.py": ["faults/test_callees.py", FAULT_VALUES],
+    "faults/await_chain.py": ["faults/test_await_chain.py", FAULT_VALUES],
+    "faults/entered.py": ["faults/test_entered.py", "faults/test_source.py", FAULT_VALUES],
+    "faults/instructions.py": ["faults/test_instructions.py", FAULT_VALUES],
+    "faults/steps.py": ["faults/test_steps.py", COUNTS, FAULT_VALUES],
+    "faults/observe.py": ["faults/test_observe.py", FAULT_VALUES],
+    "faults/leftovers.py": ["faults/test_leftovers.py", FAULT_VALUES],
+    "faults/managers.py": ["faults/test_calling.py"],
+    "faults/calling.py": ["faults/test_calling.py"],
+    "faults/witness.py": ["faults/test_witness.py", FAULT_VALUES],
+    "faults/acquire.py": ["faults/test_steps.py", COUNTS, FAULT_VALUES],
 }
