@@ -147,5 +147,6 @@ def _first_argument(frame: FrameType) -> Any:
     names = code.co_varnames
     if code.co_argcount > 1:
         return frame.f_locals.get(names[1])
-    given = frame.f_locals.get(names[code.co_argcount + code.co_kwonlyargcount]) if code.co_flags & 0x04 else ()
+    star = names[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & 0x04 else ""
+    given: tuple[Any, ...] = frame.f_locals.get(star, ())
     return next(iter(given[1 - code.co_argcount :]), None)  # `self` may be one of them

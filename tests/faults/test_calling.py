@@ -195,7 +195,7 @@ def test_anyio_has_a_scope_of_its_own():
     async def name():
         return anyio.get_current_task().name
 
-    assert "name" in run_in_loop(name, "anyio")
+    assert "name" in run_in_loop(name, "".join("anyio"))
 
 
 def test_inside_of_a_loop_there_is_none_to_be_had():
@@ -236,6 +236,9 @@ def test_the_files_of_code():
     for value in (function, Told().note, Told, Told(), managed(), async_managed(), functools.wraps(function)(function)):
         assert files_of(value) == {__file__}
     assert files_of() == frozenset()
+    names: dict[str, object] = {}
+    exec(compile("def other(): pass", "/proj/app/x.py", "exec"), names)
+    assert files_of(function, names["other"]) == {__file__, "/proj/app/x.py"}
 
 
 def test_the_files_of_others_are_left_out():

@@ -36,6 +36,20 @@ def described(task):
     return describe(task, is_target=is_target, path_of=path_of)
 
 
+def ran(main):
+    """What a coroutine function gives, in a loop of its own; one that hangs is cancelled."""
+
+    async def limited():
+        task = asyncio.current_task()
+        alarm = asyncio.get_running_loop().call_later(5, task.cancel)
+        try:
+            return await main()
+        finally:
+            alarm.cancel()
+
+    return asyncio.run(limited())
+
+
 # -- the end of a run
 
 
@@ -62,7 +76,7 @@ def test_the_loop_runs_on_for_a_moment():
         await Pausing(0.01)
         return loop.time() - before
 
-    assert 0.009 <= asyncio.run(run()) < 1
+    assert 0.009 <= ran(run) < 1
     assert list(WAITS) == sorted(WAITS)
     assert (WAITS[0], sum(WAITS) < 0.5) == (0, True)
 
@@ -81,7 +95,7 @@ def test_a_pause_that_is_cancelled_ends_once():
     async def paused():
         await Pausing(0.01)
 
-    assert asyncio.run(run()) == []
+    assert ran(run) == []
 
 
 class Root:
@@ -104,7 +118,7 @@ def test_the_tasks_that_have_not_ended():
         await asyncio.gather(*tasks)
         assert other_tasks(loop) == []
 
-    asyncio.run(run())
+    ran(run)
 
 
 class Outermost(asyncio.Task):
@@ -126,7 +140,7 @@ def test_an_outermost_task_is_not_spawned(is_root):
         await task
         return found == []
 
-    assert asyncio.run(run()) is is_root
+    assert ran(run) is is_root
 
 
 # -- in words
@@ -183,7 +197,7 @@ def stuck(function, see=described):
         await ended(*other_tasks(asyncio.get_running_loop()))
         return told
 
-    return asyncio.run(run())
+    return ran(run)
 
 
 async def ended(*tasks):
@@ -261,7 +275,7 @@ def test_what_a_sweep_puts_before_a_coroutine_is_looked_through():
         await task
         return told
 
-    assert asyncio.run(run()).task == "waiting"
+    assert ran(run).task == "waiting"
 
 
 def test_the_name_of_what_a_task_runs():
@@ -397,11 +411,18 @@ def test_the_lines_that_a_cleanup_protects():
     outside = {"a = 1", "with a:", "e = 1", "g = 1", "i = 1", "k = 1", "m = lambda", "return (", "o)", "for x"}
     assert {text for text in inside | outside if has_cleanup(name, first, line_of(text))} == inside
     assert has_cleanup(name, 1, 3)
+    assert not has_cleanup(name, 4, line_of("b = 1"))
     assert not has_cleanup(name, 1, line_of("b = 1"))
     inner = line_of("def inner")
     assert (has_cleanup(name, inner, inner + 2), has_cleanup(name, 7, 10), has_cleanup(name, 99, 99)) == (
         True, False, False,
     )  # fmt: skip
+
+
+def test_a_function_is_found_anywhere_in_a_file():
+    """By the line of its first decorator."""
+    far = written("\n" * 400 + BLOCKS)
+    assert has_cleanup(far, int("405"), 400 + line_of("b = 1"))
 
 
 @pytest.mark.parametrize("text", ["def f(:\n", "x = '\0'\n", ""])
@@ -423,5 +444,13 @@ def test_joining_functions_are_asyncios():
         await ended(waiter, first)
         return told
 
-    assert asyncio.run(run()).joins
-    assert not leftovers._is_of_tasks(None)
+    assert ran(run).joins
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("_GatheringFuture", True), ("Future", False), ("_Zoo", False), ("zoo", False)]
+)
+def test_a_future_of_several_tasks_is_told_by_its_type(name, is_one):
+    """It has no public one."""
+    kind = type("".join(list(name)), (), {})
+    assert leftovers._is_of_tasks(kind()) is is_one

@@ -226,7 +226,7 @@ def in_thread(error, name="worker"):
 
 def test_errors_that_nobody_could_catch_are_collected():
     """Not those of the fault itself, of the end by force, nor what is no error."""
-    seen = observing()
+    seen, before = observing(), (sys.unraisablehook, threading.excepthook)
     caused = ValueError("caused")
     caused.__context__ = injected()
     with listening(seen):
@@ -244,6 +244,7 @@ def test_errors_that_nobody_could_catch_are_collected():
         "ValueError: own, which ended thread 'worker'",
         "ValueError: late, which ended thread '?'",
     ]
+    assert (sys.unraisablehook, threading.excepthook) == before
 
 
 def test_the_hooks_are_put_back():

@@ -211,6 +211,7 @@ HELD = HeldThen(text="fd 3", file="app/x.py", line=7, in_hands=True)
         ({"file": "app/x.py", "line": 7}, [HELD, replace(HELD, line=8, in_hands=False)], True),
         ({"file": "app/x.py", "line": 7}, [HELD, replace(HELD, in_hands=False)], False),
         ({"file": "app/x.py", "line": 7}, [replace(HELD, in_hands=False)], False),
+        ({"file": "app/x.py", "line": 7}, [HeldThen(text="fd 3", file="app/x.py", line=7)], False),
         ({"file": "app/x.py", "line": 8}, [HELD], False),
         ({"file": "app/y.py", "line": 7}, [HELD], False),
         ({"file": "app/x.py", "line": 7}, [], False),
