@@ -33,7 +33,7 @@ def fresh(text: str) -> str:
 
 
 def code_of(text: str) -> CodeType:
-    name = f"/proj/app/made_up_{next(_numbers)}.py"
+    name = f"/proj/app/stepped_{next(_numbers)}.py"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     names: dict[str, object] = {}
     exec(compile(text, name, "exec"), names)

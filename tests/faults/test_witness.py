@@ -42,7 +42,7 @@ class Manager:
 
 def function(text: str):
     """A function of the code under test, and the path of its file."""
-    name = f"app/made_up_{next(_numbers)}.py"
+    name = f"app/witnessed_{next(_numbers)}.py"
     linecache.cache[f"/proj/{name}"] = (len(text), None, text.splitlines(keepends=True), f"/proj/{name}")
     names: dict[str, object] = {"Manager": Manager}
     exec(compile(text, f"/proj/{name}", "exec"), names)
