@@ -161,4 +161,4 @@ def _is_bundled(module: object) -> bool:
 
 def _is_own_module(module: object) -> bool:
     top = _top(module)
-    return bool(top) and top not in sys.stdlib_module_names and top != "builtins"
+    return bool(top) and top not in sys.stdlib_module_names

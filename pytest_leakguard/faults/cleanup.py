@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from pytest_leakguard.faults.cleanup_marks import Marks, marks_of
 from pytest_leakguard.faults.cleanup_paths import CleanupPath, Site, sites_of
@@ -148,32 +147,6 @@ def _first_argument(frame: FrameType) -> Any:
     names = code.co_varnames
     if code.co_argcount > 1:
         return frame.f_locals.get(names[1])
-    given = frame.f_locals.get(names[code.co_argcount + code.co_kwonlyargcount]) if code.co_flags & 0x04 else ()
-    return given[0] if given else None
-
-
-class Driver(Protocol):
-    """Watches the code under test, and tells a ledger of its steps."""
-
-    def start(self) -> None:
-        """Begin. Raises Refused."""
-        ...
-
-    def resume(self) -> None:
-        """Go on, where a debugger has taken the place and given it back."""
-        ...
-
-    def stop(self) -> None:
-        """End."""
-        ...
-
-
-def driver_for(ledger: Ledger) -> Driver:
-    """The one of this version of Python."""
-    if sys.version_info >= (3, 12):
-        from pytest_leakguard.faults.cleanup_monitoring import MonitoringDriver
-
-        return MonitoringDriver(ledger)
-    from pytest_leakguard.faults.cleanup_tracing import TracingDriver
-
-    return TracingDriver(ledger)
+    star = names[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & 0x04 else ""
+    given: tuple[Any, ...] = frame.f_locals.get(star, ())
+    return next(iter(given[1 - code.co_argcount :]), None)  # `self` may be one of them

@@ -29,7 +29,7 @@ def injectors_for(
         watched(body_injector(targets), targets),
         watched(CustomInjector(targets, operations), targets),
         interrupt_injector(targets, strict=STRICT_INTERRUPT in families),
-        *(cancel.injectors(targets) if {"cancel", "timeout"} & set(families) else ()),
+        *cancel.injectors(targets),
         # last: what it leaves in a bad state is told, and ends the sweep
         release_injector(targets),
     ]

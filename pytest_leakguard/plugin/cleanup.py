@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_leakguard.faults.cleanup import Counts, Ledger, driver_for
+from pytest_leakguard.faults.cleanup import Counts, Ledger
+from pytest_leakguard.faults.cleanup_drivers import driver_for
 from pytest_leakguard.faults.cleanup_paths import CleanupPath
 from pytest_leakguard.faults.exit_stacks import StackWatch
 from pytest_leakguard.faults.targets import Targets, is_test_name

@@ -21,8 +21,8 @@ def test_a_row_is_due_after_the_pause():
     timeline = Timeline()
     assert timeline.pause == SHORTEST_SECONDS
     assert timeline.is_due(0.0)
-    timeline.add(row(2.0))
-    timeline.add(row(8.0))
+    for seconds in (2.0, 4.0, 8.0):
+        timeline.add(row(seconds))
     timeline.pause = 0.5
     assert [timeline.is_due(seconds) for seconds in (8.0, 8.4375, 8.5, 16.25)] == [False, False, True, True]
 

@@ -387,4 +387,20 @@ def run_in_a_thread():
         thread = threading.Thread(target=in_a_thread, args=(fail,))
         thread.start()
         thread.join()
+
+
+class W:
+    def __enter__(self): return self
+    def __exit__(*everything):  # exit method: 1/1
+        return None
+
+
+def run_star():
+    with W():  # with: 1/0
+        print(end="")
+    try:
+        with W():  # with: 0/1
+            raise ValueError
+    except ValueError:
+        print(end="")  # except: 0/1
 """

@@ -22,10 +22,9 @@ def test_nothing_found_is_the_totals_alone():
 
 def test_a_point_that_did_not_come_again_is_counted():
     """Beside the totals: such a trial proves nothing."""
-    trials = tuple(
-        Trial(point=POINT, mode="transient", outcome=outcome) for outcome in ("not reached", "raised", "hung")
-    )
-    assert text_of(SweepResult(points=(POINT,), trials=trials)).endswith("3 trials, 0 failures, 1 not reached again")
+    outcomes = ("not reached", "raised", "raised", "hung", "hung")
+    trials = tuple(Trial(point=POINT, mode="transient", outcome=outcome) for outcome in outcomes)
+    assert text_of(SweepResult(points=(POINT,), trials=trials)).endswith("5 trials, 0 failures, 1 not reached again")
 
 
 def test_a_failure_is_told_in_labelled_lines():

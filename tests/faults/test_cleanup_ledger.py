@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from cleanup_source import SOURCE
 
-from pytest_leakguard.faults.cleanup import Ledger, driver_for
+from pytest_leakguard.faults.cleanup import Ledger
+from pytest_leakguard.faults.cleanup_drivers import driver_for
 from pytest_leakguard.faults.cleanup_paths import KINDS
 from pytest_leakguard.faults.exit_stacks import StackWatch
 from pytest_leakguard.faults.steps import body_injector

@@ -8,35 +8,57 @@ import inspect
 import pytest
 
 from pytest_leakguard.faults import (
+    acquire,
+    await_chain,
+    callees,
     cancel_judge,
     changes,
+    cleanup,
+    cleanup_marks,
     cleanup_paths,
     cleanups,
+    entered,
+    instructions,
+    leftovers,
     lines,
     model,
+    observe,
     operations,
     oracles,
     points,
     source,
+    steps,
     suspensions,
     sweep,
     targets,
+    witness,
 )
 
 MODULES = (
-    cleanup_paths,
+    acquire,
+    await_chain,
+    callees,
     cancel_judge,
     changes,
+    cleanup,
+    cleanup_marks,
+    cleanup_paths,
     cleanups,
+    entered,
+    instructions,
+    leftovers,
     lines,
     model,
+    observe,
     operations,
     oracles,
     points,
     source,
+    steps,
     suspensions,
     sweep,
     targets,
+    witness,
 )
 CLASSES = [
     value
@@ -44,9 +66,33 @@ CLASSES = [
     for value in vars(module).values()
     if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
 ]
-WORKS = {points.Shot, points.Counting, points.Aiming, source.Source, suspensions.Observation, sweep.Sweep}
+WORKS = {
+    await_chain.Link,
+    cleanup.Counts,
+    observe.Observation,
+    points.Shot,
+    points.Counting,
+    points.Aiming,
+    source.Source,
+    suspensions.Observation,
+    sweep.Sweep,
+    witness.Witness,
+    witness._Watched,
+}
 """Not values: they fill while something runs."""
-BY_PLACE = {*WORKS, changes.Changes, lines.Lines, targets.Targets}
+BY_PLACE = {
+    *WORKS,
+    acquire.AcquireInjector,
+    callees.Callee,
+    changes.Changes,
+    cleanup.Watched,
+    cleanup_marks.Marks,
+    entered.Entered,
+    instructions.Step,
+    lines.Lines,
+    steps.StepInjector,
+    targets.Targets,
+}
 """One or two fields in their natural order, or tables that are filled by their name."""
 
 
@@ -64,9 +110,14 @@ def test_a_value_is_made_by_keyword(value):
 
 
 NAMED_ONLY = {
+    await_chain.locate: 2,
     cancel_judge.judge: 3,
+    leftovers.count_open_generators: 1,
+    leftovers.describe: 1,
+    leftovers.describe_coroutine: 1,
     oracles.findings_of: 4,
     oracles.is_only_told: 3,
+    steps.interrupt_injector: 1,
     suspensions.Register: 1,
     suspensions.Register.meet: 2,
     targets.places_of: 1,

@@ -68,12 +68,31 @@ def write(new: Row) -> None:
     PAGE.write_text(f"{before}{START}\n{_section(results)}{after}", "utf-8")
 
 
+_BY_WHICH = (
+    "The first one that failed, and for how many mutants. A few have no test's name, since they fail before any test",
+    "has begun, or never come to the end of one. *The tests cannot be collected*: with that change the module does not",
+    "import, or what the tests import besides; without a decorator, for example. *The tests do not end*: a loop goes",
+    "on for ever; it is stopped after two seconds of CPU time.",
+)
+
+
+def _sum(results: Mapping[str, Any]) -> list[str]:
+    killed = sum(sum(row["killed"].values()) for row in results.values())
+    unnamed = sum(number for row in results.values() for test, number in row["killed"].items() if test.startswith("("))
+    argued = sum(len(row["argued"]) for row in results.values())
+    left = sum(len(row["survivors"]) for row in results.values())
+    return [
+        f"Of {killed + argued + left:,} mutants of {len(results)} modules {killed:,} are killed, {killed - unnamed:,}",
+        f"of them by a test that is named below; {argued} are argued away, {left} survive.",
+    ]
+
+
 def _section(results: Mapping[str, Any]) -> str:
     lines = ["| module | mutants | killed | argued away | survive |", "| --- | ---: | ---: | ---: | ---: |"]
     for module, row in results.items():
         killed, argued, left = sum(row["killed"].values()), len(row["argued"]), len(row["survivors"])
         lines.append(f"| `{module}` | {killed + argued + left} | {killed} | {argued} | {left} |")
-    lines += ["", "### By which test", "", "The first one that failed, and for how many mutants.", ""]
+    lines += ["", *_sum(results), "", "### By which test", "", *_BY_WHICH, ""]
     lines += ["| module | test | mutants |", "| --- | --- | ---: |"]
     for module, row in results.items():
         for test, count in sorted(row["killed"].items(), key=lambda item: (-item[1], item[0])):
