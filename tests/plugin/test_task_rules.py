@@ -164,6 +164,17 @@ def test_dropped_before_it_ran():
     loop.close()
     made.pop()
 
+def test_dropped_in_debug_mode():
+    # the line that made its coroutine is known then, so that it could be told as well
+    loop = asyncio.new_event_loop()
+    loop.set_debug(True)
+    made = []
+    loop.call_soon(lambda: made.append(loop.create_task(worker())))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    made.pop()
+
 def test_never_run():
     loop = asyncio.new_event_loop()
     loop.create_task(worker())
@@ -442,7 +453,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, run_tree):
     ran = run_tree(tmp_path_factory.mktemp("rules"), FILES, "-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
-    assert "1 failed, 39 passed" in ran.text, ran.text
+    assert "1 failed, 40 passed" in ran.text, ran.text
     return ran
 
 
@@ -475,6 +486,7 @@ LEAKS = {
     "test_ended_by_a_runner": ["of worker, waiting"],
     "test_loop_closed_over_it": ["of worker, waiting"],
     "test_dropped_before_it_ran": ["of worker, not started"],
+    "test_dropped_in_debug_mode": ["of worker, not started"],
     "test_never_run": ["of worker, not started"],
     "test_kept": ["asynchronous generator ticker, suspended"],
     "test_of_a_pending_task": ["of iterate, waiting"],
