@@ -281,6 +281,7 @@ told = {}
 def one(name, leaky):
     try:
         with guard("fd", grace=0):
+            barrier.wait()  # both have begun
             if leaky:
                 stream = open(name, "w")
                 KEPT.append((stream, os.dup(stream.fileno())))

@@ -501,7 +501,8 @@ def of(told, test: str) -> list[str]:
 
 
 CLEAN = [
-    "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_woken_by_the_last_line", "test_broken_off",
+    "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_woken_by_the_last_line",
+    "test_broken_off",
     "test_ended_by_the_project_itself", "test_gone_in_the_grace", "test_dropped_in_the_middle", "test_exhausted",
     "test_closed_by_hand", "test_expected", "test_just_a_warning", "test_closed", "test_by_a_later_collector",
     "test_connection_to_a_fixtures_server",

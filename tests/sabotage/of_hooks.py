@@ -41,8 +41,8 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/guard.py", "if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):",
              "if False:",
              "plugin/test_deferred.py::test_pending_verdicts_are_told_when_the_run_stops_early"),
-    Sabotage("plugin/guard.py", "with self.watch.collecting(None, lambda: None):\n                    judged",
-             "with self.watch.collecting(None, lambda: None):\n                    return []\n                    judged",
+    Sabotage("plugin/guard.py", "last = self.delivery.findings(judged)\n",
+             "last = self.delivery.findings(judged[:0])\n",
              "plugin/test_deferred.py::test_pending_verdicts_are_told_when_the_run_stops_early"),
     # the hook on reports
     Sabotage("plugin/reports.py", 'if report.outcome == "failed" or hasattr(report, "wasxfail"):',
