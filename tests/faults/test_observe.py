@@ -88,6 +88,6 @@ def test_a_warning_that_a_filter_makes_an_error_is_told_as_a_leak_only():
     seen = Observation(lambda filename: True)
     with warnings.catch_warnings(), listening(seen):
         warnings.simplefilter("error")
-        open(__file__, "rb")  # noqa: SIM115
+        open(__file__, "rb")
         gc.collect()
     assert seen.unraisable == []

@@ -324,6 +324,26 @@ def test_a_copy_of_what_a_fixture_has_open_is_no_fixtures(pytester, alone):
     assert finding["origin"]["line"] is None
 
 
+def test_a_copy_is_told_on_the_test_that_made_it(pytester, alone):
+    """No event tells of it: there is one descriptor more when the test is over."""
+    pytester.makepyfile(
+        """
+        import os
+        BEFORE = os.open(__file__, os.O_RDONLY)
+
+        def test_opens():
+            os.close(os.open(__file__, os.O_RDONLY))
+
+        def test_copies():
+            os.dup(BEFORE)
+
+        def test_after(): pass
+        """
+    )
+    (finding,) = alone("--leakguard-grace=0").findings
+    assert (finding["test"].partition("::")[2], finding["owner"]["kind"]) == ("test_copies", "test")
+
+
 def test_a_number_that_was_told_before_has_a_new_history(pytester, alone):
     """A copy that gets the number and the file of a leak that was told, and has gone since, is a leak of its own."""
     pytester.makepyfile(

@@ -156,5 +156,21 @@ PROBES: tuple[Sabotage, ...] = (
              "probes/test_protocol_conformance.py::test_there_is_a_probe_of_each_kind"),
     Sabotage("watch.py", "                TempProbe(self.recorder, short),\n", "",
              "plugin/test_blind.py::test_the_doctor_tells_each_kind"),
+    # what a probe leaves out
+    Sabotage("probes/classes.py", "issubclass(cls, (BaseException, enum.Enum)) or", "",
+             "plugin/test_track.py::test_where_classes_are_found"),
+    Sabotage("probes/state_interpreter.py", "if owner is weakref.finalize:\n            return True",
+             "if owner is weakref.finalize:\n            return False",
+             "plugin/test_state.py::test_what_pytest_and_its_fixtures_change_is_never_told"),
+    Sabotage("probes/state_interpreter.py", "return any(_is_pytests(step) for step in steps)", "return True",
+             "plugin/test_state.py::test_the_end_of_pytests_folders_is_pytests_own"),
+    Sabotage("probes/state_interpreter.py", "return any(_is_pytests(step) for step in steps)", "return False",
+             "plugin/test_state.py::test_the_end_of_pytests_folders_is_pytests_own"),
+    Sabotage("probes/instances.py", 'if frame.f_code.co_name == "__del__" and _is_of(frame, obj):', "if False:",
+             "plugin/test_track.py::test_ways_to_close"),
+    Sabotage("probes/fds.py", "return _real.fstat(number).st_nlink == 0", "return True",
+             "probes/test_descriptors.py::test_a_file_that_is_deleted_is_told_as_such"),
+    Sabotage("probes/unclosed.py", 'if text[:9].lower() == "unclosed " or _PROCESS.search(text):',
+             "if _PROCESS.search(text):", "plugin/test_garbage.py::test_any_filter_of_the_user"),
 )
 # fmt: on
