@@ -86,7 +86,7 @@ ONCE: tuple[OnceRule, ...] = (
         reason="anyio keeps worker processes for the life of a loop, and a task that ends them when it is cancelled",
     ),
     OnceRule(
-        kinds=frozenset({"fd", "mmap", "temp"}),
+        kinds=frozenset({"fd", "mmap"}),
         module="multiprocessing/heap.py",
         function="Arena.__init__",
         reason="multiprocessing keeps the arenas of its shared memory heap and uses them again",

@@ -264,7 +264,7 @@ class Session:
 
     def _end_hang(self, loop: asyncio.AbstractEventLoop, left: int = 20) -> None:
         """Note where all tasks wait, and end them, by force in the end."""
-        pending = leftovers.other_tasks(loop)
+        pending = asyncio.all_tasks(loop)  # none of them runs: this is a callback of the loop
         if not self._hung:
             self._hung = True
             force.note()

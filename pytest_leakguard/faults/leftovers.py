@@ -40,15 +40,9 @@ def _wake(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def other_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
-    """The tasks that have not ended, less the one that runs."""
-    current = asyncio.current_task(loop)
-    return [task for task in asyncio.all_tasks(loop) if task is not current]
-
-
 def spawned_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
     """Those that other tasks have made: the outermost ones are for whoever runs the loop."""
-    return [task for task in other_tasks(loop) if not getattr(task.get_coro(), "is_root", False)]
+    return [task for task in asyncio.all_tasks(loop) if not getattr(task.get_coro(), "is_root", False)]
 
 
 def describe(task: asyncio.Task[Any], *, is_target: Callable[[str], bool], path_of: Callable[[str], str]) -> Stuck:

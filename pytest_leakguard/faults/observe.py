@@ -63,8 +63,7 @@ class Observation:
             if (
                 isinstance(one, _BLUNDERS)
                 and not is_injected(one)
-                and one.__cause__ is None
-                and not one.__suppress_context__
+                and not one.__suppress_context__  # nor has it a cause then
                 and comes_from_injected(one.__context__)
             ):
                 place = _innermost(one.__traceback__)

@@ -65,6 +65,14 @@ def test_afterwards_nothing_fails_any_more(recorder):
     acquire()
 
 
+def test_afterwards_no_further_event_is_listened_to(recorder):
+    """What a sweep listens to costs nothing once it is over."""
+    before = hook._handlers
+    with hook.sabotage(refuse, ["leakguard.test"]):
+        assert "leakguard.test" in hook._handlers
+    assert hook._handlers is before
+
+
 def test_an_error_of_ours_stays_with_us(recorder, monkeypatch):
     """A handler that is broken is told of, and the call of the user goes on."""
     monkeypatch.setattr(hook, "_failures", [])

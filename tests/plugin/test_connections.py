@@ -176,6 +176,21 @@ def test_the_database_is_named(told, name, words):
     assert f"sqlite3 connection to {finding['subject']}, never closed" == finding["what"]
 
 
+def test_a_database_in_memory_has_no_folder(alone, pytester):
+    """Wherever the test is when it connects."""
+    pytester.makepyfile(
+        """
+        import os, sqlite3
+        KEPT = []
+
+        def test_it(tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+            KEPT.append(sqlite3.connect(":memory:"))
+        """
+    )
+    assert [f["subject"] for f in alone("--leakguard-grace=0").findings] == [":memory:"]
+
+
 def test_other_ways_to_ask(alone, pytester):
     """A block, a list of kinds and a rule know the kind."""
     pytester.makepyfile(

@@ -16,6 +16,7 @@ import executors_when_imported
 import pytest
 
 KEPT = []
+SHUT = []
 STOP = threading.Event()
 
 
@@ -114,6 +115,10 @@ ROWS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "hangs_though_shut_down": (
         "it = executor(1, thread_name_prefix='stuck')\nit.submit(hang)\nit.shutdown(wait=False)",
         [("thread", "thread 'stuck_0'")],
+    ),
+    "hangs_though_shut_down_and_kept": (
+        "it = executor(1, thread_name_prefix='held')\nit.submit(hang)\nit.shutdown(wait=False)\nSHUT.append(it)",
+        [("thread", "thread 'held_0'")],
     ),
 }  # fmt: skip
 

@@ -275,6 +275,30 @@ threads = [threading.Thread(target=one, args=(name, name != "c")) for name in "a
 [thread.join() for thread in threads]
 assert told == {"a": ["a"], "b": ["b"], "c": []}, told
 """,
+    "a copy of what another thread's block opened": """
+barrier = threading.Barrier(2)
+told = {}
+def one(name, leaky):
+    try:
+        with guard("fd", grace=0):
+            barrier.wait()  # both have begun
+            if leaky:
+                stream = open(name, "w")
+                KEPT.append((stream, os.dup(stream.fileno())))
+            barrier.wait()
+            if leaky:
+                barrier.wait()
+        told[name] = []
+    except LeakError as error:
+        told[name] = names(error)
+    if not leaky:
+        barrier.wait()  # the first to end
+threads = [threading.Thread(target=one, args=(name, name == "a")) for name in "ab"]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert told["b"] == [], told
+assert set(told["a"]) == {"a"}, told
+""",
     "a thread of the block works for it": """
 def work():
     KEPT.append(open(PATH))

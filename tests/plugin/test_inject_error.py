@@ -88,6 +88,22 @@ def test_own_failure(inject_error):
 def test_skipped(inject_error):
     pytest.skip("not here")
 
+def test_skipped_after_it(inject_error):
+    with contextlib.suppress(BaseException):
+        inject_error.here()
+    pytest.skip("not here either")
+
+class Several(Exception):
+    pass
+
+def test_one_of_several(inject_error):
+    several = Several("two at once")
+    try:
+        inject_error.here()
+    except BaseException as error:
+        several.exceptions = (error, NameError("beside it"))
+    raise several
+
 def test_last():
     pass
 """
@@ -136,6 +152,7 @@ def test_what_is_left_is_a_leak(plain):
     [
         ("test_not_reached", "inject_error.here() was never reached"),
         ("test_swallowed", "it did not come out of the test: something between swallowed it"),
+        ("test_one_of_several", "Several came out of the test in its place"),
         ("test_another", "NameError came out of the test in its place"),
         ("test_translated", "ValueError came out of the test in its place"),
     ],
@@ -153,6 +170,7 @@ def test_what_the_test_says_of_itself_stands(plain):
     assert outcomes(plain, "test_own_failure") == dict.fromkeys(NAMES, "FAILED")
     assert "AssertionError: assert not 'before it was reached'" in plain.text
     assert outcomes(plain, "test_skipped") == dict.fromkeys(NAMES, "SKIPPED")
+    assert outcomes(plain, "test_skipped_after_it") == dict.fromkeys(NAMES, "SKIPPED")
 
 
 LOOPS = (

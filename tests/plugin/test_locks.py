@@ -53,6 +53,7 @@ def keep(lock):
 ROWS: dict[str, tuple[str, str, bool]] = {
     "released": ("with track_lock(keep(threading.Lock())): pass", "", False),
     "released_wrapped": ("with keep(track_lock(threading.Lock(), wrap=True)): pass", "", False),
+    "released_and_dropped": ("with track_lock(threading.Lock(), wrap=True): pass", "", False),
     "released_by_hand": ("it = keep(track_lock(threading.RLock(), wrap=True))\nit.acquire()\nit.release()", "", False),
     "never_acquired": ("track_lock(keep(threading.Lock()))", "", False),
     "not_got": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
@@ -13,6 +14,7 @@ import atexit
 import gc
 import mmap
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -58,6 +60,9 @@ def pool():
 ROWS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "closed": ("with mmap.mmap(-1, 10): pass", []),
     "closed_file": ("with open(path, 'rb+') as f, mmap.mmap(f.fileno(), 0) as m: m[0] = 1", []),
+    "closed_and_kept": (
+        "it = mmap.mmap(-1, 10)\nKEPT.append(it)\nwith open(__file__): pass\nit.close()", []
+    ),
     "dropped": ("mmap.mmap(-1, 10)", []),
     "dropped_in_a_cycle": ("ring = [mmap.mmap(-1, 10)]\nring.append(ring)", []),
     "failed": ("with pytest.raises(OverflowError):\n    mmap.mmap(-1, -5)", []),
@@ -124,6 +129,14 @@ ROWS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         [("mmap", "shared memory 'psm_")],
     ),
 }  # fmt: skip
+if os.path.isdir("/dev/shm"):
+    # what has the name now is no work of this test
+    ROWS["shared_name_taken_by_another"] = (
+        "it = SharedMemory(create=True, size=9)\nwith open(__file__): pass\nit.close()\nit.unlink()\n"
+        "other = f'/dev/shm/{it.name}'\natexit.register(os.unlink, other)\n"
+        "subprocess.run(['touch', other], check=True)",
+        [],
+    )
 if sys.version_info >= (3, 13):
     ROWS["kept_without_descriptor"] = (
         "with open(path, 'rb+') as f: KEPT.append(mmap.mmap(f.fileno(), 0, trackfd=False))", [("mmap", "memory map of")]

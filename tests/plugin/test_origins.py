@@ -299,6 +299,78 @@ def test_how_the_start_of_a_thread_is_known(told, name):
     assert one(told, name)["origin"]["how"] == ("audit" if sys.version_info >= (3, 12) else "wrap")
 
 
+def test_a_copy_of_what_a_fixture_has_open_is_no_fixtures(pytester, alone):
+    """The line that opened a file is that of the descriptor that it gave; the test made the copy, and left it."""
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def opened():
+            number = os.open(__file__, os.O_RDONLY)
+            yield number
+            os.close(number)
+
+        def test_uses(opened):
+            os.close(os.dup(opened))
+
+        def test_copies(opened):
+            os.dup(opened)
+        """
+    )
+    (finding,) = alone("--leakguard-grace=0").findings
+    assert (finding["owner"]["kind"], finding["test"].partition("::")[2]) == ("test", "test_copies")
+    assert finding["origin"]["line"] is None
+
+
+def test_a_copy_is_told_on_the_test_that_made_it(pytester, alone):
+    """No event tells of it: there is one descriptor more when the test is over."""
+    pytester.makepyfile(
+        """
+        import os
+        BEFORE = os.open(__file__, os.O_RDONLY)
+
+        def test_opens():
+            os.close(os.open(__file__, os.O_RDONLY))
+
+        def test_copies():
+            os.dup(BEFORE)
+
+        def test_after(): pass
+        """
+    )
+    (finding,) = alone("--leakguard-grace=0").findings
+    assert (finding["test"].partition("::")[2], finding["owner"]["kind"]) == ("test_copies", "test")
+
+
+def test_a_number_that_was_told_before_has_a_new_history(pytester, alone):
+    """A copy that gets the number and the file of a leak that was told, and has gone since, is a leak of its own."""
+    pytester.makepyfile(
+        """
+        import os
+        KEPT = []
+
+        def test_leaks(tmp_path):
+            path = tmp_path / "a"
+            path.touch()
+            KEPT.extend([path, os.open(path, os.O_RDONLY)])
+
+        def test_closes():
+            os.close(KEPT[1])
+
+        def test_copies():
+            placeholder = os.open(os.devnull, os.O_RDONLY)
+            with open(KEPT[0]) as file:
+                os.close(placeholder)
+                assert os.dup(file.fileno()) == KEPT[1]
+        """
+    )
+    ran = alone("--leakguard-grace=0")
+    assert [f["test"].partition("::")[2] for f in ran.findings] == ["test_leaks", "test_copies"]
+    ran.result.assert_outcomes(passed=3)
+
+
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_an_unknown_origin_says_why(told, name):
     """What raises no audit event has no origin but a reason, and the switch that helps."""

@@ -554,6 +554,38 @@ def test_only_leaks(attempt):
     assert ran.result.ret == 1
 
 
+def test_a_report_that_is_dropped_takes_no_finding_with_it(pytester, alone):
+    """A plugin may run a test again and never log the first attempt: what that left comes with the next report."""
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            if not all(report.passed for report in reports):
+                reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            for report in reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    pytester.makepyfile(
+        LEAK
+        + """
+RUNS = []
+
+def test_it():
+    RUNS.append(1)
+    if len(RUNS) == 1:
+        leak()
+    assert len(RUNS) > 1
+"""
+    )
+    ran = alone(QUICK)
+    assert told(ran.report) == {"test_it": [("fd", "note")]}
+    ran.result.assert_outcomes(passed=1)
+
+
 def test_doctests(pytester, alone):
     """Doctests of modules and of text files are judged like tests; an example that fails keeps its failure."""
     pytester.makepyfile(

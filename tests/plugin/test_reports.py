@@ -170,6 +170,7 @@ def test_the_timeline_follows_what_the_tests_leave(alone, pytester):
     assert timeline["worker"] == ""
     first, *_, last = [dict(zip(COLUMNS, row, strict=True)) for row in timeline["rows"]]
     assert (first["tests"], last["tests"]) == (0, 4)
+    assert first["threads"] == 1
     assert last["descriptors"] - first["descriptors"] == 11  # with the child's pipe
     assert last["threads"] - first["threads"] == 1
     assert last["children"] - first["children"] == 1

@@ -220,6 +220,27 @@ def test_one_that_exits_says_nothing(exiting, name):
     assert lines == []
 
 
+def test_a_fork_that_waits_to_exit_says_nothing(pytester):
+    """What a fork waits for is no matter of the session, whose threads and children it does not have."""
+    pytester.makepyfile(
+        script="""
+        import os, sys, threading, time
+        from pytest_leakguard.plugin.exit_watch import SECONDS, watch_exit
+        watch_exit(os.getcwd(), {}, {})
+        if os.fork() == 0:
+            threading.Thread(target=time.sleep, args=(SECONDS + 0.5,)).start()
+            sys.exit(3)
+        _, status = os.wait()
+        os._exit(os.waitstatus_to_exitcode(status) + 1)
+        """
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "script.py"],
+        cwd=pytester.path, capture_output=True, text=True, check=False, env={**os.environ},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (4, "")
+
+
 def test_it_does_not_hold_the_interpreter(pytester):
     """Armed, an interpreter with nothing to wait for ends at once, and a fork of it as well."""
     pytester.makepyfile(

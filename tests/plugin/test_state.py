@@ -377,6 +377,13 @@ def test_it_is_watched_only_on_request(alone, pytester):
                     os.environ["BLOCK"] = "1"
             (finding,) = raised.value.findings
             assert (finding.kind, finding.subject) == ("state", "environ BLOCK")
+
+        def test_block_puts_back_what_one_inside_it_saw(leak_check):
+            with leak_check("state"):
+                os.environ["OUTER"] = "1"
+                with leak_check("state"):
+                    pass
+                del os.environ["OUTER"]
         """
     )
     for args, flag, told in (
@@ -387,6 +394,7 @@ def test_it_is_watched_only_on_request(alone, pytester):
     ):
         ran = alone(*args, flag=flag)
         assert sorted(finding["subject"] for finding in ran.findings) == told
+        assert ran.result.parseoutcomes().get("failed") is None, ran.text
 
 
 def test_nothing_runs_where_it_is_not_watched(alone, pytester):

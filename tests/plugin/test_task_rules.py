@@ -84,6 +84,26 @@ def test_woken():
         EVENT.set()
     LOOP.run_until_complete(main())
 
+def test_woken_by_the_last_line():
+    event = asyncio.Event()
+    async def main():
+        KEPT.append(asyncio.create_task(event.wait()))
+        await turn()
+    LOOP.run_until_complete(main())
+    event.set()  # it ends as soon as the loop runs on
+
+def test_woken_when_its_loop_was_closed():
+    event = asyncio.Event()
+    async def wait_for_it():
+        await event.wait()
+    async def main():
+        KEPT.append(asyncio.create_task(wait_for_it()))
+        await turn()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    event.set()
+    loop.close()
+
 def test_woken_and_goes_on():
     EVENT.clear()
     async def main():
@@ -157,6 +177,17 @@ def test_closed_by_hand():
 
 def test_dropped_before_it_ran():
     loop = asyncio.new_event_loop()
+    made = []
+    loop.call_soon(lambda: made.append(loop.create_task(worker())))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    made.pop()
+
+def test_dropped_in_debug_mode():
+    # the line that made its coroutine is known then, so that it could be told as well
+    loop = asyncio.new_event_loop()
+    loop.set_debug(True)
     made = []
     loop.call_soon(lambda: made.append(loop.create_task(worker())))
     loop.call_soon(loop.stop)
@@ -303,6 +334,12 @@ def test_by_the_collector():
     asyncio.run(turn())
     tie()
 
+def test_by_the_collector_of_older_objects():
+    asyncio.run(turn())
+    knot = Knot()
+    knot.me, knot.coroutine = knot, worker()
+    gc.collect(0)  # Python does so by itself: what is young now is no longer the youngest
+
 def test_by_a_later_collector():
     tie()
 
@@ -340,6 +377,18 @@ async def test_offspring_of_a_fixtures_task(service):
 async def test_beside_a_fixtures_task(service):
     asyncio.create_task(worker(), name="own")
     await turn()
+
+@pytest.fixture(scope="module")
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+def test_on_a_fixtures_loop(loop):
+    async def main():
+        asyncio.create_task(worker(), name="left")
+        await turn()
+    loop.run_until_complete(main())
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def careless():
@@ -442,7 +491,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, run_tree):
     ran = run_tree(tmp_path_factory.mktemp("rules"), FILES, "-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
-    assert "1 failed, 39 passed" in ran.text, ran.text
+    assert "1 failed, 44 passed" in ran.text, ran.text
     return ran
 
 
@@ -452,7 +501,8 @@ def of(told, test: str) -> list[str]:
 
 
 CLEAN = [
-    "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_broken_off",
+    "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_woken_by_the_last_line",
+    "test_broken_off",
     "test_ended_by_the_project_itself", "test_gone_in_the_grace", "test_dropped_in_the_middle", "test_exhausted",
     "test_closed_by_hand", "test_expected", "test_just_a_warning", "test_closed", "test_by_a_later_collector",
     "test_connection_to_a_fixtures_server",
@@ -468,6 +518,8 @@ def test_it_is_forgiven(told, test):
 LEAKS = {
     # asked to end, but the request was swallowed
     "test_stubborn": ["of stubborn, waiting at test_endings.py:{2} in stubborn"],
+    # its wait is over, but no loop will ever tell it
+    "test_woken_when_its_loop_was_closed": ["of wait_for_it, waiting"],
     # its wait was over when the loop stopped; it waits again since the loop ran on
     "test_woken_and_goes_on": ["of woken_and_goes_on, waiting"],
     # an error of the main task is a return, unlike a loop that is broken off
@@ -475,6 +527,7 @@ LEAKS = {
     "test_ended_by_a_runner": ["of worker, waiting"],
     "test_loop_closed_over_it": ["of worker, waiting"],
     "test_dropped_before_it_ran": ["of worker, not started"],
+    "test_dropped_in_debug_mode": ["of worker, not started"],
     "test_never_run": ["of worker, not started"],
     "test_kept": ["asynchronous generator ticker, suspended"],
     "test_of_a_pending_task": ["of iterate, waiting"],
@@ -484,10 +537,12 @@ LEAKS = {
     "test_in_a_helper": ["coroutine worker, never awaited"],
     "test_in_a_method": ["coroutine worker, never awaited"],
     "test_inside_a_task": ["coroutine worker, never awaited"],
+    "test_by_the_collector_of_older_objects": ["coroutine worker, never awaited"],
     "test_by_the_collector": ["coroutine worker, never awaited"],
     "test_result_dropped": ["coroutine AsyncMockMixin._execute_mock_call, never awaited"],
     "test_in_debug_mode": ["coroutine worker, never awaited"],
     "test_beside_a_fixtures_task": ["task 'own' of worker"],
+    "test_on_a_fixtures_loop": ["task 'left' of worker"],
     "test_connection_to_its_own_server": ["of handle_for_ever, waiting"],
 }
 
@@ -507,6 +562,13 @@ def test_a_fixtures_task_has_its_offspring_counted_to_the_fixture(told):
     assert of(told, "test_offspring_of_a_fixtures_task") == []
     (finding,) = [f for f in told.report["findings"] if "'orphan'" in f["what"]]
     assert (finding["owner"]["kind"], finding["owner"]["name"]) == ("fixture", "careless")
+
+
+def test_a_fixture_that_keeps_a_loop_releases_no_task_of_it(told):
+    """The loop leads to the task, and closing it ends nothing: the verdict waits for no fixture."""
+    (finding,) = [f for f in told.report["findings"] if f["test"].endswith("::test_on_a_fixtures_loop")]
+    assert finding["due"].startswith("end of function scope;"), finding["due"]
+    assert "might have released it" not in finding["due"]
 
 
 @pytest.mark.parametrize("mark", ["helper", "method", "task", "dropped", "debug"])

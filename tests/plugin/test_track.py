@@ -175,6 +175,33 @@ def test_ways_to_close(app, alone):
     }
 
 
+def test_closed_is_not_gone(app, alone):
+    """A class that must be closed and must go asks for both."""
+    app(
+        """
+        from app import db
+
+        def test_closed_and_kept():
+            db.KEPT.append(db.Connection())
+            db.KEPT[-1].close()
+
+        def test_kept_seen_and_closed():
+            # made long ago when it is closed: so many were made since
+            db.KEPT.append(db.Connection())
+            for _ in range(600):
+                db.Connection().close()
+            db.KEPT[-1].close()
+
+        def test_both():
+            db.Connection().close()
+        """,
+        "app.db.Connection: close",
+        "app.db.Connection",
+    )
+    alive = "app.db.Connection object, still alive"
+    assert told(alone("--leakguard-grace=0")) == {"test_closed_and_kept": alive, "test_kept_seen_and_closed": alive}
+
+
 def test_one_that_takes_the_place_of_the_last_is_no_leak(app, alone):
     """A module that remembers its last session lets go of the one before; a second one that stays is told."""
     app(

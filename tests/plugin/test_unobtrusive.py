@@ -307,6 +307,22 @@ def test_the_users_warning_filters_decide(pytester):
         assert guarded.report["errors"] == [], name
 
 
+def test_the_users_filters_show_what_dies_unclosed(pytester):
+    """A ResourceWarning that no collection of ours brought up is shown as under plain pytest, beside the finding."""
+    pytester.makepyfile(test_drops="def test_drops():\n    open(__file__)\n    open(__file__)\n")
+    filters = {"always": ("-W", "always"), "default": ("-W", "default"), "error": ("-W", "error::ResourceWarning")}
+    runs = {}
+    for name, args in filters.items():
+        runs[f"plain {name}"] = args
+        runs[f"guarded {name}"] = (*args, *GUARDED, "--leakguard-action=warn")
+    ran = fork_runs(pytester, runs)
+    for name in filters:
+        plain, guarded = ran[f"plain {name}"], ran[f"guarded {name}"]
+        assert "unclosed file" in plain.text, name
+        assert warnings_of(guarded.text) == warnings_of(plain.text), name
+        assert [(f["kind"], f["count"]) for f in guarded.report["findings"]] == [("unclosed", 2)], name
+
+
 def outcomes(text):
     """The lines of -v."""
     return [line.partition(" [")[0].rstrip() for line in text.splitlines() if "::test_" in line and "%]" in line]

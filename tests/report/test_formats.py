@@ -347,6 +347,11 @@ def test_hostile_names_are_no_markup_in_markdown():
     assert [text for text in page.texts if re.search(r"@\w", text)] == []
 
 
+def test_nothing_of_a_name_is_an_angle_bracket_in_markdown():
+    """A tag may be closed by what comes after the name, and not all that shows Markdown asks for it to be closed."""
+    assert not {"<", ">"} & set(markdown.escaped("<img src=x> <b"))
+
+
 def test_hostile_names_are_no_markup_in_html():
     """A hostile page has the elements of any other, its own script only, and no link that leads away."""
     text = formats.render("html", hostile.hostile())

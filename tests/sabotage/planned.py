@@ -13,9 +13,11 @@ class Sabotage:
         file: below the package.
         old, new: the text, which stands there once, and what it becomes.
         test: the id of the test that has to notice, below ``tests/``.
+        argued: why none can, where the test passes all the same.
     """
 
     file: str
     old: str
     new: str
     test: str
+    argued: str = ""
