@@ -157,7 +157,7 @@ LIBRARIES = {
         forgives="it = FORKSERVER.Process(target=int); it.start(); it.join(); it.close()",
         catches="it = FORKSERVER.Process(target=int); it.start(); KEPT.append(it); "
         "multiprocessing.connection.wait([it.sentinel])",
-        kind="fd",
+        kind="process",
     ),
     "joblib's pool of processes": Rule(
         forgives="import joblib; joblib.Parallel(2, backend='loky')([joblib.delayed(int)()])",
