@@ -1,4 +1,4 @@
-"""Children that multiprocessing's fork server starts, as it does by default on Linux since 3.14: processes like others."""
+"""Children that multiprocessing's fork server starts, the default on Linux since 3.14: processes like others."""
 
 from __future__ import annotations
 
