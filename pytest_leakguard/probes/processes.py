@@ -93,7 +93,7 @@ class ProcessProbe:
 
 def _name_of(process: Any) -> str:
     """The name of a process of multiprocessing's, without the number that it gets by default."""
-    name = str(process.name)
+    name = str(vars(process).get("_name", ""))  # a class of the user may have a `name` of its own
     numbered = _NAMED_BY_COUNT.fullmatch(name)
     return numbered[1] if numbered is not None else name
 
