@@ -57,9 +57,14 @@ def join_attached(suspects: list[Suspect], recorder: Recorder, connections: Conn
 def join_pipes(suspects: list[Suspect]) -> None:
     """The pipes that a child's own object holds are parts of the child."""
     for child in suspects:
-        if child.item[0] == "process" and child.live is not None and child.whole is None:
+        if child.item[0] != "process" or child.whole is not None:
+            continue
+        popen = child.live
+        if popen is None and child.record is not None and child.record.ref is not None:
+            popen = child.record.ref()
+        if popen is not None:
             child.mark = child.item
-            numbers = holders.pipes_of(child.live)
+            numbers = holders.pipes_of(popen)
             for suspect in suspects:
                 if suspect.item[0] == "fd" and isinstance(suspect.item[1], tuple) and suspect.item[1][0] in numbers:
                     suspect.mark = child.mark

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pytest_leakguard.core.model import Key
+from pytest_leakguard.known_libffi import file_of_libffi
 from pytest_leakguard.known_libuv import pipe_of_libuv
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.reach import reach
@@ -171,7 +172,8 @@ def known_by_design(suspects: Collection[Suspect]) -> dict[tuple[str, Key], str]
         if root is not None:
             for suspect in _held_by(root, singleton, rest):
                 known[suspect.item] = singleton.reason
-    known |= pipe_of_libuv([suspect for suspect in suspects if suspect.item not in known])
+    for kept_by in (pipe_of_libuv, file_of_libffi):
+        known |= kept_by([suspect for suspect in suspects if suspect.item not in known])
     return known
 
 

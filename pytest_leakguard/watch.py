@@ -236,6 +236,7 @@ class Watch:
             suspects = [self._suspect(item, matcher, otherwise) for item in sorted(items, key=_stable)]
             join_same(suspects, self.objects, self.connections)
             join_event_loops(suspects)
+            join_pipes(suspects)
             join_copies(suspects)
             join_attached(suspects, self.recorder, self.connections, self.root)
         return suspects

@@ -55,6 +55,7 @@ class Ledger:
         self._codes: list[CodeType] = []
         self._open: dict[int, set[int]] = {}
         self._thrown: set[int] = set()
+        self._lines: dict[int, int] = {}  # the line before, where loops are to be told from their turns
 
     def watched(self, code: CodeType) -> Watched | None:
         """What there is to count in a function; None when nothing is."""
@@ -99,6 +100,7 @@ class Ledger:
         """A function was called; a generator that is resumed was not."""
         key = id(frame)
         self._open.pop(key, None)
+        self._lines.pop(key, None)
         self._thrown.discard(key)
         if watched.method is not None:
             self._ran(watched.method, _first_argument(frame) is not None)
@@ -113,12 +115,17 @@ class Ledger:
 
     def line(self, frame: FrameType, watched: Watched) -> None:
         """A line is about to run."""
+        loops = watched.marks.loops
+        before = self._lines.get(id(frame), 0) if loops else 0
+        if loops:
+            self._lines[id(frame)] = frame.f_lineno
         for number, way in watched.marks.by_offset.get(frame.f_lasti, ()):
             if way == "entered":
                 watched.counts[number].entered += 1
                 self._open.setdefault(id(frame), set()).add(number)
             elif number not in watched.marks.withs:
-                self._ran(watched.counts[number], way == "error")
+                if before not in loops.get(number, ()):  # a further turn is none of the path
+                    self._ran(watched.counts[number], way == "error")
             elif number in self._open.get(id(frame), ()):
                 # once: what follows belongs to the other items of the same `with`
                 self._open[id(frame)].discard(number)
@@ -136,6 +143,7 @@ class Ledger:
         """A function came to its end."""
         key = id(frame)
         self._open.pop(key, None)
+        self._lines.pop(key, None)
         if watched.generator is not None and key not in self._thrown:
             self._ran(watched.generator, False)
         self._thrown.discard(key)

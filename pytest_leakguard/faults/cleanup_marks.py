@@ -7,7 +7,6 @@ error begins where the exception table, or before 3.11 a SETUP instruction, lead
 
 from __future__ import annotations
 
-import ast
 import dis
 import itertools
 from collections.abc import Iterator, Sequence
@@ -33,7 +32,9 @@ class Marks:
 
     Attributes:
         by_offset: instruction -> its marks.
-        lines: those with a mark; the others need not be watched.
+        lines: those that are to be watched.
+        loops: sites that begin with a loop -> its lines. The line events of its further turns may come at the
+            same instruction as that of its first, as they do on 3.14.
         withs: numbers of the sites that are entered before they are left.
         returns: instructions that end the function, not only suspend it.
         yields: instructions at which a generator waits at a `yield`.
@@ -42,6 +43,7 @@ class Marks:
 
     by_offset: dict[int, tuple[Mark, ...]] = field(default_factory=dict)
     lines: frozenset[int] = frozenset()
+    loops: dict[int, range] = field(default_factory=dict)
     withs: frozenset[int] = frozenset()
     returns: frozenset[int] = frozenset()
     yields: frozenset[int] = frozenset()
@@ -59,9 +61,12 @@ def marks_of(code: CodeType, sites: Sequence[Site]) -> Marks:
                 way = _way(site, steps, index, errors)
                 if way is not None:
                     found.setdefault(step.offset, []).append((number, way))
+    loops = {number: site.loop for number, site in enumerate(sites) if site.loop}
     return Marks(
         by_offset={offset: tuple(marks) for offset, marks in found.items()},
-        lines=frozenset(line for site in sites for line in site.lines),
+        # where there are loops, also the line from which one is entered
+        lines=frozenset(step.line for step in steps) if loops else frozenset().union(*(site.lines for site in sites)),
+        loops=loops,
         withs=frozenset(number for number, site in enumerate(sites) if site.path.kind == "with"),
         returns=frozenset(step.offset for step in steps if step.name in ("RETURN_VALUE", "RETURN_CONST")),
         yields=frozenset(_yields(steps)),
@@ -103,7 +108,7 @@ def _way(site: Site, steps: Sequence[Step], index: int, errors: frozenset[int]) 
             return "entered"
         return "normal" if _calls_exit(steps, index) else None
     is_error = step.offset in errors
-    if not (is_error or _starts_a_line(steps, index)) or _comes_round(site.first, steps, index):
+    if not (is_error or _starts_a_line(steps, index)):
         return None
     return "error" if is_error or site.path.kind == "except" else "normal"
 
@@ -122,16 +127,3 @@ def _calls_exit(steps: Sequence[Step], index: int) -> bool:
     """Whether what follows is the call of `__exit__` with three times None."""
     after = [step for step in steps[index : index + 10] if step.name not in _ON_THE_WAY]
     return len(after) > 3 and after[0].is_none and all(s.name in _AGAIN for s in after[1:3]) and "CALL" in after[3].name
-
-
-def _comes_round(first: ast.stmt | None, steps: Sequence[Step], index: int) -> bool:
-    """Whether the instruction belongs to a further turn of the loop that the block begins with."""
-    rest = _rest_of_line(steps, index)
-    if isinstance(first, (ast.For, ast.AsyncFor)):
-        names = [step.name for step in rest]
-        begins = [n for n, name in enumerate(names) if name in ("GET_ITER", "GET_AITER")]
-        turns = [n for n, name in enumerate(names) if name in ("FOR_ITER", "GET_ANEXT")]
-        return bool(turns) and not (begins and begins[0] < turns[0])
-    if isinstance(first, ast.While):
-        return any(step.target and step.target <= step.offset for step in rest)
-    return False

@@ -18,6 +18,8 @@ STACK_METHODS = frozenset({"callback", "push", "enter_context"})
 ASYNC_STACK_METHODS = frozenset({"push_async_callback", "push_async_exit", "enter_async_context"})
 _STACKS = frozenset({"ExitStack", "AsyncExitStack"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_NO_LOOP = range(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +45,12 @@ class Site:
 
     Attributes:
         lines: whose line events tell of it; none for what is told in another way.
-        first: the first statement of a `finally` or handler.
+        loop: the lines of the loop that a `finally` or handler begins with, if it does.
     """
 
     path: CleanupPath
     lines: frozenset[int] = frozenset()
-    first: ast.stmt | None = None
+    loop: range = _NO_LOOP
 
 
 def sites_of(filename: str, path: str) -> dict[tuple[str, int], list[Site]]:
@@ -68,10 +70,10 @@ def sites_of(filename: str, path: str) -> dict[tuple[str, int], list[Site]]:
 
 def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str, qualname: str) -> Iterator[Site]:
     def site(
-        kind: PathKind, line: int, what: str = "", lines: frozenset[int] = frozenset(), first: ast.stmt | None = None
+        kind: PathKind, line: int, what: str = "", lines: frozenset[int] = frozenset(), loop: range = _NO_LOOP
     ) -> Site:
         return Site(
-            path=CleanupPath(kind=kind, path=path, line=line, qualname=qualname, what=what), lines=lines, first=first
+            path=CleanupPath(kind=kind, path=path, line=line, qualname=qualname, what=what), lines=lines, loop=loop
         )
 
     if function.name in EXIT_METHODS:
@@ -91,9 +93,9 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str, qu
                 # a body on the header's own line has no line event of its own
                 if first.lineno > (handler.type or handler).lineno:
                     what = ast.unparse(handler.type) if handler.type is not None else ""
-                    yield site("except", first.lineno, what, frozenset({first.lineno}), first)
+                    yield site("except", first.lineno, what, _begin(first), _loop(first))
             for first in node.finalbody[:1]:  # type: ignore[attr-defined]
-                yield site("finally", first.lineno, lines=frozenset({first.lineno}), first=first)
+                yield site("finally", first.lineno, lines=_begin(first), loop=_loop(first))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             name = node.func.attr
             owner = node.func.value
@@ -101,6 +103,16 @@ def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, path: str, qu
                 name in STACK_METHODS and isinstance(owner, ast.Name) and owner.id in stacks
             ):  # fmt: skip
                 yield site("exit stack", node.lineno, name)
+
+
+def _begin(first: ast.stmt) -> frozenset[int]:
+    if isinstance(first, _LOOPS):  # it is entered where its header has the first code
+        return frozenset({first.lineno, *range(first.lineno, first.body[0].lineno)})
+    return frozenset({first.lineno})
+
+
+def _loop(first: ast.stmt) -> range:
+    return range(first.lineno, (first.end_lineno or first.lineno) + 1) if isinstance(first, _LOOPS) else _NO_LOOP
 
 
 def _protects_a_yield(node: ast.AST) -> bool:

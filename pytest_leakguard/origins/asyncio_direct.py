@@ -1,7 +1,8 @@
 """Tasks that were made by calling the class `asyncio.Task`, where no registry tells of them.
 
-Since 3.14 tasks written in C are in no set that could tell of what it gets; ``create_task`` is wrapped there, which
-such a call passes by. What a loop has pending when it stops, and had not when it started, was made meanwhile.
+Since 3.14 tasks written in C, and of classes derived from those, are in no set that could tell of what it gets;
+``create_task`` is wrapped there, which such a call passes by. What a loop has pending when it stops, and had not when
+it started, was made meanwhile.
 """
 
 from __future__ import annotations

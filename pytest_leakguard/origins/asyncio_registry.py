@@ -5,6 +5,7 @@ A set keeps being the same object with the same methods; only its class is excha
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from functools import wraps
@@ -41,6 +42,15 @@ class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
     def add(self, item: Any) -> None:
         super().add(item)
         if listeners and listeners[-1].registry_tells:
+            _tell("note_task", item, _real.getframe(1))
+
+
+class OtherTaskSet(TaskSet):
+    """A registry of those tasks only that 3.14 does not keep in lists of C; others are told by `create_task`."""
+
+    def add(self, item: Any) -> None:
+        weakref.WeakSet.add(self, item)
+        if listeners:
             _tell("note_task", item, _real.getframe(1))
 
 
@@ -99,11 +109,31 @@ def watch_registry(tasks: Any) -> Callable[[], None] | None:
     registry = getattr(tasks, "_all_tasks", None) if registry is None else registry
     if type(registry) not in (weakref.WeakSet, TaskSet):
         return None
-    registry.__class__ = TaskSet
+    return _exchange([registry], TaskSet)
+
+
+def watch_other_tasks(tasks: Any) -> Callable[[], None]:
+    """Exchange the class of the sets that 3.14 has for tasks not written in C.
+
+    One is for asyncio's own class written in Python, and those derived from it; the other one, which only the C module
+    refers to, for classes that are no `asyncio.Task` at all.
+    Returns: what undoes it once nobody listens any more.
+    """
+    candidates = [getattr(tasks, "_scheduled_tasks", None)]
+    extension = sys.modules.get("_asyncio")
+    if extension is not None:
+        candidates += _real.gc_get_referents(extension)
+    return _exchange([each for each in candidates if type(each) in (weakref.WeakSet, OtherTaskSet)], OtherTaskSet)
+
+
+def _exchange(registries: list[Any], kind: type) -> Callable[[], None]:
+    for registry in registries:
+        registry.__class__ = kind
 
     def undo() -> None:
         if not listeners:
-            registry.__class__ = weakref.WeakSet
+            for registry in registries:
+                registry.__class__ = weakref.WeakSet
 
     return undo
 

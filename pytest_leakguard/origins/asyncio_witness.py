@@ -6,8 +6,9 @@ task. What tells, on 3.10 to 3.14:
 * *made*: asyncio adds each task that is not done after its first eager step to one weak set, whoever made it
   (`create_task`, a task factory, `asyncio.Task`, uvloop); a loop does the same with each asynchronous
   generator at its first iteration. The class of these sets is exchanged for a subclass whose `add` notes
-  the stack. 3.14 keeps tasks written in C in a list of its own; there ``BaseEventLoop.create_task``
-  is wrapped instead, and what a loop has pending besides is seen when it stops (`asyncio_direct`).
+  the stack. 3.14 keeps tasks written in C in a list of its own, and only others in such sets; there
+  ``BaseEventLoop.create_task`` is wrapped too, and what a loop has pending besides is seen when it
+  stops (`asyncio_direct`).
 * *rests, runs*: a loop sets the asyncgen hooks when it starts and when it stops to run; that raises an
   audit event. At each stop what is pending is noted: the moment at which a test's coroutine has
   returned. At each start the stack tells whether a runner is at work on the leftovers
@@ -43,6 +44,7 @@ from pytest_leakguard.origins.asyncio_direct import DirectTasks
 from pytest_leakguard.origins.asyncio_registry import (
     listeners,
     watch_generators,
+    watch_other_tasks,
     watch_registry,
     watch_trio,
     wrap_create_task,
@@ -172,6 +174,8 @@ class AsyncioWitness:
         if undo is None:
             self.registry_tells = False
             undo = wrap_create_task(base.BaseEventLoop)
+            if not REGISTRY_TELLS:
+                self._undo.append(watch_other_tasks(tasks))
         self._undo.append(undo)
         return True
 

@@ -21,7 +21,7 @@ from typing import Any
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import How
-from pytest_leakguard.origins import frames, hook
+from pytest_leakguard.origins import forkserver, frames, hook
 from pytest_leakguard.origins.created import CreatedPaths
 from pytest_leakguard.origins.hook import Handlers
 from pytest_leakguard.origins.record import (
@@ -378,6 +378,8 @@ class Recorder:
 
     def _on_connect(self, args: Any) -> None:
         self.resolve()
+        if forkserver.is_asked(args[1]):
+            self._process_starting(_real.getframe(2))
 
     def _on_sqlite(self, args: Any) -> None:
         database = plain_path(args[0])
@@ -388,9 +390,11 @@ class Recorder:
             self.created.opening(database, record)
 
     def _on_spawn(self, args: Any) -> None:
+        self._process_starting(_real.getframe(2))
+
+    def _process_starting(self, frame: FrameType | None) -> None:
         self.moves += 1
         self.process_starts += 1
-        frame: FrameType | None = _real.getframe(2)
         record = self._add("process start", None, frame)
         record.when = boot_seconds()
         while frame is not None and frames.region(frame.f_code.co_filename) == "stdlib":

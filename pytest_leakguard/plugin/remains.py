@@ -63,7 +63,7 @@ class Remains:
         for item in sorted(left, key=lambda item: (not _may_hold_exit(item), item[0]))[:_DESCRIBED_AT_MOST]:
             what, place = watch.roster.describe(*item).what, _place(left[item])
             # one that has ended waits for nobody
-            holds = _may_hold_exit(item) and ", zombie" not in what
+            holds = _may_hold_exit(item) and ", zombie" not in what and ", ended" not in what
             if holds:
                 self.places[item] = place
             entry = {"kind": item[0], "what": what, "acquired": place, "owner": left[item].owner.name}

@@ -89,6 +89,89 @@ def fin_while_first(n):
             k -= 1
 
 
+def fin_while_breaks(n):
+    k = 3
+    try:
+        if n:
+            raise ValueError
+    finally:
+        while k:  # finally: 2/1
+            k -= 1
+            if k == 2:
+                continue
+            if k == 1:
+                break
+
+
+def fin_while_true(n):
+    k = 3
+    try:
+        if n:
+            raise ValueError
+    finally:
+        while True:  # finally: 2/1
+            k -= 1
+            if not k:
+                break
+
+
+def fin_while_line(n):
+    k = 3
+    try:
+        if n:
+            raise ValueError
+    finally:
+        while k: k -= 1  # finally: 2/1
+
+
+def fin_loop_lines(n):
+    try:
+        if n:
+            raise ValueError
+    finally:
+        for x in (  # finally: 2/1
+            1,
+            n,
+        ):
+            print(end="")
+
+
+def fin_loop_in_loop(n):
+    for x in range(2):
+        try:
+            if n:
+                raise ValueError
+        finally:
+            while x:  # finally: 4/1
+                x -= 1
+
+
+def except_while(n):
+    k = 3
+    try:
+        if n:
+            raise ValueError
+    except ValueError:
+        while k:  # except: 0/1
+            k -= 1
+
+
+def fin_while_yields(n):  # generator: 2/0
+    k = 3
+    try:
+        if n:
+            raise ValueError
+        yield
+    finally:
+        while k:  # finally: 2/1
+            k -= 1
+            yield
+
+
+def fin_while_yields_all(n):
+    list(fin_while_yields(n))
+
+
 def fin_try(n):
     try:
         if n:
@@ -141,12 +224,15 @@ def run_in_handler():
 
 
 def run_others():
-    for f in (fin_loop, fin_while, fin_while_first, fin_try, handled):
+    for f in (
+        fin_loop, fin_while, fin_while_first, fin_while_breaks, fin_while_true, fin_while_line, fin_loop_lines,
+        fin_loop_in_loop, except_while, fin_while_yields_all, fin_try, handled,
+    ):
         for n in (0, 1, 0):
             try:
                 f(n)
             except (ValueError, KeyError):
-                print(end="")  # except: 0/5
+                print(end="")  # except: 0/11
 
 
 def never():

@@ -154,16 +154,25 @@ def test_calls_of_exit_stacks():
 
 
 def test_what_tells_of_a_path():
-    """The lines whose events do, and the first statement where an error may come to it."""
+    """The lines whose events do."""
     name = "paths_made_up.py"
     linecache.cache[name] = (len(SOURCE), None, SOURCE.splitlines(keepends=True), name)
     sites = sites_of(name, "x.py")
     one, several = sites["withs", 1]
-    assert (one.lines, several.lines, one.first) == ({3}, {5, 6}, None)
+    assert (one.lines, several.lines) == ({3}, {5, 6})
     first, bare, final = sites["tries", 15]
-    assert [(site.lines, site.first.lineno) for site in (first, bare, final)] == [({20}, 20), ({23}, 23), ({27}, 27)]
+    assert [site.lines for site in (first, bare, final)] == [{20}, {23}, {27}]
     (method,) = sites["__exit__", line_of("def __exit__")]
-    assert (method.lines, method.first) == (set(), None)
+    assert method.lines == set()
+    assert not any(len(site.loop) for site in (one, several, first, bare, final, method))
+
+
+def test_a_block_that_begins_with_a_loop():
+    """It is entered at any line of the loop's header; its turns are on the lines of the loop."""
+    text = "def f(a):\n try:\n  a\n except E:\n  while (\n   a\n  ):\n   a\n   b\n  c\n finally:\n  for b in a: b\n"
+    linecache.cache["loops.py"] = (len(text), None, text.splitlines(keepends=True), "loops.py")
+    (sites,) = sites_of("loops.py", "x.py").values()
+    assert [(site.lines, site.loop) for site in sites] == [({5, 6, 7}, range(5, 10)), ({12}, range(12, 13))]
 
 
 def test_a_path_is_found_anywhere_in_a_file():

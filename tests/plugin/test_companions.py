@@ -111,7 +111,17 @@ COMPANIONS = {
     "rerunfailures-xdist": ("pytest_rerunfailures", ("-p", "xdist", "-p", "rerunfailures", "--reruns=2"), "xdist-"),
     "cov": (
         "pytest_cov",
-        ("-p", "pytest_cov", "--cov=.", "--cov-branch", "--cov-context=test", "--cov-report=xml"),
+        # of 3.14 on coverage measures by sys.monitoring, and warns that it knows no contexts there
+        (
+            "-p",
+            "pytest_cov",
+            "--cov=.",
+            "--cov-branch",
+            "--cov-context=test",
+            "--cov-report=xml",
+            "-W",
+            "ignore:Dynamic contexts",
+        ),
         "coverage.xml",
     ),
     "asyncio": ("pytest_asyncio", ("-p", "asyncio", *LOOP_SCOPE), "asyncio: mode="),

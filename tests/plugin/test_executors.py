@@ -92,6 +92,11 @@ ROWS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         "KEPT.append(concurrent.futures.ProcessPoolExecutor(2))\nKEPT[-1].submit(int).result()",
         [("process", f"ProcessPoolExecutor {ONE} ")],
     ),
+    "kept_processes_of_the_fork_server": (
+        "import multiprocessing\nserved = multiprocessing.get_context('forkserver')\n"
+        "KEPT.append(concurrent.futures.ProcessPoolExecutor(2, served))\nKEPT[-1].submit(int).result()",
+        [("process", f"ProcessPoolExecutor {ONE} ")],
+    ),
     "kept_pool": (
         "import multiprocessing\nKEPT.append(multiprocessing.Pool(2))\nKEPT[-1].apply(int)",
         [("process", "Pool that was never closed, with 2 child processes")],

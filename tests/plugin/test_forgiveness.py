@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from dataclasses import dataclass
 
@@ -156,7 +157,7 @@ LIBRARIES = {
         forgives="it = FORKSERVER.Process(target=int); it.start(); it.join(); it.close()",
         catches="it = FORKSERVER.Process(target=int); it.start(); KEPT.append(it); "
         "multiprocessing.connection.wait([it.sentinel])",
-        kind="fd",
+        kind="process",
     ),
     "joblib's pool of processes": Rule(
         forgives="import joblib; joblib.Parallel(2, backend='loky')([joblib.delayed(int)()])",
@@ -269,8 +270,6 @@ def leaky_of_the_conftest():
 
 def available(needs: str) -> bool:
     if needs.startswith("/"):
-        import os
-
         return os.path.isdir(needs)
     if not needs:
         return True
@@ -607,3 +606,36 @@ def test_a_copy_of_a_descriptor_belongs_to_whom_the_file_belongs(pytester, alone
         ("fd", "other.txt", "test_server_catches_a_copy_of_another"),
         ("fd", "own.txt", "test_import_catches_a_copy_of_another"),
     ]
+
+
+LIBFFI = """
+import ctypes
+import os
+
+KEPT = []
+OF_LIBFFI = next(
+    path
+    for path in (line.split()[5] for line in open("/proc/self/maps") if line.count("/"))
+    if os.path.basename(path).startswith(("libffi", "_ctypes"))
+)
+FIRST = os.open(OF_LIBFFI, os.O_RDONLY)  # no event tells of a copy
+
+def test_forgives_what_libffi_keeps():
+    # a libffi that keeps one has had it since ctypes was imported
+    KEPT.append(os.dup(FIRST))
+
+def test_catches_another():
+    KEPT.append(os.dup(FIRST))
+
+def test_catches_one_of_python():
+    KEPT.append(open(OF_LIBFFI))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="nothing tells there which files are mapped")
+def test_what_libffi_keeps(pytester, alone):
+    """One descriptor on its file, made by C code, with the first callback; not a second, nor one of Python's."""
+    pytester.makepyfile(LIBFFI)
+    ran = alone("--leakguard-grace=0.05")
+    told = [(f["kind"], f["test"].partition("::")[2]) for f in ran.report["findings"]]
+    assert told == [("fd", "test_catches_another"), ("fd", "test_catches_one_of_python")]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 HEAD = """
-import asyncio, contextlib, os, socket, sys, threading
+import asyncio, contextlib, inspect, os, socket, sys, threading
 from pytest_leakguard import LeakError, guard
 
 KEPT = []
@@ -188,7 +188,7 @@ async def load(keep):
     await asyncio.sleep(0)
     KEPT.append(stream) if keep else stream.close()
     return 7
-assert asyncio.iscoroutinefunction(load)
+assert inspect.iscoroutinefunction(load)
 assert asyncio.run(load(False)) == 7
 with leaks("fd"):
     asyncio.run(load(True))

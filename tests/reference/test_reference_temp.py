@@ -133,7 +133,8 @@ def child():
     """Start a process that has a file and a folder; ended after the test."""
     started = []
 
-    def child(folder, body="time.sleep(60)", before=""):
+    # in short naps: a signal that comes just before a sleep does not end it
+    def child(folder, body="while True: time.sleep(0.05)", before=""):
         code = textwrap.dedent(CHILD).format(body=body, before=before)
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         command = [sys.executable, "-c", code, str(folder)]
@@ -212,7 +213,7 @@ def test_a_zombie_counts_as_dead(tmp_path, child):
 
 def test_two_live_processes_never_touch_each_other(tmp_path, child):
     """Several starts while another lives: nothing of it is removed, then it ends and leaves nothing."""
-    process = child(tmp_path, body="time.sleep(60)")
+    process = child(tmp_path)
     before = sorted(tmp_path.iterdir())
     for _ in range(3):
         with manager(tmp_path) as temp:
