@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dis
 import itertools
 import linecache
@@ -138,31 +137,6 @@ def test_a_call_far_behind_is_another_one():
     (nop, call) = made("NOP", "CALL")
     far = [nop] * 10 + [NONE, NONE, NONE, call]
     assert [calls_exit(*far, index=index) for index in (2, 3, 4, 5)] == [False, False, True, True]
-
-
-# -- loops at the start of a block
-
-
-def comes_round(text: str, *steps: Step) -> bool:
-    return cleanup_marks._comes_round(ast.parse(text).body[0], steps, 0)
-
-
-def test_a_further_turn_of_a_loop_does_not_begin_the_block_again():
-    """The first one makes the iterator before it asks it; a `while` that comes round jumps back."""
-    for text, get, turn in (
-        ("for a in b: pass", "GET_ITER", "FOR_ITER"),
-        ("async for a in b: pass", "GET_AITER", "GET_ANEXT"),
-    ):
-        assert not comes_round(text, *made("NOP", get, turn))
-        assert not comes_round(text, *made(get, turn, get))
-        assert comes_round(text, *made("NOP", turn))
-        assert comes_round(text, *made(turn, get))
-        assert comes_round(text, *made(turn, get, turn))
-        assert not comes_round(text, *made("NOP"))
-        assert not comes_round(text, *made("NOP", get))
-    jumps = {target: comes_round("while a: pass", *made("NOP", target=target, first=8)) for target in (0, 6, 8, 10)}
-    assert jumps == {0: False, 6: True, 8: True, 10: False}
-    assert not comes_round("a()", *made("FOR_ITER", target=2, first=8))
 
 
 # -- all together

@@ -325,7 +325,7 @@ def test_a_filter_put_before_it_hides_warnings_as_documented(probe):
 def test_what_our_own_collection_brings_up_is_swallowed_and_belongs_to_the_judged_test(probe):
     """While we collect, the warning points at a line of ours: the user's filters don't get it."""
     context = Context(Owner(kind="test", scope="function", name="t::a"), "t::a", None)
-    probe.by_collector = context
+    probe.whose = lambda: context
     with watching(probe, "error"):
         leave("left open")
     (key,) = probe.keys()

@@ -111,7 +111,7 @@ PROBES: tuple[Sabotage, ...] = (
     Sabotage("probes/unclosed.py", "text = self._texts.pop(_real.get_ident(), None)",
              "text = self._texts.popitem()[1] if self._texts else None",
              "probes/test_unclosed_texts.py::test_a_text_belongs_to_the_thread_that_warned"),
-    Sabotage("probes/unclosed.py", "return self.by_collector is not None\n\n    def _record_of",
+    Sabotage("probes/unclosed.py", "return judged is not None\n\n    def _record_of",
              "return True\n\n    def _record_of",
              "plugin/test_unobtrusive.py::test_the_users_filters_show_what_dies_unclosed"),
     Sabotage("probes/unclosed.py", "filters[:] = [entry for entry in filters if entry is not self._entry]", "pass",
