@@ -29,6 +29,7 @@ from pytest_leakguard.plugin.delivery import Delivery, by_test
 from pytest_leakguard.plugin.holding import Holding
 from pytest_leakguard.plugin.judge import Judge
 from pytest_leakguard.plugin.judged import Judged, Test
+from pytest_leakguard.plugin.looks import Looks
 from pytest_leakguard.plugin.registrations import Registrations
 from pytest_leakguard.plugin.remains import Remains
 from pytest_leakguard.plugin.reports import Reports
@@ -41,8 +42,6 @@ from pytest_leakguard.young import set_apart
 if TYPE_CHECKING:
     from pytest_leakguard.plugin.sampling import Sampler
 
-FULL_LOOK_EVERY = 200
-"""Tests after which a full look is made although nothing seemed to move."""
 ERRORS_KEPT = 20
 """Errors of ours that are told at most: what breaks may break in every test."""
 
@@ -121,19 +120,12 @@ class Guard:
         self._parent: object = None  # of the last test
         self._sees_unclosed = bool({"unclosed", "task"} & kinds) and "unclosed" in watch.roster.kinds
         self._has_fresh_filters = config.pluginmanager.has_plugin("warnings")
-        self._marks: tuple[Any, ...] = ()
-        self._moves = 0
-        self._since_full_look = 0
+        self._looks = Looks(watch)
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
         self._paused = False  # what runs is a repetition
         self._to_judge = False
         self._brought = False  # our own collection made something raise that nothing can catch
-        self._looked_after = ""  # the last test after which everything was looked at
-        self._since_collection = 0
-        self._collected_after = ""  # the last test after which its garbage was collected
-        self._uncollected = ""  # the same, where garbage may be older than the judged test
-        self._since = ""  # the same, where what no event tells of may be older than the judged test
         self._reports = Reports(config.pluginmanager, self._end)
         self._reports.switch_on()
 
@@ -168,13 +160,12 @@ class Guard:
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         if not self._on:
             return (yield)
-        recorder = self.watch.recorder
         try:
-            if recorder.moves != self._moves:
+            if self._looks.has_recorded:
                 # with the fixtures still up: the most that a test has open
                 self._note_peak(item, self.watch.table.count())
-                if recorder.has_questions:
-                    recorder.resolve()
+                if self.watch.recorder.has_questions:
+                    self.watch.recorder.resolve()
             if count_exit_callbacks() != self.registrations.count:
                 self.registrations.look(f"{item.nodeid} (set-up or call)")
         except Exception as error:  # as above
@@ -255,7 +246,7 @@ class Guard:
         self.watch.ledger.phase = "teardown"
         try:
             self.judge.rebase()
-            self._settle_marks()
+            self._looks.settle()
         except Exception as error:
             self._failed_to_judge(item, error)
 
@@ -267,7 +258,7 @@ class Guard:
     def settled(self) -> None:
         """The sweep has judged: what is there now is known."""
         self._paused = False
-        self._settle_marks()
+        self._looks.settle()
 
     def test_of(self, item: pytest.Item) -> Test:
         """What has to be known of a test that is judged."""
@@ -327,8 +318,8 @@ class Guard:
             self.judge.rebase()
             self._fresh = True
             self.registrations.begin()
-            self._settle_marks()
-            self._looked_at(item)
+            self._looks.settle()
+            self._looks.end(item.nodeid)
             if not self.statistics.peak:
                 self._note_peak(item, watch.table.count())
                 if self.sampler is not None:
@@ -342,17 +333,8 @@ class Guard:
 
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
-        watch = self.watch
         self.statistics.tests += 1
-        self._since_full_look += 1
-        self._since_collection += 1
-        self._to_judge = (
-            watch.recorder.moves != self._moves
-            or watch.roster.marks() != self._marks
-            or watch.ledger.has_ended
-            or self.delivery.has_unsent
-            or self._since_full_look >= FULL_LOOK_EVERY
-        ) and self._look(item)
+        self._to_judge = (self._looks.is_due() or self.delivery.has_unsent) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
         elif self._reports.on and not self.is_followed:
@@ -366,11 +348,8 @@ class Guard:
         if not self.watch.is_own_process():
             return False
         start = _real.perf_counter()
-        self._since = ""
         try:
-            if self._since_full_look > 1 and self.watch.roster.marks() == self._marks:
-                # with the same numbers as at the last look, what no event told of may be any earlier test's
-                self._since = self._looked_after
+            self._looks.begin()
             return self._needs_to_judge(item)
         except Exception as error:  # as above
             self._failed_to_judge(item, error)
@@ -383,24 +362,21 @@ class Guard:
     def _needs_to_judge(self, item: pytest.Item) -> bool:
         watch, judge = self.watch, self.judge
         self._brought = False
-        moved = watch.recorder.moves != self._moves
-        if not moved and not watch.ledger.has_ended and judge.is_still(thorough=True):
-            self._settle_marks()
-            self._looked_at(item)
+        if not self._looks.has_recorded and not watch.ledger.has_ended and judge.is_still(thorough=True):
+            self._looks.settle()
+            self._looks.end(item.nodeid)
             return self.delivery.has_unsent
         self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
-        self._uncollected = self._collected_after if self._since_collection > 1 else ""
-        watch.tasks.may_find_older = self._since_collection > 1
+        self._looks.collecting(item.nodeid)
         with watch.collecting(lambda: _context_of(item), self._bring):
             watch.young.collect()
-        self._since_collection, self._collected_after = 0, item.nodeid
         marks = watch.roster.marks()
         if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.has_unsent:
             return True
         judge.tidy()
-        self._settle(marks)
-        self._looked_at(item)
+        self._looks.settle(marks)
+        self._looks.end(item.nodeid)
         return False
 
     def _bring(self) -> None:
@@ -418,28 +394,16 @@ class Guard:
         start = _real.perf_counter()
         try:
             self._judge(item, report)
-            self._settle_marks()
+            self._looks.settle()
         except Exception as error:  # as above
             self._failed_to_judge(item, error)
-        self._looked_at(item)
+        self._looks.end(item.nodeid)
         self.statistics.seconds += _real.perf_counter() - start
 
     def _note_peak(self, item: pytest.Item, count: int) -> None:
         statistics = self.statistics
         if count > statistics.peak:
             statistics.peak, statistics.peak_test = count, item.nodeid
-
-    def _looked_at(self, item: pytest.Item) -> None:
-        self._since_full_look = 0
-        self._looked_after = item.nodeid
-        self.watch.tasks.may_find_older = False
-
-    def _settle_marks(self) -> None:
-        self._settle(self.watch.roster.marks())
-
-    def _settle(self, marks: tuple[Any, ...]) -> None:
-        self._marks = marks
-        self._moves = self.watch.recorder.moves
 
     def _judge(self, item: pytest.Item, report: pytest.TestReport) -> None:
         with self.watch.collecting(lambda: _context_of(item), self._bring):
@@ -465,8 +429,8 @@ class Guard:
             rules=own.rules,
             requested=frozenset(getattr(item, "fixturenames", ())),
             failed=self._reports.outcome.failed,
-            since=self._since,
-            uncollected=self._uncollected,
+            since=self._looks.since,
+            uncollected=self._looks.uncollected,
         )
 
     def _tell_unraisable(self, item: pytest.Item, report: pytest.TestReport) -> None:

@@ -1,0 +1,71 @@
+"""When the process was looked at last: how much may have moved since, and how old what is found now may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_leakguard.watch import Watch
+
+FULL_LOOK_EVERY = 200
+"""Tests after which a full look is made although nothing seemed to move."""
+
+
+class Looks:
+    """Compares the cheap signs of movement with what they were at the last look, and counts the tests since.
+
+    Attributes:
+        since: the last test after which everything was looked at, where what no event tells of may be older than
+            the judged test; else empty.
+        uncollected: the last test whose garbage was collected, where garbage may be older than the judged test.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._marks: tuple[Any, ...] = ()
+        self._moves = 0
+        self._tests = 0  # since the last look
+        self._tests_uncollected = 0  # since the last collection
+        self._after = ""
+        self._collected_after = ""
+        self.since = ""
+        self.uncollected = ""
+
+    @property
+    def has_recorded(self) -> bool:
+        """Whether anything was acquired since the last look, as far as events tell."""
+        return self._watch.recorder.moves != self._moves
+
+    def is_due(self) -> bool:
+        """A test is over: whether a look is to be made. The cheap question, asked after every one."""
+        self._tests += 1
+        self._tests_uncollected += 1
+        watch = self._watch
+        return (
+            watch.recorder.moves != self._moves
+            or watch.roster.marks() != self._marks
+            or watch.ledger.has_ended
+            or self._tests >= FULL_LOOK_EVERY
+        )
+
+    def begin(self) -> None:
+        """A look begins."""
+        # with the same numbers as at the last look, what no event told of may be any earlier test's
+        may_be_older = self._tests > 1 and self._watch.roster.marks() == self._marks
+        self.since = self._after if may_be_older else ""
+
+    def collecting(self, test: str) -> None:
+        """The garbage of that test is about to be collected."""
+        may_be_older = self._tests_uncollected > 1
+        self.uncollected = self._collected_after if may_be_older else ""
+        self._watch.tasks.may_find_older = may_be_older
+        self._tests_uncollected, self._collected_after = 0, test
+
+    def end(self, test: str) -> None:
+        """All was looked at after that test."""
+        self._tests, self._after = 0, test
+        self._watch.tasks.may_find_older = False
+
+    def settle(self, marks: tuple[Any, ...] | None = None) -> None:
+        """What is there now is known, with these marks or those of this moment."""
+        self._marks = self._watch.roster.marks() if marks is None else marks
+        self._moves = self._watch.recorder.moves
