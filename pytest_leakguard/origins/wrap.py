@@ -27,8 +27,9 @@ def wrap_thread_start(recorder: Recorder) -> Callable[[], None]:
 
     def start_new_thread(function: Callable[..., object], *args: Any) -> int:
         if recorder.active:
-            frame, fault = _real.getframe(1), None
+            frame = fault = None
             try:
+                frame = _real.getframe(1)
                 fault = planned_fault("_thread.start_new_thread", (function, args), frame)
                 if fault is None:
                     recorder.thread_starting(function, "wrap", frame)

@@ -125,6 +125,8 @@ def test_the_tasks_that_have_not_ended():
 
 
 class Outermost(asyncio.Task):
+    is_root = False
+
     def get_coro(self):
         return Root(super().get_coro(), self.is_root)
 

@@ -139,7 +139,6 @@ PARTS = (
     "pytest_leakguard.core.ledger:Ledger.open_scope",
     "pytest_leakguard.core.ledger:Ledger.ready",
     "pytest_leakguard.core.ledger:Ledger.take_ended",
-    "pytest_leakguard.origins.audit:Recorder._context_of",
     "pytest_leakguard.origins.audit:Recorder.forget",
     "pytest_leakguard.origins.audit:Recorder.resolve",
     "pytest_leakguard.origins.closes:Closes.vanished",

@@ -72,7 +72,12 @@ def look(window: Any, *, dark: bool = False, width: int = 1280, height: int = 14
 
 
 def open_all(window: Any) -> None:
-    window.execute_script("for (const e of document.querySelectorAll('details')) e.open = true")
+    """What was folded up is laid out by the second frame after that."""
+    window.execute_async_script(
+        "const [done] = arguments;"
+        "for (const e of document.querySelectorAll('details')) e.open = true;"
+        "requestAnimationFrame(() => requestAnimationFrame(() => done()))"
+    )
 
 
 # -- what stands in it
