@@ -130,7 +130,7 @@ class AsyncioWitness:
             if obj is None or sighting.is_over(obj) or self._runs_here(sighting, obj):
                 continue
             if sighting.what == "asyncgen":
-                generators.append((sighting, id(obj)))
+                generators.append((sighting, _real.identity(obj)))
             elif not is_ending(obj):
                 held |= held_by(obj.get_coro())
                 # its wait is over: it goes on when the loop does, and is looked at again then
@@ -145,7 +145,7 @@ class AsyncioWitness:
         for sighting in self._watched():
             obj = sighting.ref() if sighting.serial == serial else None
             if obj is not None:
-                self._alive.pop(id(obj), None)
+                self._alive.pop(_real.identity(obj), None)
                 for part in held_by(obj.get_coro()) if sighting.what == "task" else ():
                     if part in self._alive and self._alive[part].what == "asyncgen":
                         self._alive.pop(part)
@@ -221,7 +221,7 @@ class AsyncioWitness:
                 sighting.at_rest = False  # its loop stops at this moment
 
     def _knows(self, task: Any) -> bool:
-        known = self._alive.get(id(task))
+        known = self._alive.get(_real.identity(task))
         return known is not None and known.ref() is task
 
     def _see_task(self, task: Any, event: str, stack: frames.Stack, context: Context | None) -> Sighting:
@@ -229,7 +229,7 @@ class AsyncioWitness:
         sighting = self._see("task", task, event, stack, task.get_loop(), context)
         sighting.body = weakly(coroutine)
         sighting.coroutine = name_of(coroutine)
-        sighting.coroutine_id = id(coroutine)
+        sighting.coroutine_id = _real.identity(coroutine)
         sighting.name = str(task.get_name())
         sighting.started = has_started(coroutine)
         return sighting
@@ -248,7 +248,7 @@ class AsyncioWitness:
         record.how = "wrap"
         self.seen += 1
         sighting = Sighting(self.seen, what, record, loop)
-        identity, serial = id(obj), self.seen
+        identity, serial = _real.identity(obj), self.seen
         sighting.ref = weakref.ref(obj, lambda _: self._died(identity, serial))
         sighting.at_rest = not sighting.is_running()
         self._alive[identity] = sighting
@@ -260,7 +260,7 @@ class AsyncioWitness:
         now = self._recorder.context()
         if now.owner.kind == "test" and self._running_loop() is not None:
             parent = self._tasks.current_task()
-            sighting = self._alive.get(id(parent)) if parent is not None else None
+            sighting = self._alive.get(_real.identity(parent)) if parent is not None else None
             if sighting is not None and sighting.record.context.owner.kind in ("fixture", "node"):
                 made = sighting.record.context
                 return Context(made.owner, made.test, now.phase)
@@ -291,7 +291,7 @@ class AsyncioWitness:
             if obj is None:
                 continue
             if sighting.is_over(obj):
-                self._alive.pop(id(obj), None)
+                self._alive.pop(_real.identity(obj), None)
                 continue
             running = sighting.is_running()
             ending = sighting.what == "task" and is_ending(obj)
@@ -308,7 +308,7 @@ class AsyncioWitness:
                     if closes is None:
                         closes = is_runner_at_work(_real.getframe(2))
                     if closes:
-                        self._leave(id(obj), sighting, CANCELLED)
+                        self._leave(_real.identity(obj), sighting, CANCELLED)
                 sighting.asked |= ending
 
     def _died(self, identity: int, serial: int) -> None:
@@ -329,7 +329,7 @@ class AsyncioWitness:
                 continue
             if not sighting.is_over(obj):
                 sighting.look(obj)
-                self._leave(id(obj), sighting, CLOSED)
+                self._leave(_real.identity(obj), sighting, CLOSED)
 
     def _leave(self, identity: int, sighting: Sighting, how: str) -> None:
         self._alive.pop(identity, None)
@@ -343,10 +343,10 @@ class AsyncioWitness:
     def note_closing(self, generators: Any, _frame: Any) -> None:
         """trio is about to close what is left of a run's generators."""
         for generator in tuple(generators):
-            sighting = self._alive.get(id(generator))
+            sighting = self._alive.get(_real.identity(generator))
             if sighting is not None and sighting.ref() is generator and not sighting.is_over(generator):
                 sighting.look(generator)
-                self._leave(id(generator), sighting, CLOSED)
+                self._leave(_real.identity(generator), sighting, CLOSED)
 
     def _running_loop(self) -> Any:
         return self._tasks.events._get_running_loop() if self._tasks is not None else None

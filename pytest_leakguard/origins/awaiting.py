@@ -68,9 +68,9 @@ def held_by(awaitable: object) -> set[int]:
         # before 3.11 the frame leads to its values, from then on the coroutine itself does
         for holder in (owner, frame):
             if holder is not None:
-                held.update(id(value) for value in _real.gc_get_referents(holder))
-        held.add(id(step))
-        held.add(id(_behind(step)))
+                held.update(_real.identity(value) for value in _real.gc_get_referents(holder))
+        held.add(_real.identity(step))
+        held.add(_real.identity(_behind(step)))
     return held
 
 

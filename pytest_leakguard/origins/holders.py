@@ -29,9 +29,10 @@ def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
     readers: dict[int, Callable[[Any], int] | None] = {}
     for obj in _real.gc_get_objects():
         kind = type(obj)
-        if id(kind) not in readers:
-            readers[id(kind)] = _reader(kind)
-        read = readers[id(kind)]
+        identity = _real.identity(kind)
+        if identity not in readers:
+            readers[identity] = _reader(kind)
+        read = readers[identity]
         if read is not None:
             try:
                 number = read(obj)

@@ -66,10 +66,11 @@ def reach(
         numbers: found as ints; only for such as are rare enough to be no coincidence, like pids.
         around: classes whose instances are not looked into.
         at_most: objects looked at before giving up; the answer is then not complete.
-    Returns: the ids of the targets found, the texts and the numbers found.
+    Returns: the ids of the targets found, the texts and the numbers found; it ends early when that is all.
     """
-    wanted = {id(target) for target in targets}
+    wanted = {_real.identity(target): id(target) for target in targets}
     words, digits = set(texts), set(numbers)
+    to_find = len(wanted) + len(words) + len(digits)
     objects: set[int] = set()
     found: set[str] = set()
     counted: set[int] = set()
@@ -83,24 +84,25 @@ def reach(
     while level:
         below: list[Any] = []
         for obj in level:
-            identity = id(obj)
+            identity = _real.identity(obj)
             if identity in seen:
                 continue
             seen.add(identity)
             kept.append(obj)
+            kind = type(obj)
             if identity in wanted:
-                objects.add(identity)
-            if type(obj) is str:
-                if obj in words:
-                    found.add(obj)
-                continue
-            if type(obj) is int:
-                if obj in digits:
-                    counted.add(obj)
+                objects.add(wanted[identity])
+            if kind is str and obj in words:
+                found.add(obj)
+            elif kind is int and obj in digits:
+                counted.add(obj)
+            if len(objects) + len(found) + len(counted) == to_find:
+                return Reach(frozenset(objects), frozenset(found), frozenset(counted), True)
+            if kind is str or kind is int:
                 continue
             if len(seen) > at_most:
                 return Reach(frozenset(objects), frozenset(found), frozenset(counted), False)
-            if around and issubclass(type(obj), around):
+            if around and issubclass(kind, around):
                 continue
             children = _children(obj)
             if children is None:
@@ -118,7 +120,7 @@ def _finalizers_by_owner() -> dict[int, list[Any]]:
     registry = getattr(weakref.finalize, "_registry", {})
     found: dict[int, list[Any]] = {}
     for info in tuple(registry.values()):
-        found.setdefault(id(info.weakref()), []).extend((info.func, info.args, info.kwargs))
+        found.setdefault(_real.identity(info.weakref()), []).extend((info.func, info.args, info.kwargs))
     return found
 
 

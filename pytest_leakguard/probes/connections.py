@@ -184,7 +184,7 @@ def _on_the_heap(identities: set[int]) -> dict[int, Any]:
     if not identities:
         return {}
     base = sys.modules["_sqlite3"].Connection
-    return {id(o): o for o in _real.gc_get_objects() if id(o) in identities and issubclass(type(o), base)}
+    return {id(o): o for o in _real.gc_get_objects() if issubclass(type(o), base) and id(o) in identities}
 
 
 def _path_of(name: str) -> str:

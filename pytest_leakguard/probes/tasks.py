@@ -132,7 +132,7 @@ class TaskProbe:
         coroutine = teller.f_locals.get("coro") if teller is not None else None
         if teller is None or coroutine is None or frames.is_import(frames.walk(teller)):
             return False
-        if self.witness.is_of_a_task(id(coroutine)):
+        if self.witness.is_of_a_task(_real.identity(coroutine)):
             return by_collector is not None
         made, event = creation_stack(coroutine, teller.f_back)
         if self.may_find_older if by_collector is not None else not made:

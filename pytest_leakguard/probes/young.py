@@ -56,9 +56,9 @@ class YoungLook:
             self.visited += len(young)
             for obj in young:
                 kind = type(obj)
-                answer = answers.get(id(kind))
+                answer = answers.get(_real.identity(kind))
                 if answer is None:
-                    answer = answers[id(kind)] = self._is_wanted(kind)
+                    answer = answers[_real.identity(kind)] = self._is_wanted(kind)
                 if answer:
                     self._found(obj)
             del young

@@ -412,9 +412,17 @@ def test_no_code_of_the_user_is_run(target):
     assert reaches([Rude()], target)
 
 
+def test_the_search_ends_with_what_it_looks_for():
+    """What lies further away need not be looked at: not even what would make the answer unsure."""
+    resisting = threading.Thread.__new__(threading.Thread)
+    target = Target()
+    found = reach([target, [[resisting]], ["x"]], [target], ["x"])
+    assert (found.objects, found.texts, found.complete) == (frozenset({id(target)}), frozenset({"x"}), True)
+
+
 def test_an_object_that_resists_makes_the_answer_unsure():
     """The search goes on without it, and says that it did not see everything."""
     resisting = threading.Thread.__new__(threading.Thread)  # never initialised: it has no ident to ask for
-    target = Target()
-    found = reach([resisting, [target]], [target])
+    target, missing = Target(), Target()
+    found = reach([resisting, [target]], [target, missing])
     assert (found.objects, found.complete) == (frozenset({id(target)}), False)
