@@ -28,14 +28,14 @@ _plan: Plan | None = None
 
 
 def _hook(event: str, args: Any) -> None:
-    handler = _handlers.get(event)
-    if handler is not None and _silenced != _real.get_ident():
+    handlers = _handlers  # another thread may put others in their place
+    if event in handlers and _silenced != _real.get_ident():  # nearly every event is one of the others
         fault = None
         try:
             if _plan is not None:
                 fault = _plan(event, args, _real.getframe(1))
             if fault is None:
-                handler(args)
+                handlers[event](args)
         except Exception as error:  # an error of ours must never come out of the user's call
             note_failure(error)
         if fault is not None:

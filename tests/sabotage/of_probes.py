@@ -102,7 +102,7 @@ PROBES: tuple[Sabotage, ...] = (
     Sabotage("probes/tasks.py", "sys.set_coroutine_origin_tracking_depth(0)\n        self._depth = None",
              "pass\n        self._depth = None",
              "plugin/test_task_unobtrusive.py::test_the_depth_of_coroutines_is_given_back"),
-    Sabotage("probes/tasks.py", "if self.witness.is_of_a_task(id(coroutine)):", "if False:",
+    Sabotage("probes/tasks.py", "if self.witness.is_of_a_task(_real.identity(coroutine)):", "if False:",
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
     # warnings of the collector
     Sabotage("probes/unclosed.py", "if frames.is_import(stack) or not _is_finalizer(text, stack):",
