@@ -112,10 +112,10 @@ def capture_descriptors(config: pytest.Config) -> frozenset[int]:
     """What pytest's capturing of output sets anew in every phase (1 and 2), and what it does that with."""
     capturing = getattr(config.pluginmanager.get_plugin("capturemanager"), "_global_capturing", None)
     numbers: set[object] = set()
+    one: Any
     for one in (getattr(capturing, "out", None), getattr(capturing, "err", None)):
-        saved, file = getattr(one, "targetfd_save", None), getattr(one, "tmpfile", None)
-        if saved is not None and file is not None:
-            numbers |= {getattr(one, "targetfd", None), saved, file.fileno()}
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # it captures in another way, or no more
+            numbers |= {one.targetfd, one.targetfd_save, one.tmpfile.fileno()}
     return frozenset(number for number in numbers if type(number) is int)
 
 
