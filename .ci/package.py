@@ -96,7 +96,8 @@ def smoke(python: Path, folder: Path) -> None:
     if any(f"\n{slug}\n---" not in f"\n{explained}" for slug in messages):
         raise PackageError(f"the messages {messages} are not explained:\n{explained}")
     run(python, "-m", "pytest_leakguard", "doctor", folder=folder)
-    print(f"installed: 1 leak of 1 found, the doctor is content, {run(python, '--version').strip()}")
+    state = run(python, "-c", "from pytest_leakguard import native; print(native.STATE)", folder=folder).strip()
+    print(f"installed: 1 leak of 1 found, the doctor is content, part in C: {state}, {run(python, '--version').strip()}")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 
-from pytest_leakguard import __version__
+from pytest_leakguard import __version__, native
 from pytest_leakguard.origins.holding import SECONDS_AT_MOST
 from pytest_leakguard.origins.wrap import THREAD_START_HAS_EVENT
 from pytest_leakguard.plugin.canary import CANARIES, holder_is_seen, sees, sees_instances
@@ -65,6 +65,7 @@ def main() -> int:
         print(f"{'holder':<9} {'found' if seen else 'BLIND: who holds an object was not found'}")
         print(f"{'':<9}   search: the collector's referrers, breadth first, at most {SECONDS_AT_MOST:g} s")
         print(f"descriptors: {watch.table.count()} open, limit {watch.table.limit:,}")
+        print(f"part in C: {native.STATE}")
         print("known limits:")
         for limit in _LIMITS:
             print(f"  - {limit}")

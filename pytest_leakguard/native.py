@@ -48,13 +48,14 @@ class Native(Protocol):
         """Whether each descriptor leads to the same file; of each three 64-bit numbers: itself, device, inode."""
 
 
-def _find() -> Native | None:
+def _find() -> tuple[Native | None, str]:
     if os.environ.get("LEAKGUARD_PURE"):
-        return None
+        return None, "left out by LEAKGUARD_PURE; Python does the same"
     try:
-        return cast(Native, importlib.import_module("pytest_leakguard._native"))
+        return cast(Native, importlib.import_module("pytest_leakguard._native")), "in use"
     except ImportError:  # no compiler was there, or it is another Python's
-        return None
+        return None, "not built for this Python, which does the same at more cost"
 
 
-part = _find()
+part, STATE = _find()
+"""The part itself, or None; and in words whether it is in use."""

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from pytest_leakguard import native
 from pytest_leakguard.core.model import KINDS
 
 CLEAN = "def test_clean(tmp_path):\n    with open(tmp_path / 'a', 'w'): pass\n"
@@ -182,6 +183,7 @@ def test_the_doctor_tells_each_kind(tmp_path):
     assert lines[lines.index("holder    found") + 1].startswith("            search: ")
     assert "            classes of leakguard_track: seen" in lines
     assert any(line.startswith("descriptors: ") and " open, limit " in line for line in lines)
+    assert f"part in C: {native.STATE}" in lines
     assert "known limits:" in lines
     assert list(tmp_path.iterdir()) == []
 
