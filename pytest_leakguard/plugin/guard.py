@@ -135,7 +135,11 @@ class Guard:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         if (self._guarded is not None and item.nodeid not in self._guarded) or self.watch.is_fork:
             self._on = self._fresh = False
-            return (yield)
+            try:
+                return (yield)
+            finally:
+                if self._on:  # it asked while it ran
+                    self._leave(item)
         try:
             self._begin(item)
         except Exception as error:  # an error of ours is told, and the test runs all the same
@@ -149,12 +153,7 @@ class Guard:
         finally:
             if nodes:
                 self._wider.take_away(item, nodes)
-            try:
-                if self.watch.tracer is not None:
-                    self.watch.tracer.stop()
-                self.watch.ledger.end_test()
-            except Exception as error:  # as above
-                self._failed_to_judge(item, error)
+            self._leave(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -229,8 +228,6 @@ class Guard:
 
     def join(self, item: pytest.Item) -> None:
         """A running test asks to be guarded; one that is already is left alone."""
-        if self._guarded is not None:
-            self._guarded.add(item.nodeid)
         if not self._on and not self._paused:
             self._begin(item)
 
@@ -331,6 +328,15 @@ class Guard:
         if watch.tracer is not None:
             watch.tracer.start()
 
+    def _leave(self, item: pytest.Item) -> None:
+        """The test is over and judged."""
+        try:
+            if self.watch.tracer is not None:
+                self.watch.tracer.stop()
+            self.watch.ledger.end_test()
+        except Exception as error:  # as above
+            self._failed_to_judge(item, error)
+
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
         self.statistics.tests += 1
@@ -366,7 +372,6 @@ class Guard:
             self._looks.settle()
             self._looks.end(item.nodeid)
             return self.delivery.has_unsent
-        self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         self._looks.collecting(item.nodeid)
         with watch.collecting(lambda: _context_of(item), self._bring):
