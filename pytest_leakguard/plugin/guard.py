@@ -134,12 +134,10 @@ class Guard:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         if (self._guarded is not None and item.nodeid not in self._guarded) or self.watch.is_fork:
+            if self.watch.ledger.test:
+                self._leave(item)  # the test before asked while it ran, when it was too late to be around it
             self._on = self._fresh = False
-            try:
-                return (yield)
-            finally:
-                if self._on:  # it asked while it ran
-                    self._leave(item)
+            return (yield)
         try:
             self._begin(item)
         except Exception as error:  # an error of ours is told, and the test runs all the same
@@ -288,8 +286,6 @@ class Guard:
 
     def finish(self) -> list[tuple[str, list[Finding]]]:
         """After the last teardown: put-off verdicts that no later test could bring, and unsent ones."""
-        if not self.watch.is_own_process():
-            return []
         told = dict(self.delivery.take_unsent())
         try:
             if self.sampler is not None and self.statistics.tests:

@@ -345,3 +345,38 @@ def test_faults_by_hand(alone, pytester):
     ran = alone(flag=())
     ran.result.assert_outcomes(passed=5)
     assert ran.findings == []
+
+
+COROUTINES = """
+async def never(): pass
+
+def opens(path):
+    ring = [never()]
+    ring.append(ring)
+    open(path).close()
+    ring[0].close()
+"""
+
+
+def test_a_coroutine_in_the_garbage_of_a_trial_is_told(alone, pytester):
+    """Also where nobody could tell which test made what the test itself left: all was collected before the sweep."""
+    pytester.makepyfile(
+        app=COROUTINES,
+        test_it="""
+        import gc
+        import pytest
+        from app import opens
+
+        gc.disable()  # nothing but the guard collects
+
+        def test_first(): open(__file__).close()
+
+        def test_moves_nothing(): pass
+
+        @pytest.mark.no_leaks(faults="acquire")
+        def test_sweeps(): opens(__file__)
+        """,
+    )
+    (finding,) = alone().findings
+    assert (finding["test"], finding["kind"]) == ("test_it.py::test_sweeps", "task")
+    assert finding["point"] == "acquire:app.py:opens:open#1"

@@ -543,3 +543,28 @@ def test_both_are_there():
     ]  # fmt: skip
     (error,) = ran.report["errors"]  # the same words twice
     assert error.startswith("state: could not put back atexit: ")
+
+
+def test_handlers_of_pytest_and_such_as_do_nothing_are_no_state(alone, pytester):
+    """A test may take pytest's away: they are back in the next phase. A handler that is left is told by itself."""
+    pytester.makepyfile(
+        """
+        import logging
+        import logging.config
+
+        def test_configures():
+            logging.config.dictConfig({"version": 1, "root": {"handlers": []}})
+
+        def test_clears():
+            logging.root.handlers.clear()
+
+        def test_does_nothing():
+            logging.getLogger("library").addHandler(logging.NullHandler())
+
+        def test_leaves_one():
+            logging.basicConfig(force=True)
+        """
+    )
+    (finding,) = alone("--leakguard-probes=state").report["findings"]
+    assert finding["test"].endswith("::test_leaves_one")
+    assert finding["what"] == "logging root handlers: + logging.StreamHandler object"
