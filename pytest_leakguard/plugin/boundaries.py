@@ -46,7 +46,6 @@ class Boundaries:
     """The hooks that tell."""
 
     def __init__(self, watch: Watch) -> None:
-        self._ledger = watch.ledger
         self._state: StateProbe = watch.state
         self._state.live = False
 
@@ -68,7 +67,6 @@ class Boundaries:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self) -> Generator[None, object, object]:
-        self._ledger.phase = "teardown"
         self._state.resume()
         try:
             return (yield)

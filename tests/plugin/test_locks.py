@@ -184,15 +184,25 @@ def test_without_a_check_it_does_nothing(pytester, monkeypatch):
 
 
 def test_the_fixture_alone_is_enough(alone, pytester):
-    """Without flag and marker, a test that uses leak_check is judged by what it gave to it."""
+    """Without flag and marker, a test that uses leak_check is judged by what it gave to it, from its set-up on."""
     pytester.makepyfile(
         """
         import threading
+        import pytest
+        from pytest_leakguard import track_lock
+
         KEPT = []
+
+        @pytest.fixture
+        def early():
+            KEPT.append(track_lock(threading.Lock()))
+            KEPT[-1].acquire()
+
+        def test_before_it_was_made(early, leak_check): pass
 
         def test_held(leak_check):
             KEPT.append(leak_check.track_lock(threading.Lock()))
-            KEPT[0].acquire()
+            KEPT[-1].acquire()
 
         def test_block(leak_check):
             import pytest
@@ -203,8 +213,9 @@ def test_the_fixture_alone_is_enough(alone, pytester):
         """
     )
     ran = alone("--leakguard-grace=0.05", flag=())
-    assert [(f["test"].partition("::")[2], f["kind"]) for f in ran.findings] == [("test_held", "lock")]
-    ran.result.assert_outcomes(passed=2)
+    told = [(f["test"].partition("::")[2], f["kind"]) for f in ran.findings]
+    assert told == [("test_before_it_was_made", "lock"), ("test_held", "lock")]
+    ran.result.assert_outcomes(passed=3)
 
 
 def test_a_lock_that_died_held_is_forgotten_once_it_was_told(monkeypatch):
