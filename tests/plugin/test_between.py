@@ -128,29 +128,39 @@ def test_the_one_of_two_files_that_was_dropped_is_told(pytester, alone, first):
     assert (finding["kind"], finding["origin"]["line"]) == ("unclosed", line_marked(source.strip(), "dropped"))
 
 
+STOPS = """
+import pytest
+
+@pytest.fixture(scope="session")
+def pool():
+    yield (pool := [])
+
+class TestPool:
+    def test_fills(self, pool):
+        pool.append(open(__file__))
+
+def test_fills(pool):
+    pool.append(open(__file__))
+
+def test_stops(pool, request):
+    request.session.shouldstop = "enough"
+
+def test_never(): pass
+"""
+
+
 def test_a_verdict_after_the_last_teardown_names_its_test_as_pytest_does(pytester, alone):
     """No report of that test went out with findings before: file and name are all that is known of it."""
-    pytester.makepyfile(
-        test_it="""
-        import pytest
-
-        @pytest.fixture(scope="session")
-        def pool():
-            yield (pool := [])
-
-        class TestPool:
-            def test_fills(self, pool):
-                pool.append(open(__file__))
-
-        def test_fills(pool):
-            pool.append(open(__file__))
-
-        def test_stops(pool, request):
-            request.session.shouldstop = "enough"
-
-        def test_never(): pass
-        """
-    )
+    pytester.makepyfile(test_it=STOPS)
     ran = alone("-v")
     for name in ("test_it.py::TestPool::test_fills", "test_it.py::test_fills"):
         ran.result.stdout.fnmatch_lines([f"{name} LEAKED*"])
+
+
+def test_a_verdict_after_the_last_teardown_of_a_worker_is_told(pytester, alone):
+    """It comes when the worker ends, with no report of a test."""
+    pytest.importorskip("xdist")
+    pytester.makepyfile(test_it=STOPS)
+    ran = alone("-p", "xdist", "-n", "1")
+    told = {(f["test"].partition("::")[2], f["kind"]) for f in ran.report["findings"]}
+    assert told == {("TestPool::test_fills", "unclosed"), ("test_fills", "unclosed")}

@@ -184,7 +184,9 @@ def test_what_the_repetitions_leave_is_no_other_tests(pytester, alone):
         def test_after(): open(__file__).close()
         """
     )
-    (finding,) = alone("--leakguard-repeat=2").report["findings"]
+    ran = alone("--leakguard-repeat=2")
+    assert ran.report["summary"]["tests"] == 2
+    (finding,) = ran.report["findings"]
     assert (finding["test"].partition("::")[2], finding["kind"], finding["count"]) == ("test_copies", "fd", 1)
 
 
