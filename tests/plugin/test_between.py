@@ -155,12 +155,3 @@ def test_a_verdict_after_the_last_teardown_names_its_test_as_pytest_does(pyteste
     ran = alone("-v")
     for name in ("test_it.py::TestPool::test_fills", "test_it.py::test_fills"):
         ran.result.stdout.fnmatch_lines([f"{name} LEAKED*"])
-
-
-def test_a_verdict_after_the_last_teardown_of_a_worker_is_told(pytester, alone):
-    """It comes when the worker ends, with no report of a test."""
-    pytest.importorskip("xdist")
-    pytester.makepyfile(test_it=STOPS)
-    ran = alone("-p", "xdist", "-n", "1")
-    told = {(f["test"].partition("::")[2], f["kind"]) for f in ran.report["findings"]}
-    assert told == {("TestPool::test_fills", "unclosed"), ("test_fills", "unclosed")}

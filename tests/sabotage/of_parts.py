@@ -8,7 +8,6 @@ _ANY_NAME = "faults/test_cleanup_ledger.py::test_a_test_file_of_any_name_has_no_
 _SHARED = "plugin/test_baseline_runs.py::test_what_a_shared_fixture_leaves_is_gone_when_all_that_may_use_it_ran"
 _OPTION = "plugin/test_repeat.py::test_the_option_repeats_what_is_checked"
 _LEAVE = "plugin/test_repeat.py::test_what_the_repetitions_leave_is_no_other_tests"
-_MADE = "plugin/test_state.py::test_a_change_that_no_event_tells_is_the_fixtures_that_made_it"
 _NO_OBJECT = "plugin/test_track.py::test_what_is_no_object_of_the_projects"
 _TABLE = "faults/test_cleanup_ledger.py::test_a_run_is_told_as_table_and_data"
 _OWN_TYPES = "plugin/test_track.py::test_the_projects_own_types"
@@ -90,8 +89,6 @@ PARTS: tuple[Sabotage, ...] = (
              "plugin/test_xdist.py::test_a_bad_marker_is_a_readable_usage_error"),
     Sabotage("plugin/xdist.py", 'presenter.tally.add(data["tally"])', "pass",
              "plugin/test_xdist.py::test_the_report_is_one_file_with_sums"),
-    Sabotage("plugin/xdist.py", "presenter.tell_earlier(group, node)", "pass",
-             "plugin/test_between.py::test_a_verdict_after_the_last_teardown_of_a_worker_is_told"),
     Sabotage("plugin/xdist.py", "presenter.tally.tests_of_crashed +=", "presenter.tally.tests_of_crashed -=",
              "plugin/test_xdist.py::test_a_crashed_worker_loses_no_finding_made_before"),
     Sabotage("plugin/put_off.py", "waiting.pop(number, None)", "pass", _PUT_OFF),
@@ -138,14 +135,7 @@ PARTS: tuple[Sabotage, ...] = (
     Sabotage("young.py", "if may_freeze():", "if True:",
              "plugin/test_set_apart.py::test_what_the_user_froze_stays_frozen"),
     # state
-    Sabotage("plugin/boundaries.py", "self._state.note(counted=not _is_pytests(fixturedef))", "self._state.note()",
-             "plugin/test_state.py::test_what_pytest_and_its_fixtures_change_is_never_told",
-             argued="pytest's own fixtures put back what they change before their test is judged"),
-    Sabotage("plugin/boundaries.py", "self._state.note(counted=not _is_pytests(fixturedef))", "pass", _MADE),
-    Sabotage("plugin/boundaries.py", "            self._state.note()\n", "            pass\n", _MADE),
     Sabotage("plugin/boundaries.py", "self._state.begin()", "pass",
              "plugin/test_state.py::test_a_leaky_twin_is_told_once_and_rightly"),
-    Sabotage("plugin/boundaries.py", "return ours and not str(fixturedef.argname).startswith(_OF_THE_USER)",
-             "return ours", _MADE),
 )
 # fmt: on
