@@ -137,5 +137,10 @@ PARTS: tuple[Sabotage, ...] = (
     # state
     Sabotage("plugin/boundaries.py", "self._state.begin()", "pass",
              "plugin/test_state.py::test_a_leaky_twin_is_told_once_and_rightly"),
+    # pools that a fault leaves, callbacks of the exit
+    Sabotage("plugin/registrations.py", "for callback in now if during else ():", "for callback in now:",
+             "plugin/test_session_end.py"),
+    Sabotage("plugin/pools.py", 'not getattr(executor, "_shutdown", True)', "True",
+             "plugin/test_fault_sweeps.py::test_a_pool_that_is_not_shut_down_under_a_fault_is_told"),
 )
 # fmt: on
