@@ -20,9 +20,9 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/created.py", "elif (place := self._new(target)) is not None:",
              "elif place := _real.abspath(target):", _FILES),
     # the hook
-    Sabotage("origins/hook.py", "_handlers, _plan = before\n", "_handlers, _plan = before[0], plan\n",
+    Sabotage("origins/hook.py", "handlers, _plan = before\n", "handlers, _plan = before[0], plan\n",
              "faults/test_hook.py::test_afterwards_nothing_fails_any_more"),
-    Sabotage("origins/hook.py", "_handlers, _plan = before\n", "_plan = before[1]\n",
+    Sabotage("origins/hook.py", "        feed(handlers)\n\n\ndef planned", "        pass\n\n\ndef planned",
              "faults/test_hook.py::test_afterwards_no_further_event_is_listened_to"),
     Sabotage("origins/hook.py", "if fault is None:\n                handlers[event](args)", "handlers[event](args)",
              "faults/test_hook.py::test_what_fails_is_not_recorded"),
@@ -145,7 +145,7 @@ RECORD: tuple[Sabotage, ...] = (
     # our own collections
     Sabotage("young.py", "_real.gc_collect(0 if _real.gc_get_count()[1:] == self._left else 1)", "_real.gc_collect(0)",
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
-    Sabotage("collecting.py", "sys.unraisablehook = self._original\n", "pass\n",
+    Sabotage("collecting.py", "sys.unraisablehook = self._leakguard_stands_before\n", "pass\n",
              "plugin/test_unobtrusive.py::test_a_test_sees_the_same_process"),
     Sabotage("collecting.py", "if not isinstance(unraisable.exc_value, ResourceWarning):", "if True:",
              "probes/test_unclosed_texts.py::test_a_warning_that_a_filter_turned_into_an_error_goes_nowhere_else"),
