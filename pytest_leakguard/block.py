@@ -169,11 +169,24 @@ class Block:
         if "state" in self._kinds:
             self._stack.enter_context(ground.watch.state.watching())
         self._token = BLOCK.set(self.serial)
-        ground.watch.young.collect()
+        self._collect_before()
         with ground.looking:
             self._before = ground.watch.items(ground.watch.look(self._kinds))
         if self._trace and ground.own:
             self._tracing.enter_context(ground.traced())
+
+    def _collect_before(self) -> None:
+        """Collect what is garbage already: in a session it may be of a test before this one."""
+        ground, watch = self._ground, self._ground.watch
+        if ground.own:
+            watch.young.collect()
+            return
+        with ground.looking, watch.collecting(self._context, lambda: None):
+            watch.tasks.may_find_older = True
+            try:
+                watch.young.collect()
+            finally:
+                watch.tasks.may_find_older = False
 
     def leave(self, *, patient: bool | None = None) -> Generator[float, None, list[Finding]]:
         """The look after: yields seconds to wait before each further one, returns what is left.

@@ -177,7 +177,7 @@ class Recorder:
         if owner.kind == "test":
             # a pool's worker that an earlier test left alive works for this one now
             return now if now is not OUTSIDE and is_pool_worker(ident) else started.context
-        return Context(owner, started.context.test, now.phase)
+        return OUTSIDE if owner.kind == "nobody" else Context(owner, started.context.test, now.phase)
 
     def clear(self) -> None:
         """Forget all that was recorded."""

@@ -43,7 +43,7 @@ def _blocks(filename: str) -> tuple[tuple[int, int], ...]:
 
 def _find(tree: ast.AST) -> Iterator[tuple[int, int]]:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.With, ast.AsyncWith)) and any(_asks(item.context_expr) for item in node.items):
+        if isinstance(node, ast.With) and any(_asks(item.context_expr) for item in node.items):
             yield node.body[0].lineno, node.end_lineno or node.lineno
 
 

@@ -56,20 +56,19 @@ class Confirmer:
     def _confirm(self, item: pytest.Item, report: pytest.TestReport, subject: ItemSubject) -> None:
         data = report.__dict__.get(REPORT_ATTRIBUTE)
         findings = [from_dict(finding) for finding in data["findings"]] if isinstance(data, dict) else []
-        if not any(_can_be_confirmed(finding, item.nodeid) for finding in findings):
+        if not any(_can_be_confirmed(finding) for finding in findings):
             return
         internals.cancel_timeout(item)
         run = subject.run(LIMIT_SECONDS)
-        confirmed = [_told(one, run) if _can_be_confirmed(one, item.nodeid) else one for one in findings]
+        confirmed = [_told(one, run) if _can_be_confirmed(one) else one for one in findings]
         self._guard.delivery.exchange(item, report, confirmed)
 
 
-def _can_be_confirmed(finding: Finding, test: str) -> bool:
+def _can_be_confirmed(finding: Finding) -> bool:
     """Whether a repetition says something: not of a fixture, nor of what a fault or repetitions showed."""
     return (
         finding.disposition in ("fails", "warned")
         and finding.owner.kind == "test"
-        and finding.test == test
         and finding.verdict in ("leaked", "unclosed")
         and not finding.point
     )

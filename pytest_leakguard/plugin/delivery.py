@@ -120,7 +120,8 @@ class Delivery:
 
     def group(self, test: str, findings: list[Finding]) -> dict[str, Any]:
         """Findings on one test whose own reports are out, as plain data."""
-        location = self._locations.get(test, (test.partition("::")[0], None, test))
+        path, _, name = test.partition("::")
+        location = self._locations.get(test, (path, None, name))
         return {
             "test": test,
             "location": list(location),

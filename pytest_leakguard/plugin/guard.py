@@ -135,6 +135,8 @@ class Guard:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         if (self._guarded is not None and item.nodeid not in self._guarded) or self.watch.is_fork:
+            if self.watch.ledger.test:
+                self._leave(item)  # the test before asked while it ran, when it was too late to be around it
             self._on = self._fresh = False
             return (yield)
         try:
@@ -150,12 +152,7 @@ class Guard:
         finally:
             if nodes:
                 self._wider.take_away(item, nodes)
-            try:
-                if self.watch.tracer is not None:
-                    self.watch.tracer.stop()
-                self.watch.ledger.end_test()
-            except Exception as error:  # as above
-                self._failed_to_judge(item, error)
+            self._leave(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -230,8 +227,6 @@ class Guard:
 
     def join(self, item: pytest.Item) -> None:
         """A running test asks to be guarded; one that is already is left alone."""
-        if self._guarded is not None:
-            self._guarded.add(item.nodeid)
         if not self._on and not self._paused:
             self._begin(item)
 
@@ -292,8 +287,6 @@ class Guard:
 
     def finish(self) -> list[tuple[str, list[Finding]]]:
         """After the last teardown: put-off verdicts that no later test could bring, and unsent ones."""
-        if not self.watch.is_own_process():
-            return []
         told = dict(self.delivery.take_unsent())
         try:
             if self.sampler is not None and self.statistics.tests:
@@ -332,6 +325,15 @@ class Guard:
         if watch.tracer is not None:
             watch.tracer.start()
 
+    def _leave(self, item: pytest.Item) -> None:
+        """The test is over and judged."""
+        try:
+            if self.watch.tracer is not None:
+                self.watch.tracer.stop()
+            self.watch.ledger.end_test()
+        except Exception as error:  # as above
+            self._failed_to_judge(item, error)
+
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
         self.statistics.tests += 1
@@ -368,7 +370,6 @@ class Guard:
             self._looks.end(watch.ledger.test)
             return self.delivery.has_unsent
         test = watch.ledger.test  # the item's id, which pytest works out anew each time
-        self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         self._looks.collecting(test)
         with self._collecting:

@@ -44,13 +44,12 @@ def is_set_up(session: Any, node: Any) -> bool:
     return stack is None or node in stack
 
 
-def has_own_teardown(node: Any) -> bool:
-    """Whether the end of a node runs anything: a teardown of its class, or finalizers that were added."""
+def has_own_teardown(node: Any, before: int) -> bool:
+    """Whether the end of a node runs anything: a teardown of its class, or finalizers beyond those of before."""
     if type(node).teardown is not pytest.Collector.teardown:
         return True
     stack = getattr(getattr(node.session, "_setupstate", None), "stack", None) or {}
-    # pytest itself adds the node's teardown
-    return node not in stack or len(stack[node][0]) > 1
+    return node not in stack or len(stack[node][0]) > before
 
 
 def node_finalizers(node: Any) -> list[Any]:

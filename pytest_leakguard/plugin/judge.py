@@ -71,9 +71,7 @@ class Judge:
 
     def claim(self, before: Collection[Item], owner: Owner, phase: Phase = "setup") -> None:
         """What is new since a scope's set-up began is its own, recorded or not; of a teardown, what has no record."""
-        recorder = self.watch.recorder
-        if not recorder.has_questions:
-            recorder.resolve()  # before anybody closes its sockets
+        self.watch.recorder.resolve()  # before anybody closes its sockets, or the one of two files that is still open
         for item in self.everything().difference(before):
             if item[0] != "unclosed":
                 self._claims.setdefault(item, (owner, phase))

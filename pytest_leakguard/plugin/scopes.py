@@ -27,7 +27,9 @@ class LiveScope:
         self.owner = owner
         self.fixturedef = fixturedef
         self.node = node
-        self._finalizers_before = internals.finalizer_count(fixturedef)
+        self._finalizers_before = (
+            internals.finalizer_count(fixturedef) if node is None else len(internals.node_finalizers(node))
+        )
         self._harmless = fixturedef is not None and _holds_nothing(fixturedef, holder)
         self.has_finalizer = True
         self.has_value = False
@@ -36,7 +38,7 @@ class LiveScope:
     def set_up(self) -> None:
         """Its set-up is over: see what it can release by."""
         if self.node is not None:
-            self.has_finalizer = internals.has_own_teardown(self.node)
+            self.has_finalizer = internals.has_own_teardown(self.node, self._finalizers_before)
             return
         count = internals.finalizer_count(self.fixturedef)
         self.has_finalizer = count < 0 or count > self._finalizers_before
@@ -78,9 +80,9 @@ class Scopes:
         """The live set-up of that fixture."""
         return next((s for s in reversed(self._live.values()) if s.fixturedef is fixturedef), None)
 
-    def nodes(self) -> list[LiveScope]:
-        """Live scopes that are nodes with a set-up of their own."""
-        return [scope for scope in self._live.values() if scope.node is not None]
+    def of(self, serial: int) -> LiveScope | None:
+        """The scope with that serial, while it lives."""
+        return self._live.get(serial)
 
     def values(self) -> list[tuple[object, str]]:
         """What the live fixtures hold, with their names: values, and generators that wait for their teardown."""

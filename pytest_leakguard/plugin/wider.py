@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.fixture_names import name_and_place
 from pytest_leakguard.plugin.judge import Judge
 from pytest_leakguard.plugin.scopes import LiveScope, NodeSetups
@@ -85,16 +84,11 @@ class WiderScopes:
         with self._unharmed(item):
             self._nodes.take_away(nodes)
 
-    def close_nodes(self, item: pytest.Item) -> None:
-        """Some nodes may have been torn down with this test."""
-        for scope in self._judge.scopes.nodes():
-            if not internals.is_set_up(item.session, scope.node):
-                self._over(scope)
-
     def _open_node(self, node: Any) -> Opened | None:
         with self._unharmed(node):
             name = "package" if isinstance(node, pytest.Package) else type(node).__name__.lower()
             owner = self._watch.ledger.open_scope("node", node.nodeid, name, node.nodeid)
+            node.addfinalizer(lambda: self._node_over(owner.serial, node))  # the first to be added is the last to run
             scope = LiveScope(owner, None, None, node)
             self._judge.scopes.add(scope)
             return scope, self._judge.before()
@@ -105,8 +99,15 @@ class WiderScopes:
         with self._unharmed(node):
             self._judge.claim(before, scope.owner)
             scope.set_up()
+            node.addfinalizer(lambda: self._closing(scope, node))
         with self._unharmed(node):
             self._watch.ledger.ready(scope.owner)
+
+    def _node_over(self, serial: int, node: Node) -> None:
+        with self._unharmed(node):
+            scope = self._judge.scopes.of(serial)
+            if scope is not None:
+                self._over(scope)
 
     # -- both ----------------------------------------------------------------
 

@@ -36,7 +36,6 @@ _ADDRESS = re.compile(r" at (0x[0-9a-fA-F]+)")
 _PROCESS = re.compile(r"subprocess (\d+) is still running")
 _KEPT = 1000
 _FINALIZER_DEPTH = 12
-_FINALIZERS = ("__del__", "_exitfunc")
 
 
 @dataclass(slots=True)
@@ -233,10 +232,10 @@ def _is_finalizer(text: str, stack: frames.Stack) -> bool:
     A finalizer in C leaves no frame, but its words are known; one in Python, or a
     weakref's, is on the stack.
     """
-    if text[:9].lower() == "unclosed " or _PROCESS.search(text):
+    if text[:9].lower() == "unclosed ":
         return True
     return any(
-        code.co_name in _FINALIZERS or (code.co_name == "__call__" and code.co_filename.endswith("weakref.py"))
+        code.co_name == "__del__" or (code.co_name == "__call__" and code.co_filename.endswith("weakref.py"))
         for code, _ in stack[:_FINALIZER_DEPTH]
     )
 

@@ -239,6 +239,23 @@ def test_a_run_is_told_as_table_and_data(run_tree, tmp_path):
     assert "leakguard: cleanup: 6 paths, 4 ran under an error, 0 only without one, 2 never" in lines
 
 
+def test_a_test_file_of_any_name_has_no_paths(run_tree, tmp_path):
+    """Which files are tests' is a setting; and afterwards exit stacks are as they were."""
+    body = "import app\n\ndef test_it():\n    with open(__file__):\n        app.reads()\n"
+    app = "def reads():\n    with open(__file__):\n        pass\n"
+    given_back = (
+        "import contextlib\ndef pytest_sessionfinish():\n"
+        "    assert contextlib._BaseExitStack._push_exit_callback.__module__ == 'contextlib'\n"
+    )
+    ran = run_tree(
+        tmp_path, {"checks.py": body, "app.py": app, "conftest.py": given_back},
+        "--leakguard-cleanup-report", "-o", "python_files=checks.py", "-o", "pythonpath=.",
+    )  # fmt: skip
+    assert paths(ran) == {("with", "app.py", "reads"): (1, 1, 0)}
+    ran.result.assert_outcomes(passed=1)
+    assert ran.result.ret == 0
+
+
 def test_the_workers_counts_are_added_up(run, pytester):
     """The same under pytest-xdist."""
     pytest.importorskip("xdist")

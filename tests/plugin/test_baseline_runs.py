@@ -205,6 +205,25 @@ def test_a_part_of_the_tests_says_nothing_about_the_rest(pytester, adopted):
     assert adopted("--leakguard-baseline-strict").report["baseline"]["gone"] == []
 
 
+def test_what_a_shared_fixture_leaves_is_gone_when_all_that_may_use_it_ran(pytester, alone):
+    """A file that can't be imported may have had the test that would tell; a test that is skipped has none."""
+    fixture = "import os, pytest\n\n@pytest.fixture(scope='session')\ndef store():\n    {}\n"
+    pytester.makeconftest(fixture.format("os.dup(0)"))
+    pytester.makepyfile(
+        test_other="import pytest\n\ndef test_one(): pass\n\n@pytest.mark.skip\ndef test_skipped(): pass",
+        test_uses="def test_it(store): pass",
+    )
+    assert dispositions(alone(QUICK, USE, UPDATE)) == {"known"}
+    uses = pytester.path / "test_uses.py"
+    uses.write_text("raise OSError\n")
+    broken = alone(QUICK, USE, "--continue-on-collection-errors")
+    broken.result.assert_outcomes(passed=1, skipped=1, errors=1)
+    assert broken.report["baseline"]["gone"] == []
+    uses.write_text("def test_it(store): pass\n")
+    pytester.makeconftest(fixture.format("pass"))
+    assert len(alone(QUICK, USE).report["baseline"]["gone"]) == 1
+
+
 def test_lf_is_a_part_too(pytester, adopted, monkeypatch):
     """--lf leaves out whole files without a word."""
     pytester.makepyfile(test_it=SUITE.replace("Pool().connect()", "pass"), test_fails="def test_fails(): assert 0")

@@ -391,3 +391,55 @@ def test_the_fingerprint_is_not_that_of_a_leak(alone, pytester):
     ran = alone("--leakguard-trace")
     prints = {f["verdict"]: f["fingerprint"] for f in ran.findings}
     assert prints["misclosed"] == f"{prints['leaked']}:misclosed"
+
+
+def test_wrong_closes_that_are_no_tests(pytester, alone):
+    """Of a hook, of an import, of a thread that a hook has started: nobody's. The same in a test is told."""
+    pytester.makepyfile(
+        closing="""
+        import os
+        import threading
+
+        GO, DONE = threading.Event(), threading.Event()
+
+        def twice():
+            number = os.dup(0)
+            os.close(number)
+            try:
+                os.close(number)
+            except OSError:
+                pass
+
+        def works():
+            GO.wait()
+            twice()
+            DONE.set()
+        """,
+        imported="import closing\n\nclosing.twice()\n",
+        conftest="""
+        import threading
+        import closing
+
+        def pytest_sessionstart():
+            threading.Thread(target=closing.works, daemon=True).start()
+
+        def pytest_runtest_setup():
+            closing.twice()
+        """,
+        test_it="""
+        import closing
+
+        def test_imports():
+            import imported
+
+        def test_waits():
+            closing.GO.set()
+            closing.DONE.wait()
+
+        def test_closes():
+            closing.twice()
+        """,
+    )
+    pytester.syspathinsert()
+    (finding,) = alone("--leakguard-trace").report["findings"]
+    assert (finding["test"].partition("::")[2], finding["verdict"]) == ("test_closes", "misclosed")

@@ -218,3 +218,25 @@ def test_other_ways_to_ask(alone, pytester):
     ran = alone("--leakguard-grace=0.05")
     assert [f["test"].partition("::")[2] for f in ran.findings] == ["test_kind"]
     ran.result.assert_outcomes(passed=4)
+
+
+def test_a_file_that_a_told_connection_opens_later_is_a_part_of_it(alone, pytester):
+    """Whichever test goes on to use it; a file that this opens itself is told."""
+    pytester.makepyfile(
+        """
+        import sqlite3
+        KEPT = []
+
+        def test_connects(tmp_path):
+            KEPT.append(sqlite3.connect(tmp_path / "a.db"))
+            KEPT[0].execute("pragma synchronous=off")
+            KEPT[0].execute("create table t (a)")
+
+        def test_uses():
+            KEPT[0].execute("pragma journal_mode=wal")
+            KEPT[0].execute("insert into t values (1)")
+            KEPT.append(open(__file__))
+        """
+    )
+    told = [(f["test"].partition("::")[2], f["kind"]) for f in alone("--leakguard-grace=0").report["findings"]]
+    assert told == [("test_connects", "sqlite"), ("test_uses", "fd")]

@@ -285,6 +285,8 @@ def test_targets_can_be_named(alone, pytester):
     assert named.report["faults"]["points"] == {"acquire": 1}
     by_name = alone(*options, "--leakguard-fault-target=_pytest", flag=())
     assert by_name.report["faults"]["points"] == {}
+    (pytester.path / "test_targets_can_be_named.py").rename(pytester.path / "checks.py")
+    assert alone(*options, "-o", "python_files=checks.py", flag=()).report["faults"]["points"] == {}
 
 
 @pytest.mark.parametrize(
@@ -345,3 +347,93 @@ def test_faults_by_hand(alone, pytester):
     ran = alone(flag=())
     ran.result.assert_outcomes(passed=5)
     assert ran.findings == []
+
+
+COROUTINES = """
+async def never(): pass
+
+def opens(path):
+    ring = [never()]
+    ring.append(ring)
+    open(path).close()
+    ring[0].close()
+"""
+
+
+def test_a_coroutine_in_the_garbage_of_a_trial_is_told(alone, pytester):
+    """Also where nobody could tell which test made what the test itself left: all was collected before the sweep."""
+    pytester.makepyfile(
+        app=COROUTINES,
+        test_it="""
+        import gc
+        import pytest
+        from app import opens
+
+        gc.disable()  # nothing but the guard collects
+
+        def test_first(): open(__file__).close()
+
+        def test_moves_nothing(): pass
+
+        @pytest.mark.no_leaks(faults="acquire")
+        def test_sweeps(): opens(__file__)
+        """,
+    )
+    (finding,) = alone().findings
+    assert (finding["test"], finding["kind"]) == ("test_it.py::test_sweeps", "task")
+    assert finding["point"] == "acquire:app.py:opens:open#1"
+
+
+POOLS = """
+from concurrent.futures import ThreadPoolExecutor
+
+def leaves(path):
+    pool = ThreadPoolExecutor(1)
+    pool.submit(int)
+    open(path).close()
+    pool.shutdown()
+
+def shuts(path):
+    pool = ThreadPoolExecutor(1)
+    try:
+        pool.submit(int)
+        open(path).close()
+    finally:
+        pool.shutdown(wait=False)
+
+def borrows(pool, path):
+    pool.submit(int)
+    open(path).close()
+"""
+
+
+def test_a_pool_that_is_not_shut_down_under_a_fault_is_told(alone, pytester):
+    """Though its threads end with the error; one that is shut down, or that a wider fixture shuts down, is not."""
+    pytester.makepyfile(
+        pools=POOLS,
+        test_it="""
+        from concurrent.futures import ThreadPoolExecutor
+        import pools
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def shared():
+            with ThreadPoolExecutor(1) as pool:
+                yield pool
+
+        def test_leaves(): pools.leaves(__file__)
+
+        def test_shuts(): pools.shuts(__file__)
+
+        def test_borrows(shared): pools.borrows(shared, __file__)
+
+        @pytest.fixture(scope="module")
+        def started(shared):
+            shared.submit(int).result()
+
+        def test_borrows_what_runs(started, shared): pools.borrows(shared, __file__)
+        """,
+    )
+    ran = alone("--leakguard-faults", "--leakguard-fault-families=acquire")
+    told = {(f["test"].partition("::")[2], f["kind"], f["point"].rpartition(":")[2]) for f in ran.findings}
+    assert told == {("test_leaves", "thread", "open#1")}

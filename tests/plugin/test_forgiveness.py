@@ -190,6 +190,14 @@ LIBRARIES = {
         kind="fd",
         needs="uvloop",
     ),
+    "anyio's worker processes": Rule(
+        forgives="import anyio.to_process, asyncio; asyncio.run(anyio.to_process.run_sync(int))",
+        catches="import asyncio; loop = asyncio.new_event_loop(); "
+        "KEPT.append(loop.create_task(asyncio.Event().wait())); "
+        "loop.run_until_complete(asyncio.sleep(0)); loop.close()",
+        kind="task",
+        needs="anyio",
+    ),
     "fsspec's loop": Rule(
         forgives="import fsspec.asyn; fsspec.asyn.get_loop()",
         catches="import fsspec.asyn; fsspec.asyn.get_loop(); leak_thread()",

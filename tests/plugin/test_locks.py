@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+import threading
 
 import pytest
+
+from pytest_leakguard.core.ledger import Ledger
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.probes.locks import LockProbe
 
 HEAD = """
 import asyncio
@@ -178,15 +184,25 @@ def test_without_a_check_it_does_nothing(pytester, monkeypatch):
 
 
 def test_the_fixture_alone_is_enough(alone, pytester):
-    """Without flag and marker, a test that uses leak_check is judged by what it gave to it."""
+    """Without flag and marker, a test that uses leak_check is judged by what it gave to it, from its set-up on."""
     pytester.makepyfile(
         """
         import threading
+        import pytest
+        from pytest_leakguard import track_lock
+
         KEPT = []
+
+        @pytest.fixture
+        def early():
+            KEPT.append(track_lock(threading.Lock()))
+            KEPT[-1].acquire()
+
+        def test_before_it_was_made(early, leak_check): pass
 
         def test_held(leak_check):
             KEPT.append(leak_check.track_lock(threading.Lock()))
-            KEPT[0].acquire()
+            KEPT[-1].acquire()
 
         def test_block(leak_check):
             import pytest
@@ -197,5 +213,21 @@ def test_the_fixture_alone_is_enough(alone, pytester):
         """
     )
     ran = alone("--leakguard-grace=0.05", flag=())
-    assert [(f["test"].partition("::")[2], f["kind"]) for f in ran.findings] == [("test_held", "lock")]
-    ran.result.assert_outcomes(passed=2)
+    told = [(f["test"].partition("::")[2], f["kind"]) for f in ran.findings]
+    assert told == [("test_before_it_was_made", "lock"), ("test_held", "lock")]
+    ran.result.assert_outcomes(passed=3)
+
+
+def test_a_lock_that_died_held_is_forgotten_once_it_was_told(monkeypatch):
+    """Until then it is seen; afterwards no test asks for it any more."""
+    # started, it would take the place of the recorder that watches this very suite
+    monkeypatch.setattr(Recorder, "active", True)
+    probe = LockProbe(Recorder(Ledger()))
+    probe.track(threading.Lock(), sys._getframe(), wrap=True).acquire()
+    (key,) = probe.keys()
+    record = probe.record(key)
+    assert record is not None
+    assert not probe.moves_are_recorded
+    record.blamed = True  # as the guard does that tells it
+    assert probe.keys() == frozenset()
+    assert probe.moves_are_recorded

@@ -564,6 +564,15 @@ def test_a_bad_allow_leaks_is_refused_in_words(settings_of, pytester, arguments,
     assert str(told.value) == f"@pytest.mark.allow_leaks on {pytester._name}.py::test_it: {message}"
 
 
+def test_a_bad_allow_leaks_is_refused_where_nothing_is_checked(pytester, monkeypatch):
+    """Whoever turns the check on later would meet it then."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile("import pytest\n\n" + marked("'fd:*'", "allow_leaks"))
+    result = pytester.runpytest("-p", "leakguard")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*@pytest.mark.allow_leaks on *::test_it: the rule 'fd:[*]' has no reason*"])
+
+
 # -- end to end
 
 

@@ -487,6 +487,8 @@ def test_after():
     assert ran.result.ret == 1
     # the child prints the session's end too, as it does without the plugin, but nothing of ours
     assert ran.text.count("= leaks =") == 1
+    assert "test_child_runs_on LEAKED" not in ran.text
+    ran.result.assert_outcomes(passed=5)
     # header, what it means, closing line
     assert len([line for line in ran.result.outlines if line.startswith("leakguard: ")]) == 3
     assert ran.text.count("::test_after LEAKED") == 1

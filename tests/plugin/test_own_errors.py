@@ -264,3 +264,29 @@ def test_results_stay_what_they_are_in_every_mode(pytester):
     changed, silent = wrong_runs(pytester, IN_A_MODE)
     assert changed == {}
     assert silent == []
+
+
+def test_what_breaks_in_each_test_is_told_some_times(alone, pytester):
+    """Not for every one of thousands; and no test fails for it."""
+    pytester.makeconftest(
+        """
+        from pytest_leakguard.plugin.looks import Looks
+
+        def broken(self):
+            raise RuntimeError("this part is broken")
+
+        def pytest_collection_finish():
+            Looks.is_due = broken
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(30))
+        def test_it(number): pass
+        """
+    )
+    ran = alone(errors=True)
+    assert len(ran.report["errors"]) == 20
+    ran.result.assert_outcomes(passed=30)

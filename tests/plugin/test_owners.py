@@ -201,6 +201,44 @@ def test_setup_module_of_a_package_owns_what_it_acquires(pytester, run, line):
     assert finding["origin"]["line"] == line("leaky/__init__.py", "package")
 
 
+def test_a_package_is_over_when_its_own_teardown_is(pytester, run, line):
+    """What it left is told after its last test, though nothing moved in that; its teardown's leaks are its own."""
+    pytester.makepyfile(
+        **{
+            "package/__init__": """
+                import socket
+                KEPT = []
+
+                def setup_module():
+                    KEPT.append(socket.socket())  # first
+
+                def teardown_module():
+                    pass
+                """,
+            "late/__init__": """
+                import socket
+                KEPT = []
+
+                def setup_module():
+                    pass
+
+                def teardown_module():
+                    KEPT.append(socket.socket())  # last
+                """,
+        }
+    )
+    for package in ("package", "late"):
+        pytester.makepyfile(**{f"{package}/test_{package}": "def test_one(): pass\ndef test_two(): pass"})
+    pytester.makepyfile(test_z="def test_moves(): open(__file__).close()")
+    ran = run("-v")
+    for package in ("package", "late"):
+        ran.result.stdout.fnmatch_lines_random([f"{package}/test_{package}.py::test_two LEAKED*"])
+    assert scopes_of(ran.findings) == [
+        (line("package/__init__.py", "first"), "node", "package", "setup", "socket"),
+        (line("late/__init__.py", "last"), "node", "package", "teardown", "socket"),
+    ]
+
+
 # -- unittest ----------------------------------------------------------------------
 
 

@@ -155,3 +155,73 @@ def test_garbage_of_a_test_that_was_not_looked_at_is_no_single_tests(pytester, a
     assert (own["kind"], own["owner"]["name"]) == ("unclosed", "test_a.py::test_makes_garbage_and_moves")
     stretch = "between test_a.py::test_makes_garbage_and_moves and test_a.py::test_moves"
     assert (older["kind"], older["owner"]["kind"], older["owner"]["name"]) == ("unclosed", "stretch", stretch)
+
+
+COROUTINES = """
+import gc, pytest
+from pytest_leakguard import LeakError
+gc.disable()  # nothing but the guard collects
+KEPT = []
+
+async def never(): pass
+
+def make():
+    ring = [never()]
+    ring.append(ring)
+
+def moves():
+    open(__file__).close()
+
+def test_first(): moves()
+def test_makes_garbage(): make()
+def test_moves(): moves()
+def test_block(leak_check):
+    with pytest.raises(LeakError) as raised, leak_check():
+        KEPT.append(open(__file__))
+        make()
+    assert {finding.kind for finding in raised.value.findings} == {"fd", "task"}
+def test_makes_and_moves():
+    make()
+    moves()
+"""
+
+
+def test_a_coroutine_that_may_be_an_earlier_tests_is_left_to_python(pytester, alone):
+    """A test that moved nothing may have made it: no test is blamed. One made since the last look is told."""
+    pytester.makepyfile(test_a=COROUTINES)
+    ran = alone()
+    assert [(f["kind"], f["test"]) for f in ran.report["findings"]] == [("task", "test_a.py::test_makes_and_moves")]
+    ran.result.assert_outcomes(passed=5, warnings=1)
+
+
+BLOCK = """
+import pytest
+from pytest_leakguard import LeakError
+
+KEPT = []
+async def never(): pass
+
+def test_makes_coroutine_and_garbage():
+    ring = [never()]
+    ring.append(ring)
+    Session()
+def test_block(leak_check):
+    with leak_check():
+        pass
+    with pytest.raises(LeakError) as raised, leak_check():
+        KEPT.append(open(__file__))
+        Session()
+    assert {finding.kind for finding in raised.value.findings} == {"fd", "unclosed"}
+"""
+
+
+def test_garbage_that_is_there_before_a_block_is_no_single_tests(pytester, alone):
+    """The block collects it first: it may be of the test before, which was not looked at."""
+    pytester.makepyfile(test_a=CYCLES.partition("def test_makes_garbage_and")[0] + BLOCK)
+    ran = alone()
+    ran.result.assert_outcomes(passed=3, warnings=1)  # Python's own, of the coroutine
+    (finding,) = ran.report["findings"]
+    assert (finding["kind"], finding["owner"]["name"]) == (
+        "unclosed",
+        "between test_a.py::test_first and test_a.py::test_block",
+    )

@@ -138,6 +138,58 @@ def test_once(): assert len(RUNS) == 1
     ran.result.assert_outcomes(passed=3)
 
 
+def test_the_option_repeats_what_is_checked(pytester, alone):
+    """Without the flag that is the marked test; pytest's reporters hear of it once."""
+    pytester.makeconftest(
+        """
+        TOLD = []
+
+        def pytest_runtest_logstart(nodeid):
+            TOLD.append(("start", nodeid.partition("::")[2]))
+
+        def pytest_runtest_logfinish(nodeid):
+            TOLD.append(("finish", nodeid.partition("::")[2]))
+
+        def pytest_sessionfinish():
+            assert TOLD == [(what, test) for test in ("test_marked", "test_other") for what in ("start", "finish")]
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+        MARKED, OTHER = [], []
+
+        @pytest.mark.no_leaks
+        def test_marked(): MARKED.append(1)
+
+        def test_other():
+            OTHER.append(1)
+            assert len(MARKED) > 2
+            assert len(OTHER) == 1
+        """
+    )
+    ran = alone("--leakguard-repeat=2", flag=())
+    ran.result.assert_outcomes(passed=2)
+    assert ran.result.ret == 0
+
+
+def test_what_the_repetitions_leave_is_no_other_tests(pytester, alone):
+    """Of the test's own run it is told; nothing tells of a copy of a descriptor when it was made."""
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_copies(): os.dup(0)
+
+        def test_after(): open(__file__).close()
+        """
+    )
+    ran = alone("--leakguard-repeat=2")
+    assert ran.report["summary"]["tests"] == 2
+    (finding,) = ran.report["findings"]
+    assert (finding["test"].partition("::")[2], finding["kind"], finding["count"]) == ("test_copies", "fd", 1)
+
+
 def test_results_stay_what_they_are(pytester, alone):
     """Failed, skipped and xfailed tests are run once; one that can't be repeated passes, and that is told."""
     pytester.makepyfile(
@@ -222,10 +274,11 @@ def test_allowed_and_left_out(pytester, alone):
 def test_allowed(): KEPT.append(Thing())
 @pytest.mark.no_leaks("fd")
 def test_only_fds(): RUNS.append(1); KEPT.append(Thing())
-def test_runs(): RUNS[0:] == [1]
+def test_runs(): assert RUNS == [1]
 """
     )
     ran = alone("--leakguard-repeat=2")
+    ran.result.assert_outcomes(passed=3)
     assert [f["disposition"] for f in ran.report["findings"]] == ["allowed"]
     assert ran.result.ret == 0
 

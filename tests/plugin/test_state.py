@@ -543,3 +543,60 @@ def test_both_are_there():
     ]  # fmt: skip
     (error,) = ran.report["errors"]  # the same words twice
     assert error.startswith("state: could not put back atexit: ")
+
+
+def test_handlers_of_pytest_and_such_as_do_nothing_are_no_state(alone, pytester):
+    """A test may take pytest's away: they are back in the next phase. A handler that is left is told by itself."""
+    pytester.makepyfile(
+        """
+        import logging
+        import logging.config
+
+        def test_configures():
+            logging.config.dictConfig({"version": 1, "root": {"handlers": []}})
+
+        def test_clears():
+            logging.root.handlers.clear()
+
+        def test_does_nothing():
+            logging.getLogger("library").addHandler(logging.NullHandler())
+
+        def test_leaves_one():
+            logging.basicConfig(force=True)
+        """
+    )
+    (finding,) = alone("--leakguard-probes=state").report["findings"]
+    assert finding["test"].endswith("::test_leaves_one")
+    assert finding["what"] == "logging root handlers: + logging.StreamHandler object"
+
+
+def test_a_change_that_no_event_tells_is_the_fixtures_that_made_it(alone, pytester):
+    """In its set-up or its teardown; also in what pytest makes a fixture of."""
+    pytester.makepyfile(
+        """
+        import logging
+        import pytest
+
+        def setup_module():
+            logging.getLogger("xunit").setLevel(10)
+
+        @pytest.fixture(scope="module")
+        def early():
+            logging.getLogger("early").setLevel(10)
+            yield
+
+        @pytest.fixture(scope="module")
+        def late():
+            yield
+            logging.getLogger("late").setLevel(10)
+
+        def test_it(early, late): pass
+        """
+    )
+    findings = alone("--leakguard-probes=state").report["findings"]
+    told = {f["subject"]: (f["owner"]["kind"], f["owner"]["name"].split()[0], f["phase"]) for f in findings}
+    assert told == {
+        "logging xunit level": ("fixture", "setup_module", "setup"),
+        "logging early level": ("fixture", "early", "setup"),
+        "logging late level": ("fixture", "late", "teardown"),
+    }

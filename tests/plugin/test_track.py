@@ -508,6 +508,46 @@ def test_the_projects_own_types(app, alone):
         assert len(alone("--leakguard-grace=0", f"--leakguard-probes={probes}", "-k", "kept or goes").findings) == 1
 
 
+def test_what_is_no_object_of_the_projects(alone, pytester, tmp_path_factory):
+    """Classes and members of enumerations, which stay; what a module outside the root folder or a package has."""
+    outside, packages = tmp_path_factory.mktemp("outside"), pytester.mkdir("site-packages")
+    (outside / "outside.py").write_text("class Thing: pass\n")
+    (packages / "installed.py").write_text("class Thing: pass\n")
+    pytester.makepyfile(
+        things="""
+        import enum
+        KEPT = []
+
+        class Meta(type): pass
+
+        class Thing: pass
+
+        def colours():
+            class Colour(enum.Enum):
+                RED = 1
+            return Colour
+        """,
+        test_it="""
+        import installed
+        import outside
+        import things
+
+        def test_members(): things.KEPT.append(things.colours())
+
+        def test_class(): things.KEPT.append(things.Meta("Made", (), {}))
+
+        def test_outside(): things.KEPT.append(outside.Thing())
+
+        def test_installed(): things.KEPT.append(installed.Thing())
+
+        def test_thing(): things.KEPT.append(things.Thing())
+        """,
+    )
+    ran = alone("--leakguard-probes=object", "--leakguard-grace=0", "-o", f"pythonpath=. {outside} {packages}")
+    ran.result.assert_outcomes(passed=5)
+    assert [(f["test"].partition("::")[2], f["subject"]) for f in ran.findings] == [("test_thing", "things.Thing")]
+
+
 def test_what_was_closed_is_not_found_again_by_a_look_at_the_young(app, alone):
     """A look at all young objects meets instances that their constructors told of, closed ones too."""
     app(

@@ -285,6 +285,14 @@ def test_a_text_of_another_library(probe):
     assert found.reason == "no event tells where it was made"
 
 
+def test_only_a_finalizer_tells_of_an_end(probe):
+    """Words that no known finalizer uses: from a finalizer they are kept, from code that lives they are its own."""
+    with watching(probe):
+        leave("pool 7 was never closed")
+        warnings.warn("pool 8 is nearly full", ResourceWarning, stacklevel=1)
+    assert texts(probe) == ["pool 7 was never closed"]
+
+
 class Teapot(ResourceWarning):
     """A subclass, as libraries make them."""
 

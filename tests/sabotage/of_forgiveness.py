@@ -7,6 +7,7 @@ from planned import Sabotage
 _FILES = "plugin/test_forgiveness.py::test_files_that_are_kept_on_purpose"
 _NOBODY = "plugin/test_forgiveness.py::test_what_belongs_to_nobody_or_goes_by_itself"
 _LIBRARIES = "plugin/test_forgiveness.py::test_what_libraries_keep_for_the_life_of_the_process"
+_LIBUV = "plugin/test_libuv.py::test_a_leak_beside_it_is_told"
 _TASKS = "plugin/test_task_rules.py::test_it_is_forgiven"
 _AGAIN = "plugin/test_confirm.py::test_what_does_not_leak_again_is_told_and_passes"
 
@@ -114,6 +115,14 @@ FORGIVENESS: tuple[Sabotage, ...] = (
     Sabotage("known_libuv.py", 'if "uvloop.loop" not in sys.modules or _known:',
              'if "uvloop.loop" not in sys.modules:',
              "plugin/test_forgiveness.py::test_what_libraries_keep_for_the_life_of_the_process"),
+    Sabotage("known_libuv.py", "len(both) == 2 and any(_holds_one_byte(suspect.item[1][0]) for suspect in both)",
+             "len(both) == 2", f"{_LIBUV}[a pipe with nothing in it]"),
+    Sabotage("known_libuv.py", "return count[0] == 1", "return count[0] == 0", _LIBRARIES),
+    Sabotage("known_libuv.py", "if len(both) == 2 and any(", "if any(", f"{_LIBUV}[the read end only]"),
+    Sabotage("known_libuv.py", "suspect.record is None and ", "", f"{_LIBUV}[a pipe that an event tells of]"),
+    Sabotage("known_libuv.py", "and suspect.live is None ", "", f"{_LIBUV}[a pipe that objects hold]"),
+    Sabotage("known.py", 'function="AsyncIOBackend.setup_process_pool_exit_at_shutdown"',
+             'function="AsyncIOBackend.setup_process_pool"', _LIBRARIES),
     Sabotage("known_libuv.py", "return {suspect.item: REASON for suspect in both}", "return {}",
              "plugin/test_forgiveness.py::test_what_libraries_keep_for_the_life_of_the_process"),
     Sabotage("core/litter.py", '        ".pytest_cache",\n', "",

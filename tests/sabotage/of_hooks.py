@@ -10,6 +10,9 @@ _BEFORE = "plugin/test_owners.py::test_what_was_there_before_the_first_test_is_n
 _IMPORT = "plugin/test_owners.py::test_an_import_inside_a_test_is_nobodys"
 _OUTCOMES = "plugin/test_outcomes.py::test_each_outcome_has_its_disposition_and_keeps_itself"
 _BLIND = "plugin/test_blind.py::test_a_blind_probe_makes_the_run_red"
+_TWO_FILES = "plugin/test_between.py::test_the_one_of_two_files_that_was_dropped_is_told"
+_COROUTINE = "plugin/test_quiet.py::test_a_coroutine_that_may_be_an_earlier_tests_is_left_to_python"
+_BLOCK = "plugin/test_quiet.py::test_garbage_that_is_there_before_a_block_is_no_single_tests"
 _EXIT = "plugin/test_session_end.py"
 
 # fmt: off
@@ -74,10 +77,51 @@ HOOKS: tuple[Sabotage, ...] = (
              "plugin/test_deferred.py::test_a_value_that_closes_when_it_dies_is_waited_for"),
     Sabotage("plugin/scopes.py", "_find(scope, tasks, found, _loop_classes())", "_find(scope, tasks, found)",
              "plugin/test_task_rules.py::test_a_fixture_that_keeps_a_loop_releases_no_task_of_it"),
+    Sabotage("plugin/wider.py", "node.addfinalizer(lambda: self._node_over(owner.serial, node))", "pass",
+             "plugin/test_owners.py::test_a_package_is_over_when_its_own_teardown_is"),
+    Sabotage("plugin/wider.py", "node.addfinalizer(lambda: self._closing(scope, node))", "pass",
+             "plugin/test_owners.py::test_a_package_is_over_when_its_own_teardown_is"),
+    # between tests
+    Sabotage("plugin/guard.py", "            self.watch.ledger.end_test()\n        except",
+             "            pass\n        except",
+             "plugin/test_between.py::test_what_a_hook_drops_between_two_tests_is_nobodys"),
+    Sabotage("plugin/guard.py", "if self.watch.ledger.test:\n", "if False:\n",
+             "plugin/test_between.py::test_a_test_that_asked_while_it_ran_is_over_after_it"),
+    Sabotage("plugin/guard.py", "if self.watch.recorder.has_questions:\n", "if False:\n",
+             f"{_TWO_FILES}[in the teardown of its fixture]"),
+    Sabotage("plugin/guard.py", "watch.recorder.resolve()  # what dies", "pass  # what dies",
+             f"{_TWO_FILES}[by garbage]"),
+    Sabotage("plugin/judge.py", "self.watch.recorder.resolve()  # before anybody", "pass  # before anybody",
+             f"{_TWO_FILES}[by a test that uses the fixture]"),
+    Sabotage("plugin/delivery.py", "location = self._locations.get(test, (path, None, name))",
+             "location = self._locations.get(test, (path, None, test))",
+             "plugin/test_between.py::test_a_verdict_after_the_last_teardown_names_its_test_as_pytest_does"),
+    Sabotage("plugin/looks.py", "self._watch.tasks.may_find_older = may_be_older", "pass", _COROUTINE),
+    Sabotage("plugin/looks.py", "self._watch.tasks.may_find_older = may_be_older",
+             "self._watch.tasks.may_find_older = True", _COROUTINE),
+    Sabotage("plugin/looks.py", "self._tests, self._after = 0, test\n        self._watch.tasks.may_find_older = False",
+             "self._tests, self._after = 0, test\n        pass",
+             "plugin/test_fault_sweeps.py::test_a_coroutine_in_the_garbage_of_a_trial_is_told"),
+    Sabotage("plugin/guard.py", "if not self.watch.is_own_process():", "if False:",
+             "plugin/test_outcomes.py::test_a_fork_in_a_test"),
+    Sabotage("plugin/guard.py", "self._note_peak(item, self.watch.table.count())", "pass",
+             "plugin/test_xdist.py::test_the_report_is_one_file_with_sums"),
+    Sabotage("plugin/guard.py", "                self._note_peak(item, watch.table.count())\n", "",
+             "plugin/test_first.py::test_where_nothing_is_acquired_the_peak_is_what_was_open_before"),
+    Sabotage("plugin/guard.py", "if count > statistics.peak:", "if count < statistics.peak:",
+             "plugin/test_xdist.py::test_the_report_is_one_file_with_sums"),
+    Sabotage("plugin/guard.py", "if len(self.errors) < ERRORS_KEPT:", "if True:",
+             "plugin/test_own_errors.py::test_what_breaks_in_each_test_is_told_some_times"),
+    Sabotage("plugin/guard.py", "                    self.needs_sweeper()\n", "                    pass\n",
+             "plugin/test_fault_sweeps.py::test_a_marker_asks_for_families"),
+    Sabotage("plugin/activate.py", "    if settings.faults.every_test:\n        guard.needs_sweeper()\n", "",
+             "plugin/test_fault_sweeps.py::test_the_totals_are_told"),
     # the judge
     Sabotage("plugin/judge.py", "self._know(*item)  # blamed once", "pass  # blamed once", _ONCE),
     Sabotage("plugin/judge.py", "or suspect.item in by_design or", "or", _LIBRARIES),
     Sabotage("plugin/judge.py", 'if owner.kind == "nobody" or suspect', "if suspect", _IMPORT),
+    Sabotage("plugin/judge.py", "or _is_part_of_blamed(suspect):", "or False:",
+             "plugin/test_connections.py::test_a_file_that_a_told_connection_opens_later_is_a_part_of_it"),
     Sabotage("plugin/judge.py", "awaits = awaited[suspect.item]\n", "awaits = frozenset()\n",
              "plugin/test_deferred.py::test_what_a_pool_opened_lazily_and_closed_at_its_end_is_never_mentioned"),
     Sabotage("plugin/judge.py", "self.watch.recorder.set_before()\n", "pass\n", _BEFORE),
@@ -135,6 +179,12 @@ HOOKS: tuple[Sabotage, ...] = (
              "plugin/test_leak_check.py::test_what_a_block_told_is_not_told_again_when_it_dies"),
     Sabotage("block.py", "if not self._ground.watch.is_own_process():", "if False:",
              "plugin/test_guard.py::test_guard_outside_pytest"),
+    Sabotage("block.py", "with ground.looking, watch.collecting(self._context, lambda: None):\n            watch.tasks",
+             "with ground.looking:\n            watch.tasks", _BLOCK),
+    Sabotage("block.py", "watch.tasks.may_find_older = True", "pass", _BLOCK),
+    Sabotage("block.py", "finally:\n                watch.tasks.may_find_older = False",
+             "finally:\n                pass",
+             _COROUTINE),
     # each hook of the guard
     Sabotage("plugin/looks.py", "self._tests >= FULL_LOOK_EVERY", "False",
              "plugin/test_quiet.py::test_what_only_a_later_look_finds_is_no_single_tests"),

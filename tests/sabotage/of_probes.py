@@ -10,6 +10,8 @@ _MAPPING = "plugin/test_mappings.py::test_a_mapping_is_one_finding"
 _CONNECTION = "plugin/test_connections.py::test_a_connection_is_one_finding"
 _LOCK = "plugin/test_locks.py::test_a_lock_that_is_held_is_one_finding"
 _CENSUS = "probes/test_protocol_conformance.py::test_a_resource_is_in_the_census_until_it_is_released"
+_TEXTS = "probes/test_unclosed_texts.py"
+_HANDLERS = "plugin/test_state.py::test_handlers_of_pytest_and_such_as_do_nothing_are_no_state"
 _CHILDREN = "probes/test_processes.py"
 _TASK = "plugin/test_task_twins.py::test_a_leaky_twin_is_told_once_and_rightly"
 _TRACK_CLEAN = "plugin/test_track_twins.py::test_a_clean_twin_is_never_mentioned"
@@ -170,7 +172,18 @@ PROBES: tuple[Sabotage, ...] = (
              "plugin/test_track.py::test_ways_to_close"),
     Sabotage("probes/fds.py", "return _real.fstat(number).st_nlink == 0", "return True",
              "probes/test_descriptors.py::test_a_file_that_is_deleted_is_told_as_such"),
-    Sabotage("probes/unclosed.py", 'if text[:9].lower() == "unclosed " or _PROCESS.search(text):',
-             "if _PROCESS.search(text):", "plugin/test_garbage.py::test_any_filter_of_the_user"),
+    Sabotage("probes/unclosed.py", 'if text[:9].lower() == "unclosed ":', "if False:",
+             "plugin/test_garbage.py::test_any_filter_of_the_user"),
+    Sabotage("probes/unclosed.py", 'code.co_name == "__del__" or', "",
+             f"{_TEXTS}::test_only_a_finalizer_tells_of_an_end"),
+    Sabotage("probes/unclosed.py", 'code.co_name == "__del__" or', "True or",
+             f"{_TEXTS}::test_only_a_finalizer_tells_of_an_end"),
+    Sabotage("probes/unclosed.py", 'code.co_name == "__call__" and', "False and",
+             f"{_TEXTS}::test_a_temporary_directory"),
+    Sabotage("probes/unclosed.py", 'clues.append(("pid", int(running[1])))', "pass", f"{_TEXTS}::test_a_subprocess"),
+    Sabotage("probes/locks.py", " and not (tracked.ref() is None and tracked.record.blamed):", ":",
+             "plugin/test_locks.py::test_a_lock_that_died_held_is_forgotten_once_it_was_told"),
+    Sabotage("probes/state_libraries.py", 'is_of(handler, "_pytest.") or ', "", _HANDLERS),
+    Sabotage("probes/state_libraries.py", ' or type(handler).__name__ == "NullHandler"', "", _HANDLERS),
 )
 # fmt: on

@@ -8,6 +8,9 @@ _FILES = "plugin/test_forgiveness.py::test_files_that_are_kept_on_purpose"
 _LINES = "plugin/test_origins.py::test_the_users_line_is_named"
 _CLOSE = "plugin/test_closes.py::test_a_leaky_twin_is_told_once_with_its_stacks"
 _MEANT = "plugin/test_closes.py::test_what_is_meant_is_not_told"
+_NO_TESTS = "plugin/test_closes.py::test_wrong_closes_that_are_no_tests"
+_HELD = "plugin/test_deferred.py::test_the_fixture_may_hold_it_in_any_way"
+_PHASE = "plugin/test_phase.py::test_the_phase_is_known"
 _EXECUTOR = "plugin/test_executors.py::test_an_executor_is_one_finding"
 
 # fmt: off
@@ -17,9 +20,9 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/created.py", "elif (place := self._new(target)) is not None:",
              "elif place := _real.abspath(target):", _FILES),
     # the hook
-    Sabotage("origins/hook.py", "_handlers, _plan = before\n", "_handlers, _plan = before[0], plan\n",
+    Sabotage("origins/hook.py", "handlers, _plan = before\n", "handlers, _plan = before[0], plan\n",
              "faults/test_hook.py::test_afterwards_nothing_fails_any_more"),
-    Sabotage("origins/hook.py", "_handlers, _plan = before\n", "_plan = before[1]\n",
+    Sabotage("origins/hook.py", "        feed(handlers)\n\n\ndef planned", "        pass\n\n\ndef planned",
              "faults/test_hook.py::test_afterwards_no_further_event_is_listened_to"),
     Sabotage("origins/hook.py", "if fault is None:\n                handlers[event](args)", "handlers[event](args)",
              "faults/test_hook.py::test_what_fails_is_not_recorded"),
@@ -106,10 +109,43 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/trace.py", "sys.setprofile(self._chained)\n        if self._lines:",
              "pass\n        if self._lines:",
              "plugin/test_origins.py::test_tracing_names_the_line_that_no_event_tells"),
+    # what is meant, what is nobody's, what a fixture reaches
+    Sabotage("origins/closes.py", "if number < _STANDARD:\n            return", "if False:\n            return",
+             _MEANT),
+    Sabotage("origins/closes.py", "number >= _STANDARD and _is_users(frame) else None", "_is_users(frame) else None",
+             _MEANT),
+    Sabotage("origins/closes.py", "if number < _STANDARD or not _is_users(frame):", "if not _is_users(frame):",
+             _MEANT),
+    Sabotage("origins/closes.py", "if number < _STANDARD or not _is_users(frame):", "if number < _STANDARD:", _MEANT),
+    Sabotage("origins/closes.py", "elif not self._is_excused(number) and not is_expected(frame):",
+             "elif not self._is_excused(number):", _MEANT),
+    Sabotage("origins/closes.py", "                if not is_expected(frame):\n                    name",
+             "                if True:\n                    name", _MEANT),
+    Sabotage("origins/closes.py", "if context is OUTSIDE or frames.is_import(stack) or frames.is_plugin_hook(stack):",
+             "if frames.is_import(stack) or frames.is_plugin_hook(stack):", _NO_TESTS),
+    Sabotage("origins/closes.py", "if context is OUTSIDE or frames.is_import(stack) or frames.is_plugin_hook(stack):",
+             "if context is OUTSIDE or frames.is_plugin_hook(stack):", _NO_TESTS),
+    Sabotage("origins/closes.py", "if context is OUTSIDE or frames.is_import(stack) or frames.is_plugin_hook(stack):",
+             "if context is OUTSIDE or frames.is_import(stack):", _NO_TESTS),
+    Sabotage("origins/closes.py", "self._robbed.discard(number)", "pass", _CLOSE),
+    Sabotage("origins/closes.py", "earlier.record.context.test != context.test:", "False:", _CLOSE),
+    Sabotage("origins/owners.py", "if _CLOSES(file) else -1", "", _MEANT),
+    Sabotage("origins/expected.py", 'if where == "project":', "if True:", _MEANT),
+    Sabotage("origins/expected.py", "elif code.co_name in _ASKS:", "elif False:", _MEANT),
+    Sabotage("origins/expected.py", '"assertRaises", "assertRaisesRegex"', '"assertRaises"', _MEANT),
+    Sabotage("origins/phase.py", "return _by_frames()\n    value", "return None\n    value", _PHASE),
+    Sabotage("origins/phase.py", "if told is not value:", "if value is None:", _PHASE),
+    Sabotage("origins/created.py", "elif (place := self._new(target)) is not None:", "elif place := target:",
+             "plugin/test_forgiveness.py::test_files_that_are_kept_on_purpose"),
+    Sabotage("origins/reach.py", "if finalizers and identity in finalizers:", "if False:", _HELD),
+    Sabotage("origins/reach.py", "        yield obj()\n", "        yield None\n", _HELD),
+    Sabotage("origins/reach.py", "        yield obj.get(None)\n", "        yield None\n", _HELD),
+    Sabotage("origins/reach.py", "kind is ModuleType or _is_wall(kind)", "kind is ModuleType",
+             "plugin/test_deferred.py::test_a_fixture_that_cannot_reach_a_leak_does_not_delay_its_verdict"),
     # our own collections
     Sabotage("young.py", "_real.gc_collect(0 if _real.gc_get_count()[1:] == self._left else 1)", "_real.gc_collect(0)",
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
-    Sabotage("collecting.py", "sys.unraisablehook = self._original\n", "pass\n",
+    Sabotage("collecting.py", "sys.unraisablehook = self._leakguard_stands_before\n", "pass\n",
              "plugin/test_unobtrusive.py::test_a_test_sees_the_same_process"),
     Sabotage("collecting.py", "if not isinstance(unraisable.exc_value, ResourceWarning):", "if True:",
              "probes/test_unclosed_texts.py::test_a_warning_that_a_filter_turned_into_an_error_goes_nowhere_else"),

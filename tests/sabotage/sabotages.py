@@ -5,9 +5,10 @@ from __future__ import annotations
 from of_faults import FAULTS
 from of_forgiveness import FORGIVENESS
 from of_hooks import HOOKS
+from of_parts import PARTS
 from of_probes import PROBES
 from of_record import RECORD
 from of_reports import REPORTS
 from planned import Sabotage
 
-SABOTAGES: tuple[Sabotage, ...] = (*PROBES, *RECORD, *FORGIVENESS, *HOOKS, *FAULTS, *REPORTS)
+SABOTAGES: tuple[Sabotage, ...] = (*PROBES, *RECORD, *FORGIVENESS, *HOOKS, *PARTS, *FAULTS, *REPORTS)
