@@ -96,6 +96,7 @@ class AsyncioWitness:
         self._step: Any = None
         self._at_once: tuple[Any, ...] = ()
         self._has_fixtures = False  # a wider fixture has made something
+        self._has_rested = False  # something may be at rest
         self._undo: list[Callable[[], None]] = []
         self._direct = DirectTasks()
         self.left: dict[int, Sighting] = {}
@@ -277,7 +278,8 @@ class AsyncioWitness:
             sighting = self._see("asyncgen", generator, frames.walk(frame))
             loop = self._running_loop()
             sighting.loop_of_generator = weakly(loop)
-            sighting.at_rest = not sighting.is_running()
+            if not sighting.is_running():
+                self._rest(sighting, generator)
 
     def _see(self, what: What, obj: Any, stack: frames.Stack) -> Sighting:
         self.seen += 1
@@ -317,6 +319,9 @@ class AsyncioWitness:
             self._note_direct(frame)
         if not self._alive:
             return
+        if not self._has_rested and sys.get_asyncgen_hooks().finalizer is None:
+            return  # a loop starts, and would set nothing going again
+        self._has_rested = False
         closes: bool | None = None
         interrupted: bool | None = None
         for sighting, obj in self._watched():
@@ -344,10 +349,12 @@ class AsyncioWitness:
                     if closes:
                         self._leave(sighting, CANCELLED)
                 sighting.asked |= ending
+            if sighting.at_rest:
+                self._has_rested = True
 
     def _rest(self, sighting: Sighting, obj: Any) -> None:
         """Its loop does not run, and it is not over: from now on its death is told."""
-        sighting.at_rest = True
+        sighting.at_rest = self._has_rested = True
         if sighting.what == "task" and sighting.guard is None:
             sighting.guard = weakref.ref(obj, lambda _: self._died(sighting))
 
