@@ -82,7 +82,8 @@ class Ledger:
         phase = self.phase = self._current_phase() or self.phase
         last = self._last
         if last.test is not self.test or last.phase is not phase:
-            owner = Owner(kind="test", scope="function", name=self.test)
+            is_another = last.test is not self.test
+            owner = Owner(kind="test", scope="function", name=self.test) if is_another else last.owner
             last = self._last = Context(owner, self.test, phase)
         self._seen = sign
         return last

@@ -36,20 +36,26 @@ listeners: list[Listener] = []
 """Only the last one is told: a session may run inside a test of another."""
 
 
+_add = weakref.WeakSet.add
+
+
 class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
     """asyncio's registry of tasks, with an `add` that tells."""
 
     def add(self, item: Any) -> None:
-        super().add(item)
+        _add(self, item)
         if listeners and listeners[-1].registry_tells:
-            _tell("note_task", item, _real.getframe(1))
+            try:  # as `_tell`, at half the cost
+                listeners[-1].note_task(item, _real.getframe(1))
+            except Exception as error:
+                note_failure(error)
 
 
 class OtherTaskSet(TaskSet):
     """A registry of those tasks only that 3.14 does not keep in lists of C; others are told by `create_task`."""
 
     def add(self, item: Any) -> None:
-        weakref.WeakSet.add(self, item)
+        _add(self, item)
         if listeners:
             _tell("note_task", item, _real.getframe(1))
 
@@ -143,9 +149,13 @@ def watch_generators(loop: Any) -> None:
     _watch_set(getattr(loop, "_asyncgens", None))
 
 
+_TRIO = "trio._core._asyncgens"
+
+
 def watch_trio(frame: Any) -> None:
     """The same for a run of trio: it keeps them on the object that sets the hooks in that frame."""
-    if frame is not None and frame.f_code.co_name == "install_hooks":
+    # its globals first: asking for the code raises an audit event
+    if frame is not None and frame.f_globals.get("__name__") == _TRIO and frame.f_code.co_name == "install_hooks":
         _watch_set(getattr(frame.f_locals.get("self"), "alive", None))
 
 

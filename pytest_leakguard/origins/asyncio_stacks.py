@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_leakguard.origins import frames
 
@@ -73,6 +73,40 @@ def name_of(awaitable: Any) -> str:
     return str(name).rpartition("<locals>.")[2]
 
 
-def is_runners_own(stack: frames.Stack) -> bool:
-    """Whether a runner makes a task to run tests in, as long as its loop lives."""
-    return any(code.co_name in _RUNNERS_OWN and not is_project(code) for code, _ in stack)
+class Maker(NamedTuple):
+    """Who made a task.
+
+    Attributes:
+        stack: where; where a callback of the loop did, the task's own function stands for it.
+        is_callback: no code of the project or a dependency, but a callback of the loop.
+        is_runner: a runner, to run tests in it as long as its loop lives.
+    """
+
+    stack: frames.Stack
+    event: str
+    is_callback: bool
+    is_runner: bool
+
+
+def maker_of(stack: frames.Stack, step_code: CodeType, coroutine: Any) -> Maker | None:
+    """Who made the task of a coroutine, by the stack of that moment.
+
+    Args:
+        step_code: of the function in which a loop makes each step.
+
+    Returns: None where no test has a part in it.
+    """
+    is_at_work = any(code.co_name in _RUNNERS and not is_project(code) for code, _ in stack[:_RUNNER_DEPTH])
+    stack = without_factory(stack)
+    in_step = next((index for index, (code, _) in enumerate(stack) if code is step_code), None)
+    if in_step is None and is_at_work:
+        return None  # the runner's own
+    step = stack[:in_step]
+    is_callback = in_step is not None and not any(is_users(code) for code, _ in step)
+    if is_callback and type(coroutine).__name__ == "async_generator_athrow":
+        return None  # the loop closes a generator that was dropped
+    event = "create_task"
+    if is_callback and hasattr(coroutine, "cr_code"):
+        stack, event = ((coroutine.cr_code, 0),), "made by a callback of the event loop"
+    is_runner = any(code.co_name in _RUNNERS_OWN and not is_project(code) for code, _ in step)
+    return Maker(stack, event, is_callback, is_runner)

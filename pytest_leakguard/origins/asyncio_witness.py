@@ -27,6 +27,9 @@ in the user's tracebacks and is passed by loops that are written in C. A task fa
 what a test can see, replace, or measure.
 
 A task that a fixture's task makes belongs to that fixture, like a thread that a fixture's thread starts.
+
+Nearly all tasks are over when their loop stops, so at first only the stack and the owner of the moment are kept, and
+no callback. What they mean is worked out for a task that rests pending, or that is asked for.
 """
 
 from __future__ import annotations
@@ -52,15 +55,13 @@ from pytest_leakguard.origins.asyncio_registry import (
 from pytest_leakguard.origins.asyncio_stacks import (
     caller_of_run,
     is_runner_at_work,
-    is_runners_own,
-    is_users,
+    maker_of,
     name_of,
     was_interrupted,
     without_factory,
 )
 from pytest_leakguard.origins.audit import Recorder
-from pytest_leakguard.origins.awaiting import has_started, held_by
-from pytest_leakguard.origins.record import Record
+from pytest_leakguard.origins.awaiting import held_by
 from pytest_leakguard.origins.sighting import Sighting, What, is_due, is_ending, weakly
 
 REGISTRY_TELLS = sys.version_info < (3, 14)
@@ -71,6 +72,8 @@ CLOSED = "not closed when its loop stopped; only the runner closed it"
 
 _RUN_EVENT = "sys.set_asyncgen_hook_finalizer"
 _LAST_IMPORTS = ("asyncio.unix_events", "asyncio.windows_events")
+_KEPT_DEAD = 1000
+"""What has died is only noticed at the next start or stop of a loop, or when so many are known."""
 
 
 class AsyncioWitness:
@@ -86,9 +89,14 @@ class AsyncioWitness:
         self._recorder = recorder
         self.registry_tells = registry_tells
         self._alive: dict[int, Sighting] = {}
+        self._most = _KEPT_DEAD
         self.seen = 0
         self._tasks: Any = None
+        self._events: Any = None
         self._step: Any = None
+        self._at_once: tuple[Any, ...] = ()
+        self._has_fixtures = False  # a wider fixture has made something
+        self._has_rested = False  # something may be at rest
         self._undo: list[Callable[[], None]] = []
         self._direct = DirectTasks()
         self.left: dict[int, Sighting] = {}
@@ -114,52 +122,77 @@ class AsyncioWitness:
         """Whether it watches."""
         return self in listeners
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it knows of nothing."""
+        return not self._alive and not self.left
+
     def find(self, serial: int) -> Sighting | None:
         """What has that serial, while it is watched or waits to be told."""
         if serial in self.left:
             return self.left[serial]
-        return next((sighting for sighting in self._watched() if sighting.serial == serial), None)
+        for sighting, obj in self._watched():
+            if sighting.serial == serial:
+                return sighting if self._settle(sighting, obj) else None
+        return None
 
     def pending(self) -> list[Sighting]:
         """What is neither over nor about to be, although its loop does not run in this thread."""
         found = []
         held: set[int] = set()
         generators = []
-        for sighting in self._watched():
-            obj = sighting.ref()
-            if obj is None or sighting.is_over(obj) or self._runs_here(sighting, obj):
+        for sighting, obj in self._watched():
+            if sighting.is_over(obj) or self._runs_here(sighting, obj) or not self._settle(sighting, obj):
                 continue
             if sighting.what == "asyncgen":
-                generators.append((sighting, _real.identity(obj)))
+                generators.append(sighting)
             elif not is_ending(obj):
                 held |= held_by(obj.get_coro())
                 # its wait is over: it goes on when the loop does, and is looked at again then
                 if not is_due(obj) or sighting.is_closed():
                     found.append(sighting)
         # a generator that a pending task is in the middle of is a part of that
-        return found + [sighting for sighting, identity in generators if identity not in held]
+        return found + [sighting for sighting in generators if sighting.identity not in held]
 
     def forget(self, serial: int) -> None:
         """Told; not watched any more, nor are the generators that it is in the middle of."""
         self.left.pop(serial, None)
-        for sighting in self._watched():
-            obj = sighting.ref() if sighting.serial == serial else None
-            if obj is not None:
-                self._alive.pop(_real.identity(obj), None)
+        for sighting, obj in self._watched():
+            if sighting.serial == serial:
+                self._drop(sighting)
                 for part in held_by(obj.get_coro()) if sighting.what == "task" else ():
                     if part in self._alive and self._alive[part].what == "asyncgen":
                         self._alive.pop(part)
 
     def is_of_a_task(self, coroutine_id: int) -> bool:
         """Whether the coroutine with that id belongs to a task that is told by itself."""
-        return any(sighting.coroutine_id == coroutine_id for sighting in (*self.left.values(), *self._watched()))
+        if any(sighting.coroutine_id == coroutine_id for sighting in self.left.values()):
+            return True
+        return any(
+            sighting.what == "task" and _real.identity(obj.get_coro()) == coroutine_id
+            for sighting, obj in self._watched()
+        )
 
-    def _watched(self) -> list[Sighting]:
+    def _watched(self) -> list[tuple[Sighting, Any]]:
+        """What is alive, each with the object itself; what has died is forgotten."""
         while True:
             try:
-                return list(self._alive.values())
+                known = list(self._alive.values())
+                break
             except RuntimeError:  # the collector came in between, and something died
                 continue
+        found = []
+        for sighting in known:
+            obj = sighting.ref()
+            if obj is None:
+                self._drop(sighting)
+            else:
+                found.append((sighting, obj))
+        return found
+
+    def _drop(self, sighting: Sighting) -> None:
+        if self._alive.get(sighting.identity) is sighting:  # and not one that took its place in memory
+            self._alive.pop(sighting.identity, None)
 
     # -- made ----------------------------------------------------------------
 
@@ -168,8 +201,11 @@ class AsyncioWitness:
         events = sys.modules.get("asyncio.events")
         if tasks is None or base is None or events is None or not hasattr(base, "BaseEventLoop"):
             return False
-        self._tasks = tasks
+        self._tasks, self._events = tasks, events
         self._step = events.Handle._run.__code__
+        runner = getattr(sys.modules.get("asyncio.runners"), "Runner", None)  # 3.11 and later
+        runs = [base.BaseEventLoop.run_until_complete, *([runner.run] if runner is not None else ())]
+        self._at_once = tuple(run.__code__ for run in runs)
         undo = watch_registry(tasks) if self.registry_tells else None
         if undo is None:
             self.registry_tells = False
@@ -190,24 +226,35 @@ class AsyncioWitness:
             return  # known when `create_task` is wrapped twice: a checked session runs inside another
         loop = task.get_loop()
         watch_generators(loop)
-        coroutine = task.get_coro()
-        stack = without_factory(frames.walk(frame))
-        if getattr(coroutine, "__name__", "") == "shutdown_asyncgens":
-            if caller_of_run(stack) != "project":
-                self._leave_generators(loop)
+        if getattr(task.get_coro(), "__name__", "") == "shutdown_asyncgens":
+            self._generators_closing(loop, frame)
             return
-        step = self._step_of(stack)
-        if len(step) == len(stack) and is_runner_at_work(frame):
-            return  # the runner's own
-        by_callback = len(step) < len(stack) and not any(is_users(code) for code, _ in step)
-        if by_callback and type(coroutine).__name__ == "async_generator_athrow":
-            return  # the loop closes a generator that was dropped
-        event = "create_task"
-        if by_callback and hasattr(coroutine, "cr_code"):
-            stack, event = ((coroutine.cr_code, 0),), "made by a callback of the event loop"
-        own = is_runners_own(step)
-        sighting = self._see_task(task, event, stack, OUTSIDE if own else None)
-        sighting.by_callback = by_callback
+        sighting = self._see("task", task, frames.walk(frame))
+        if self._events._get_running_loop() is loop or loop.is_running() or self._is_run_at_once(sighting.stack):
+            return
+        if self._settle(sighting, task):
+            self._rest(sighting, task)
+
+    def _is_run_at_once(self, stack: frames.Stack) -> bool:
+        """Whether asyncio itself has made a task in order to run the loop for it: it does not rest before."""
+        return any(code in self._at_once for code, _ in stack[1:5])
+
+    def _settle(self, sighting: Sighting, obj: Any) -> bool:
+        """Work out from the stack where it was made, and whose it is; False for what is no test's: forgotten."""
+        if sighting.record is not None:
+            return True
+        if sighting.what == "asyncgen":
+            sighting.coroutine = name_of(obj)
+            sighting.settle("first iteration", sighting.stack, sighting.context)
+            return True
+        maker = maker_of(sighting.stack, self._step, obj.get_coro())
+        if maker is None:
+            self._drop(sighting)
+            return False
+        sighting.by_callback = maker.is_callback
+        sighting.identify(obj)
+        sighting.settle(maker.event, maker.stack, OUTSIDE if maker.is_runner else sighting.context)
+        return True
 
     def _note_direct(self, frame: FrameType) -> None:
         """The code of `frame` starts or stops a loop: tasks that were made without `create_task` are seen now."""
@@ -217,123 +264,126 @@ class AsyncioWitness:
                 continue
             if self._recorder.active and not is_runner_at_work(frame):
                 event = "made by asyncio.Task itself, which tells nobody where"
-                sighting = self._see_task(task, event, ((coroutine.cr_code, 0),), None)
-                sighting.at_rest = False  # its loop stops at this moment
+                sighting = self._see("task", task, ((coroutine.cr_code, 0),))
+                sighting.identify(task)
+                sighting.settle(event, sighting.stack, sighting.context)
 
     def _knows(self, task: Any) -> bool:
         known = self._alive.get(_real.identity(task))
         return known is not None and known.ref() is task
 
-    def _see_task(self, task: Any, event: str, stack: frames.Stack, context: Context | None) -> Sighting:
-        coroutine = task.get_coro()
-        sighting = self._see("task", task, event, stack, task.get_loop(), context)
-        sighting.body = weakly(coroutine)
-        sighting.coroutine = name_of(coroutine)
-        sighting.coroutine_id = _real.identity(coroutine)
-        sighting.name = str(task.get_name())
-        sighting.started = has_started(coroutine)
-        return sighting
-
     def note_generator(self, generator: Any, frame: Any) -> None:
         """An asynchronous generator is iterated for the first time by the code of `frame`."""
         if self._recorder.active:
-            stack = frames.walk(frame)
-            sighting = self._see("asyncgen", generator, "first iteration", stack, self._running_loop(), None)
-            sighting.coroutine = name_of(generator)
+            sighting = self._see("asyncgen", generator, frames.walk(frame))
+            loop = self._running_loop()
+            sighting.loop_of_generator = weakly(loop)
+            if not sighting.is_running():
+                self._rest(sighting, generator)
 
-    def _see(
-        self, what: What, obj: Any, event: str, stack: frames.Stack, loop: Any, context: Context | None
-    ) -> Sighting:
-        record = Record(event, None, stack, context or self._context())
-        record.how = "wrap"
+    def _see(self, what: What, obj: Any, stack: frames.Stack) -> Sighting:
         self.seen += 1
-        sighting = Sighting(self.seen, what, record, loop)
-        identity, serial = _real.identity(obj), self.seen
-        sighting.ref = weakref.ref(obj, lambda _: self._died(identity, serial))
-        sighting.at_rest = not sighting.is_running()
-        self._alive[identity] = sighting
+        context = self._context()
+        if context.owner.kind != "test" and context is not OUTSIDE:
+            self._has_fixtures = True
+        sighting = Sighting(self.seen, what, obj, stack, context)
+        self._alive[sighting.identity] = sighting
+        if len(self._alive) > self._most:
+            self._most = 2 * len(self._watched()) + _KEPT_DEAD
         self._recorder.moves += 1
         return sighting
 
     def _context(self) -> Context:
         """Who owns what is made now: a task's own offspring goes with it when it is a fixture's."""
         now = self._recorder.context()
-        if now.owner.kind == "test" and self._running_loop() is not None:
-            parent = self._tasks.current_task()
-            sighting = self._alive.get(_real.identity(parent)) if parent is not None else None
-            if sighting is not None and sighting.record.context.owner.kind in ("fixture", "node"):
-                made = sighting.record.context
+        if not self._has_fixtures or now.owner.kind != "test" or self._running_loop() is None:
+            return now
+        parent = self._tasks.current_task()
+        sighting = self._alive.get(_real.identity(parent)) if parent is not None else None
+        if sighting is not None and sighting.context.owner.kind in ("fixture", "node"):
+            self._settle(sighting, parent)
+            made = sighting.record.context if sighting.record is not None else OUTSIDE
+            if made is not OUTSIDE:
                 return Context(made.owner, made.test, now.phase)
         return now
-
-    def _step_of(self, stack: frames.Stack) -> frames.Stack:
-        """The part of a stack that is inside one step of the loop; all of it outside of any."""
-        for index, (code, _) in enumerate(stack):
-            if code is self._step:
-                return stack[:index]
-        return stack
 
     # -- rests, runs, ends ---------------------------------------------------
 
     def _on_run(self, _args: Any) -> None:
         """Some loop starts or stops to run in this thread."""
-        watch_trio(_real.getframe(2))
+        frame = _real.getframe(2)
+        watch_trio(frame)
         if self not in listeners:
             return
         if not self.registry_tells and self._tasks is not None:
-            self._note_direct(_real.getframe(2))
+            self._note_direct(frame)
         if not self._alive:
             return
+        if not self._has_rested and sys.get_asyncgen_hooks().finalizer is None:
+            return  # a loop starts, and would set nothing going again
+        self._has_rested = False
         closes: bool | None = None
         interrupted: bool | None = None
-        for sighting in self._watched():
-            obj = sighting.ref()
-            if obj is None:
-                continue
+        for sighting, obj in self._watched():
             if sighting.is_over(obj):
-                self._alive.pop(_real.identity(obj), None)
+                self._drop(sighting)
                 continue
             running = sighting.is_running()
+            if running and not sighting.at_rest:
+                continue
             ending = sighting.what == "task" and is_ending(obj)
-            if not running and not sighting.at_rest:
-                sighting.at_rest = True
+            if not sighting.at_rest:
+                if not self._settle(sighting, obj):
+                    continue
+                self._rest(sighting, obj)
                 sighting.look(obj)
                 if interrupted is None:
-                    interrupted = was_interrupted(_real.getframe(2))
+                    interrupted = was_interrupted(frame)
                 sighting.asked = ending or interrupted
-            elif sighting.at_rest and (running or ending):
+            elif running or ending:
                 # a loop written in C (uvloop) does not count as running yet when it starts
                 sighting.at_rest = not running
                 if sighting.what == "task" and not sighting.asked:
                     if closes is None:
-                        closes = is_runner_at_work(_real.getframe(2))
+                        closes = is_runner_at_work(frame)
                     if closes:
-                        self._leave(_real.identity(obj), sighting, CANCELLED)
+                        self._leave(sighting, CANCELLED)
                 sighting.asked |= ending
+            if sighting.at_rest:
+                self._has_rested = True
 
-    def _died(self, identity: int, serial: int) -> None:
-        sighting = self._alive.get(identity)
-        if sighting is None or sighting.serial != serial:
+    def _rest(self, sighting: Sighting, obj: Any) -> None:
+        """Its loop does not run, and it is not over: from now on its death is told."""
+        sighting.at_rest = self._has_rested = True
+        if sighting.what == "task" and sighting.guard is None:
+            sighting.guard = weakref.ref(obj, lambda _: self._died(sighting))
+
+    def _died(self, sighting: Sighting) -> None:
+        if self._alive.get(sighting.identity) is not sighting:
             return
-        self._alive.pop(identity, None)
-        if sighting.what != "task" or not sighting.at_rest or sighting.asked or sighting.was_closed():
-            return
-        if self in listeners:
-            self._leave(identity, sighting, DESTROYED)
+        self._drop(sighting)
+        if sighting.at_rest and not sighting.asked and not sighting.was_closed() and self in listeners:
+            self._leave(sighting, DESTROYED)
 
-    def _leave_generators(self, loop: Any) -> None:
-        """A runner is about to close what is left of a loop's generators."""
-        for sighting in self._watched():
-            obj = sighting.ref()
-            if sighting.what != "asyncgen" or obj is None or sighting.loop() is not loop:
-                continue
-            if not sighting.is_over(obj):
-                sighting.look(obj)
-                self._leave(_real.identity(obj), sighting, CLOSED)
+    def _generators_closing(self, loop: Any, frame: Any) -> None:
+        """What is left of a loop's generators is about to be closed; by a runner, unless it is the project itself."""
+        left = [
+            (sighting, obj)
+            for sighting, obj in self._watched()
+            if sighting.what == "asyncgen" and sighting.loop() is loop and not sighting.is_over(obj)
+        ]
+        if left and caller_of_run(without_factory(frames.walk(frame))) != "project":
+            for sighting, obj in left:
+                self._leave_generator(sighting, obj)
 
-    def _leave(self, identity: int, sighting: Sighting, how: str) -> None:
-        self._alive.pop(identity, None)
-        if sighting.record.context.owner.kind != "nobody":
+    def _leave_generator(self, sighting: Sighting, obj: Any) -> None:
+        sighting.look(obj)
+        if self._settle(sighting, obj):
+            self._leave(sighting, CLOSED)
+
+    def _leave(self, sighting: Sighting, how: str) -> None:
+        self._drop(sighting)
+        if sighting.record is not None and sighting.record.context.owner.kind != "nobody":
             sighting.ended = how
             if sighting.started:
                 sighting.coroutine_id = 0  # awaited; when it has gone another may get its address
@@ -345,11 +395,10 @@ class AsyncioWitness:
         for generator in tuple(generators):
             sighting = self._alive.get(_real.identity(generator))
             if sighting is not None and sighting.ref() is generator and not sighting.is_over(generator):
-                sighting.look(generator)
-                self._leave(_real.identity(generator), sighting, CLOSED)
+                self._leave_generator(sighting, generator)
 
     def _running_loop(self) -> Any:
-        return self._tasks.events._get_running_loop() if self._tasks is not None else None
+        return self._events._get_running_loop() if self._events is not None else None
 
     def _runs_here(self, sighting: Sighting, obj: Any) -> bool:
         """Whether it is in the middle of a step: this thread's own task, a generator that is being iterated."""

@@ -19,9 +19,10 @@ from pytest_leakguard.core.model import Phase
 # four calls of Python. Where that table is missing, the frames tell.
 _TABLE: dict[Any, Any] = getattr(os.environ, "_data", {})
 _VARIABLE: Any = b"PYTEST_CURRENT_TEST" if os.supports_bytes_environ else "PYTEST_CURRENT_TEST"
-_ENDINGS: tuple[tuple[Phase, Any], ...] = tuple(
-    (phase, f"({phase})".encode() if os.supports_bytes_environ else f"({phase})") for phase in get_args(Phase)
-)
+_OPENING: Any = b"(" if os.supports_bytes_environ else "("
+_BY_ENDING: dict[Any, Phase] = {
+    f"({phase})".encode() if os.supports_bytes_environ else f"({phase})": phase for phase in get_args(Phase)
+}
 _BY_HOOK: dict[str, Phase] = {
     "pytest_runtest_setup": "setup",
     "pytest_runtest_call": "call",
@@ -42,7 +43,7 @@ def current_phase() -> Phase | None:
         return _by_frames()
     value, phase = _read
     if told is not value:
-        phase = next((phase for phase, ending in _ENDINGS if told.endswith(ending)), None)
+        phase = _BY_ENDING.get(told[told.rfind(_OPENING) :])
         _read = told, phase
     return phase or _by_frames()
 

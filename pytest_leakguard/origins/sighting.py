@@ -6,7 +6,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Literal
 
+from pytest_leakguard import _real
+from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.origins import frames
+from pytest_leakguard.origins.asyncio_stacks import name_of
 from pytest_leakguard.origins.awaiting import await_stack, has_started, is_closed
 from pytest_leakguard.origins.record import Record
 
@@ -16,32 +19,67 @@ What = Literal["task", "asyncgen"]
 class Sighting:
     """One task or asynchronous generator, held weakly.
 
+    One is made for each, and nearly all are over before anybody asks: what is worked out later is a default of the
+    class until then.
+
     Attributes:
         serial: its key, unique in the process.
-        at_rest: pending when its loop last stopped, and the loop has not run since.
-        asked: somebody had asked it to end by then, or its loop was broken off.
-        body: the coroutine of a task, while it lives.
-        by_callback: no code of the project or a dependency made it, but a callback of the loop.
-        ended: how it ended without having been released; empty while it is alive.
+        identity: its id.
+        stack: of the code that made it, as it was found.
+        context: who owned what was made at that moment.
     """
 
-    __slots__ = (
-        "asked", "at_rest", "body", "by_callback", "coroutine", "coroutine_id", "ended", "loop", "name", "place",
-        "record", "ref", "serial", "started", "what",
-    )  # fmt: skip
+    record: Record | None = None
+    """Where it was made, and whose it is; worked out when it rests or is asked for."""
+    at_rest = False
+    """Pending when its loop last stopped, and the loop has not run since."""
+    asked = False
+    """Somebody had asked it to end by then, or its loop was broken off."""
+    by_callback = False
+    """No code of the project or a dependency made it, but a callback of the loop."""
+    ended = ""
+    """How it ended without having been released; empty while it is alive."""
+    name = ""
+    coroutine = ""
+    coroutine_id = 0
+    place: frames.Stack = ()
+    """Where it waits."""
+    started = True
+    guard: object = None
+    """Tells of its death, from its first rest on."""
+    loop_of_generator: Callable[[], Any] | None = None
+    """A task knows its loop itself."""
+    body: Callable[[], Any] | None = None
+    """The coroutine of a task, while it lives."""
 
-    def __init__(self, serial: int, what: What, record: Record, loop: Any) -> None:
+    def __init__(self, serial: int, what: What, obj: Any, stack: frames.Stack, context: Context) -> None:
         self.serial = serial
         self.what = what
-        self.record = record
-        self.loop = weakly(loop)
-        self.ref: Callable[[], Any] = lambda: None
-        self.body: Callable[[], Any] = lambda: None
-        self.name = self.coroutine = self.ended = ""
-        self.coroutine_id = 0
-        self.place: frames.Stack = ()
-        self.at_rest = self.asked = self.by_callback = False
-        self.started = True
+        self.ref = weakref.ref(obj)
+        self.identity = _real.identity(obj)
+        self.stack = stack
+        self.context = context
+
+    def loop(self) -> Any:
+        """Its loop, if that is alive."""
+        if self.loop_of_generator is not None:
+            return self.loop_of_generator()
+        obj = self.ref()
+        return obj.get_loop() if obj is not None and self.what == "task" else None
+
+    def settle(self, event: str, stack: frames.Stack, context: Context) -> None:
+        """Say for good where it was made and whose it is."""
+        self.record = Record(event, None, stack, context)
+        self.record.how = "wrap"
+
+    def identify(self, task: Any) -> None:
+        """Note what is told of a task when it is gone."""
+        coroutine = task.get_coro()
+        self.body = weakly(coroutine)
+        self.coroutine = name_of(coroutine)
+        self.coroutine_id = _real.identity(coroutine)
+        self.name = str(task.get_name())
+        self.started = has_started(coroutine)
 
     def is_over(self, obj: Any) -> bool:
         """Whether it ran to its end, or was closed; a task also by hand, where no loop can cancel it."""
@@ -51,7 +89,7 @@ class Sighting:
 
     def was_closed(self) -> bool:
         """Whether somebody closed the coroutine of a task that dies; False when the collector takes both."""
-        return is_closed(self.body())
+        return self.body is not None and is_closed(self.body())
 
     def is_running(self) -> bool:
         """Whether its loop runs, in whatever thread."""
@@ -97,4 +135,8 @@ def weakly(obj: Any) -> Callable[[], Any]:
     try:
         return weakref.ref(obj)
     except TypeError:
-        return lambda: None
+        return _nothing
+
+
+def _nothing() -> None:
+    """What a weak reference to nothing gives."""

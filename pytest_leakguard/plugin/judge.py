@@ -122,7 +122,7 @@ class Judge:
         # asked first: a thread that ends after the collection may have let go what is garbage since
         others = self.watch.may_still_change(self._told_threads)
         ended = self.watch.ledger.take_ended()
-        suspects = self._suspects(test, bool(ended and self.deferred))
+        suspects = self._suspects(test, bool(ended))
         now = self._classify(test, suspects)
         now += self._due(test, ended)
         return self._told(test, now, others)
@@ -177,7 +177,7 @@ class Judge:
                 del self._claims[item]
         return new
 
-    def _suspects(self, test: Test, collect: bool) -> list[Suspect]:
+    def _suspects(self, test: Test, has_ended: bool) -> list[Suspect]:
         """What is new, explained; the heap is asked only about what may be a test's own.
 
         Before a test is blamed all that could die does so: only then the cost
@@ -186,7 +186,7 @@ class Judge:
         new = self._new()
         sketched = self.watch.sketch(new, otherwise(test)) if new else []
         own = {s.item for s in sketched if s.acquisition.owner.kind == "test" and s.item not in self._claims}
-        if own or collect:
+        if own or (has_ended and any(map(self._is_due, self.deferred.values()))):
             _real.gc_collect()
             new = self._new()
             own &= new
@@ -267,11 +267,7 @@ class Judge:
         """Put-off verdicts whose last scope has ended, unless a wider one reaches the resource too."""
         if not ended or not self.deferred:
             return []
-        due = [
-            deferred
-            for deferred in self.deferred.values()
-            if not any(self.watch.ledger.is_alive(serial) for serial in deferred.awaits)
-        ]
+        due = [deferred for deferred in self.deferred.values() if self._is_due(deferred)]
         for deferred in due:
             del self.deferred[deferred.suspect.item]
         asked = {d.suspect.item: d for d in due if d.suspect.acquisition.owner.kind == "test"}
@@ -286,6 +282,10 @@ class Judge:
                     due.remove(asked[item])
                     self._defer(Deferred(asked[item].suspect, asked[item].test, awaits, self._widest(awaits)))
         return due
+
+    def _is_due(self, deferred: Deferred) -> bool:
+        """Whether all that a verdict waited for has ended."""
+        return not any(self.watch.ledger.is_alive(serial) for serial in deferred.awaits)
 
     # -- is it over ----------------------------------------------------------
 

@@ -67,6 +67,8 @@ class TaskProbe:
 
     def keys(self) -> frozenset[Key]:
         witness = self.witness
+        if witness.is_idle and not self._unawaited:
+            return frozenset()
         seen = (*witness.left.values(), *witness.pending())
         unawaited: set[Key] = {("coroutine", number) for number in self._unawaited}
         return frozenset(unawaited.union((sighting.what, sighting.serial) for sighting in seen))

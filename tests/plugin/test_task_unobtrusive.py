@@ -394,6 +394,58 @@ def test_whatever_class_a_task_has_it_is_seen_once(alone, pytester):
             assert finding["origin"]["line"] == lines[wanted], name
 
 
+KEPT = """
+import asyncio, gc, weakref
+
+from pytest_leakguard.origins.sighting import Sighting
+
+def sightings():
+    return sum(type(obj) is Sighting for obj in gc.get_objects())
+
+def callbacks(task):
+    return sum(ref.__callback__ is not None for ref in weakref.getweakrefs(task))
+
+def test_many_in_one_run():
+    async def main():
+        most = 0
+        fillers = []
+        for number in range(2000):
+            await asyncio.create_task(asyncio.sleep(0))
+            # what takes the place of a task in memory: or else the next one would, and be known in the stead of it
+            fillers += [bytes(size) for size in range(96, 416, 16)]
+            if number % 100 == 0:
+                most = max(most, sightings())
+        return most
+    assert 500 < asyncio.run(main()) < 1200
+    assert sightings() == 0
+
+def test_a_callback_only_at_rest():
+    loop = asyncio.new_event_loop()
+    async def main():
+        task, left = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(600))
+        before = callbacks(left)
+        await task
+        assert callbacks(task) == callbacks(left) == before
+        return left, before
+    left, before = loop.run_until_complete(main())
+    assert callbacks(left) == before + 1
+    left.cancel()
+    loop.run_until_complete(asyncio.wait([left]))
+    loop.close()
+"""
+
+
+def test_little_is_kept_of_tasks_that_are_over_in_time(alone, pytester):
+    """A loop that runs for long makes any number of tasks: what is known does not grow with those that are over.
+
+    Only one that rests pending is asked to tell of its death.
+    """
+    pytester.makepyfile(test_it=KEPT)
+    ran = alone()
+    ran.result.assert_outcomes(passed=2)
+    assert ran.findings == []
+
+
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="loops start and stop in methods of other names")
 def test_what_a_loop_had_before_is_not_taken_for_new():
     """Of the tasks that nothing tells of, those are new that a loop has at its stop and had not at its start."""

@@ -84,12 +84,12 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "plugin/test_isolate.py::test_what_a_leak_needs_is_found"),
     # tasks that end by themselves, or by their runner
     Sabotage("origins/asyncio_witness.py", "elif not is_ending(obj):", "elif True:", _TASKS),
-    Sabotage("origins/asyncio_witness.py", "if identity not in held]", "]",
+    Sabotage("origins/asyncio_witness.py", "if sighting.identity not in held]", "]",
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
     Sabotage("origins/asyncio_witness.py", "if not is_due(obj) or sighting.is_closed():", "if True:", _TASKS),
     Sabotage("origins/asyncio_witness.py", "if not is_due(obj) or sighting.is_closed():", "if not is_due(obj):",
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
-    Sabotage("origins/asyncio_witness.py", "return  # the loop closes a generator that was dropped", "pass",
+    Sabotage("origins/asyncio_stacks.py", "return None  # the loop closes a generator that was dropped", "pass",
              "plugin/test_task_rules.py::test_nothing_else_is_told"),
     # each folder of a tool, each library
     Sabotage("known.py", 'pids=("_forkserver_pid",)', "pids=()", _LIBRARIES,
