@@ -97,7 +97,9 @@ def smoke(python: Path, folder: Path) -> None:
         raise PackageError(f"the messages {messages} are not explained:\n{explained}")
     run(python, "-m", "pytest_leakguard", "doctor", folder=folder)
     state = run(python, "-c", "from pytest_leakguard import native; print(native.STATE)", folder=folder).strip()
-    print(f"installed: 1 leak of 1 found, the doctor is content, part in C: {state}, {run(python, '--version').strip()}")
+    print(
+        f"installed: 1 leak of 1 found, the doctor is content, part in C: {state}, {run(python, '--version').strip()}"
+    )
 
 
 def main(argv: Sequence[str]) -> int:
