@@ -8,6 +8,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.core.timeline import COLUMNS, MOST_ROWS, Timeline
 from pytest_leakguard.plugin.declare import FORMATS
