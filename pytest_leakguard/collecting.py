@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_leakguard.core.ledger import Context
-from pytest_leakguard.probes.state_digest import BEHIND
 from pytest_leakguard.probes.unclosed import UnclosedProbe
 
 
@@ -18,10 +17,13 @@ class Collecting:
         whose: gives the context of that test, asked only when something comes up; None when it is no test's.
         forward: called when something but a ResourceWarning was brought up.
 
-    A ResourceWarning that the user's filters turn into an error comes out of
-    a finalizer as unraisable; the passive filter has noted it already.
-    Anything else goes on to the hook that was there.
+    Meanwhile it is the unraisable hook: a ResourceWarning that the user's filters
+    turn into an error comes out of a finalizer as unraisable, and the passive
+    filter has noted it already. Anything else goes on to the hook that was there.
+    It can be entered again and again, but not inside of itself.
     """
+
+    __slots__ = ("_before", "_forward", "_leakguard_stands_before", "_unclosed", "_whose")
 
     def __init__(
         self, unclosed: UnclosedProbe, whose: Callable[[], Context] | None, forward: Callable[[], object]
@@ -31,25 +33,17 @@ class Collecting:
         self._forward = forward
 
     def __enter__(self) -> None:
-        self._original = sys.unraisablehook
-        self._before, self._unclosed.whose = self._unclosed.whose, self._whose
-        self._hook = sys.unraisablehook = _Forwarding(self._original, self._forward)
+        unclosed = self._unclosed
+        self._before, unclosed.whose = unclosed.whose, self._whose
+        self._leakguard_stands_before = sys.unraisablehook  # `BEHIND`: the state probe looks through
+        sys.unraisablehook = self
 
     def __exit__(self, *_: object) -> None:
-        if sys.unraisablehook is self._hook:
-            sys.unraisablehook = self._original
+        if sys.unraisablehook is self:
+            sys.unraisablehook = self._leakguard_stands_before
         self._unclosed.whose = self._before
-
-
-class _Forwarding:
-    """An unraisable hook that keeps ResourceWarnings back."""
-
-    def __init__(self, original: Callable[[Any], object], forward: Callable[[], object]) -> None:
-        self._original = original
-        self._forward = forward
-        setattr(self, BEHIND, original)
 
     def __call__(self, unraisable: Any) -> None:
         if not isinstance(unraisable.exc_value, ResourceWarning):
             self._forward()
-            self._original(unraisable)
+            self._leakguard_stands_before(unraisable)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from typing import cast
 
+from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.probes.descriptors import DescriptorKey, DescriptorTable, Picture
 from pytest_leakguard.probes.objects import ObjectProbe
@@ -15,6 +16,8 @@ from pytest_leakguard.probes.roster import Census
 from pytest_leakguard.probes.state import StateProbe
 from pytest_leakguard.probes.tasks import TaskProbe
 from pytest_leakguard.probes.threads import ThreadProbe
+
+_NONE: frozenset[Key] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +47,16 @@ class Stillness:
     _task_mark: int = -1
     _pictured: Census | None = None
     _picture: Picture = field(default_factory=lambda: Picture(()))
+    _had_passing: bool = False
+    _had_recorded: bool = False
+    _objects: frozenset[Key] = _NONE
+    _tasks: frozenset[Key] | None = None
+    _states: frozenset[Key] = _NONE
+    _count: int = 0
+    _kept: tuple[Sized, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._kept = tuple(kept for probe in self.recorded.values() for kept in probe.kept)
 
     def mark(self) -> None:
         """A census is about to be made."""
@@ -61,20 +74,36 @@ class Stillness:
             descriptors: how many are open now, when that was asked just now.
         """
         recorder = self.recorder
-        if census.get("temp") or recorder.created or self.has_others:
+        if census is not self._pictured:
+            self._take(census)
+        if self._had_passing or recorder.created:
             return False
-        if self.objects.keys() != census.get("object", frozenset()):
+        if self.objects.keys() != self._objects:
             return False
-        if census.get("process") or recorder.process_starts != self._process_starts or (thorough and has_children()):
+        if recorder.process_starts != self._process_starts or (thorough and has_children()):
             return False
-        for kind, probe in self.recorded.items():
-            if kind in census and probe.keys() != census[kind]:
-                return False
-        if (census.get("task") or self.tasks.mark() != self._task_mark) and self.tasks.keys() != census.get("task"):
+        if self._had_recorded or any(self._kept):
+            for kind, probe in self.recorded.items():
+                if kind in census and probe.keys() != census[kind]:
+                    return False
+        if (self._tasks or self.tasks.mark() != self._task_mark) and self.tasks.keys() != self._tasks:
             return False
-        if self.state.keys() != census.get("state", frozenset()):
+        if self.state.keys() != self._states:
             return False
         return self._same_threads(census) and self._same_descriptors(census, descriptors)
+
+    def _take(self, census: Census) -> None:
+        """What can be worked out of a census once, for all the tests that are compared with it."""
+        pictured = cast("frozenset[DescriptorKey]", census.get("fd", frozenset()) | census.get("socket", frozenset()))
+        self._picture = Picture(key for key in pictured if key[0] not in self.of_capture)
+        # what may go at any time is asked for one by one, and what only a third party knows
+        self._had_passing = bool(census.get("temp") or census.get("process") or self.has_others)
+        self._had_recorded = any(census.get(kind) for kind in self.recorded)
+        self._objects = census.get("object", _NONE)
+        self._tasks = census.get("task")
+        self._states = census.get("state", _NONE)
+        self._count = _descriptors_in(census)
+        self._pictured = census
 
     def as_many_descriptors(self, census: Census) -> bool:
         """Whether as many are open as in that census."""
@@ -90,13 +119,7 @@ class Stillness:
         return True
 
     def _same_descriptors(self, census: Census, count: int | None) -> bool:
-        if census is not self._pictured:
-            pictured = cast(
-                "frozenset[DescriptorKey]", census.get("fd", frozenset()) | census.get("socket", frozenset())
-            )
-            self._picture = Picture(key for key in pictured if key[0] not in self.of_capture)
-            self._pictured = census
-        if (self.table.count() if count is None else count) != _descriptors_in(census):
+        if (self.table.count() if count is None else count) != self._count:
             return False
         moves = (self.recorder.moves, self.recorder.moves - self.recorder.thread_starts)
         # as many, and only threads were started: nothing tells of a descriptor in the place of a known one

@@ -25,7 +25,7 @@ from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.closes import Closes
 from pytest_leakguard.origins.executors import Executors
 from pytest_leakguard.origins.match import Match, Matcher, acquisition_of
-from pytest_leakguard.origins.phase import current_phase
+from pytest_leakguard.origins.phase import current_phase, sign
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.origins.trace import Tracer
 from pytest_leakguard.origins.wrap import wrap_thread_start
@@ -67,7 +67,7 @@ class Watch:
         self.root = root
         self.pid = _real.getpid()
         self.is_fork = False
-        self.ledger = Ledger(current_phase)
+        self.ledger = Ledger(current_phase, sign)
         self.recorder = Recorder(self.ledger)
         self.recorder.created.tmp_roots = tmp_roots
         self.table = DescriptorTable()

@@ -44,7 +44,8 @@ class Ledger:
     """Keeps the stack of scopes in step with what pytest does.
 
     Args:
-        current_phase: asked at each acquisition of a test; None when it can't tell.
+        current_phase: asked when something is acquired in a test; None when it can't tell.
+        sign: cheaper, and so asked first: the same object as long as the phase is the same, or None.
 
     Attributes:
         test: id of the running test, empty between tests.
@@ -52,8 +53,11 @@ class Ledger:
             few acquire anything, so a `Context` is made only when one is asked for.
     """
 
-    def __init__(self, current_phase: Callable[[], Phase | None] = lambda: None) -> None:
+    def __init__(
+        self, current_phase: Callable[[], Phase | None] = lambda: None, sign: Callable[[], object] = lambda: None
+    ) -> None:
         self._current_phase = current_phase
+        self._sign = sign
         self.test = ""
         self.phase: Phase = "setup"
         self._entered: list[tuple[Owner, Phase]] = []  # in set-up or teardown at this moment, innermost last
@@ -61,11 +65,15 @@ class Ledger:
         self._first_test: dict[int, str] = {}
         self._ended: set[int] = set()
         self._last = OUTSIDE
+        self._seen: object = None  # the sign at the time of `_last`
         self._serial = 0
 
     @property
     def now(self) -> Context:
         """Who owns what is acquired at this moment."""
+        sign = self._sign()
+        if sign is not None and sign is self._seen:
+            return self._last
         if self._entered:
             owner, phase = self._entered[-1]
             return Context(owner, self.first_test(owner), phase)
@@ -76,17 +84,18 @@ class Ledger:
         if last.test is not self.test or last.phase is not phase:
             owner = Owner(kind="test", scope="function", name=self.test)
             last = self._last = Context(owner, self.test, phase)
+        self._seen = sign
         return last
 
     def begin_test(self, test: str) -> None:
         """A test starts with its setup phase; what it acquires is its own."""
-        self.test, self.phase = test, "setup"
+        self.test, self.phase, self._seen = test, "setup", None
         if self._entered:
             self._entered.clear()
 
     def end_test(self) -> None:
         """The test is over and judged; what comes now is nobody's."""
-        self.test = ""
+        self.test, self._seen = "", None
         if self._entered:
             self._entered.clear()
 
@@ -103,7 +112,7 @@ class Ledger:
         )
         self._alive[owner.serial] = owner
         self._first_test[owner.serial] = self.test
-        self._entered.append((owner, "setup"))
+        self._enter(owner, "setup")
         return owner
 
     def ready(self, owner: Owner) -> None:
@@ -113,7 +122,7 @@ class Ledger:
     def closing(self, owner: Owner) -> None:
         """The teardown of a scope starts."""
         if owner.serial in self._alive:
-            self._entered.append((owner, "teardown"))
+            self._enter(owner, "teardown")
 
     def closed(self, owner: Owner) -> None:
         """The teardown of a scope is over: it can release nothing more. Saying it twice is harmless."""
@@ -143,6 +152,10 @@ class Ledger:
     def has_ended(self) -> bool:
         """Whether a wider scope ended since `take_ended` was called."""
         return bool(self._ended)
+
+    def _enter(self, owner: Owner, phase: Phase) -> None:
+        self._entered.append((owner, phase))
+        self._seen = None
 
     def _leave(self, owner: Owner) -> None:
         self._entered = [entry for entry in self._entered if entry[0].serial != owner.serial]

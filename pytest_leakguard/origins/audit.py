@@ -101,6 +101,7 @@ class Recorder:
             if handler not in listeners:
                 listeners.append(handler)
                 self._handlers[event] = hook.in_turn(listeners)
+        hook.changed(self._handlers)
 
     def unlisten(self, handlers: Handlers) -> None:
         """End of `listen`."""
@@ -112,6 +113,7 @@ class Recorder:
                     self._handlers[event] = hook.in_turn(listeners)
                 else:
                     del self._handlers[event]
+        hook.changed(self._handlers)
 
     def note(self, event: str, frame: FrameType | None, detail: object = None) -> Record:
         """Record an acquisition for a handler that stands elsewhere."""

@@ -57,6 +57,7 @@ class Executors:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._made: dict[int, tuple[weakref.ref[Any], Record]] = {}
+        self.kept = (self._made,)
         self._next = 0
         self._undo: list[Callable[[], None]] = []
         recorder.listen({"import": self._on_import})

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import pluggy
 
+from pytest_leakguard import native
 from pytest_leakguard.core.model import How, Origin
 
 Stack = tuple[tuple[CodeType, int], ...]
@@ -53,6 +54,8 @@ def walk(frame: FrameType | None) -> Stack:
     Hand-made because the traceback module costs ten times as much, and this
     runs at every acquisition.
     """
+    if native.part is not None:
+        return native.part.walk(frame, _HOOK_CALLER, _callers, DEPTH)
     stack: list[tuple[CodeType, int]] = []
     while frame is not None and len(stack) < DEPTH:
         names = frame.f_globals

@@ -2,6 +2,9 @@
 
 A hook can't be removed, so exactly one is added and it looks its events up in
 a table that is empty while nobody records. An error of ours never comes out of it.
+
+Nearly all events are of no interest. Where the part in C was built, the hook of
+the process is there, and Python is called for the others only.
 """
 
 from __future__ import annotations
@@ -12,13 +15,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, native
 
 Handler = Callable[[Any], None]
 Handlers = dict[str, Handler]
 
 _handlers: Handlers = {}
-_added = False
 _silenced = 0
 
 Plan = Callable[[str, Any, FrameType], "BaseException | None"]
@@ -51,13 +53,15 @@ def sabotage(plan: Plan, events: Iterable[str]) -> Iterator[None]:
 
     What fails acquires nothing, so nothing is recorded of it.
     """
-    global _handlers, _plan
+    global _plan
     before = _handlers, _plan
-    _handlers, _plan = {**dict.fromkeys(events, _ignore), **_handlers}, plan
+    _plan = plan
+    feed({**dict.fromkeys(events, _ignore), **_handlers})
     try:
         yield
     finally:
-        _handlers, _plan = before
+        handlers, _plan = before
+        feed(handlers)
 
 
 def planned_fault(event: str, args: Any, frame: FrameType) -> BaseException | None:
@@ -82,11 +86,37 @@ def note_failure(error: Exception) -> None:
 
 def feed(handlers: Handlers) -> None:
     """From now on these are told of their events, and no others; adds the process's hook the first time."""
-    global _handlers, _added
-    if handlers and not _added:
-        sys.addaudithook(_hook)
-        _added = True
+    global _handlers
     _handlers = handlers
+    if handlers and not _added:
+        _add()
+    if _by_name is not None:
+        _by_name.tell(tuple(handlers))
+
+
+def changed(handlers: Handlers) -> None:
+    """Events were put into that table, or taken out."""
+    if handlers is _handlers:
+        feed(handlers)
+
+
+_added = False
+_by_name: native.Native | None = None
+"""The part in C, while it is what calls `_hook`."""
+
+
+def _add() -> None:
+    global _added, _by_name
+    _added = True
+    if native.part is not None:
+        try:
+            native.part.add_hook(_hook)
+        except RuntimeError:  # an earlier import of this module, which somebody undid, has it
+            pass
+        else:
+            _by_name = native.part
+            return
+    sys.addaudithook(_hook)
 
 
 def hush() -> int:

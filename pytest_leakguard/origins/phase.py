@@ -8,6 +8,7 @@ found by the frames it runs in.
 from __future__ import annotations
 
 import os
+from functools import partial
 from types import FrameType
 from typing import Any, get_args
 
@@ -28,6 +29,9 @@ _BY_HOOK: dict[str, Phase] = {
 }
 # pytest writes a new value for each phase, and there are many acquisitions in one: (the value, its phase)
 _read: tuple[Any, Phase | None] = (None, None)
+
+sign = partial(_TABLE.get, _VARIABLE)
+"""What the phase is read from: the same object while that lasts, None where it can't be told."""
 
 
 def current_phase() -> Phase | None:

@@ -11,7 +11,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, native
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import frames
@@ -97,6 +97,8 @@ def inode_of_path(path: str) -> tuple[int, int]:
 
 def inode_of(number: int) -> tuple[int, int] | None:
     """Device and inode of an open descriptor, or None."""
+    if native.part is not None:
+        return native.part.inode_of(number)
     try:
         status = _real.fstat(number)
     except OSError:

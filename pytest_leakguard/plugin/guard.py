@@ -121,6 +121,7 @@ class Guard:
         self._sees_unclosed = bool({"unclosed", "task"} & kinds) and "unclosed" in watch.roster.kinds
         self._has_fresh_filters = config.pluginmanager.has_plugin("warnings")
         self._looks = Looks(watch)
+        self._collecting = watch.collecting(self._judged, self._bring)
         self._fresh = False  # the known set is that of the end of the test before
         self._on = False  # the running test is guarded
         self._paused = False  # what runs is a repetition
@@ -364,20 +365,26 @@ class Guard:
         self._brought = False
         if not self._looks.has_recorded and not watch.ledger.has_ended and judge.is_still(thorough=True):
             self._looks.settle()
-            self._looks.end(item.nodeid)
+            self._looks.end(watch.ledger.test)
             return self.delivery.has_unsent
+        test = watch.ledger.test  # the item's id, which pytest works out anew each time
         self._wider.close_nodes(item)
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
-        self._looks.collecting(item.nodeid)
-        with watch.collecting(lambda: _context_of(item), self._bring):
+        self._looks.collecting(test)
+        with self._collecting:
             watch.young.collect()
         marks = watch.roster.marks()
         if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.has_unsent:
             return True
         judge.tidy()
         self._looks.settle(marks)
-        self._looks.end(item.nodeid)
+        self._looks.end(test)
         return False
+
+    def _judged(self) -> Context:
+        """Whose it is what a collection of ours brings up: the running test's, of no phase that could be told."""
+        test = self.watch.ledger.test
+        return Context(Owner(kind="test", scope="function", name=test), test, None)
 
     def _bring(self) -> None:
         self._brought = True
@@ -406,7 +413,7 @@ class Guard:
             statistics.peak, statistics.peak_test = count, item.nodeid
 
     def _judge(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        with self.watch.collecting(lambda: _context_of(item), self._bring):
+        with self._collecting:
             internals.drop_references(item)
             judged = self.judge.judge(self._test(item))
         if self._brought:
@@ -453,7 +460,3 @@ class Guard:
             where = f"{os.path.basename(place.filename)}:{place.lineno}"
             self.errors.append(f"{what} could not be judged: {type(error).__name__}: {error} ({where})")
         self._fresh = False
-
-
-def _context_of(item: pytest.Item) -> Context:
-    return Context(Owner(kind="test", scope="function", name=item.nodeid), item.nodeid, None)

@@ -61,6 +61,7 @@ class ConnectionProbe:
         self._recorder = recorder
         self._shorten = shorten
         self._connections: dict[int, _Connection] = {}
+        self.kept = (self._connections,)
         self._next = 0
         recorder.listen({"sqlite3.connect/handle": self._on_handle})
 

@@ -60,6 +60,7 @@ class LockProbe:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._tracked: dict[int, _Tracked] = {}
+        self.kept = (self._tracked,)
         self._next = 0
         self.on_first: Callable[[], object] = lambda: None
         """Called when there is a lock to ask for after each test."""

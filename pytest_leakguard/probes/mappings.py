@@ -97,6 +97,7 @@ class MappingProbe:
         self._table = DescriptorTable()
         self._mappings: dict[int, _Mapping] = {}
         self._pending: list[_Mapping] = []
+        self.kept = (self._mappings, self._pending)
         self._next = 0
         recorder.listen({"mmap.__new__": self._on_new})
 
@@ -210,7 +211,8 @@ class MappingProbe:
         """Find the objects of the calls that have returned since; what is not there any more was closed or failed."""
         if not self._pending:
             return
-        pending, self._pending = self._pending, []
+        pending = self._pending.copy()
+        del self._pending[: len(pending)]  # another thread may have added to it
         for mapping in pending:
             self._find_descriptor(mapping)
         known = {id(obj) for m in self._mappings.values() if m.ref is not None and (obj := m.ref()) is not None}

@@ -67,12 +67,9 @@ class Nursery:
     """Keeps them in the order of their making. Any thread may add to it."""
 
     def __init__(self) -> None:
-        self._made: deque[Newborn] = deque()
+        self.made: deque[Newborn] = deque()
+        """Those to be looked at, the oldest first."""
         self._owing: dict[int, Newborn] = {}
-
-    def __bool__(self) -> bool:
-        """Whether any are to be looked at."""
-        return bool(self._made)
 
     def add(self, obj: Any, plan: Plan, context: Context, stack: Stack) -> bool:
         """An instance was made; one that is here is left as it is: its constructor has run twice.
@@ -87,8 +84,8 @@ class Nursery:
             newborn = self._owing[identity] = Newborn(obj, plan, context, stack)
         else:
             newborn = Newborn(obj, plan, context, stack)
-        self._made.append(newborn)
-        return len(self._made) >= FULL
+        self.made.append(newborn)
+        return len(self.made) >= FULL
 
     def called(self, obj: Any, method: str) -> bool:
         """Whether that call was all that a newborn instance owed: it is done with then."""
@@ -103,8 +100,8 @@ class Nursery:
     def take(self) -> Iterator[tuple[Newborn, Any]]:
         """Empty it: those that are still there, and, with None, those that went without the call they owed."""
         self._owing.clear()
-        while self._made:
-            newborn = self._made.popleft()
+        while self.made:
+            newborn = self.made.popleft()
             obj = newborn.ref()
             if obj is not None or newborn.duties:
                 yield newborn, obj

@@ -83,7 +83,7 @@ class ObjectProbe:
         self.records: dict[int, Record] = {}
         self.moves_are_recorded = True
         """Until instances are noticed, `track` is all that moves anything."""
-        self.before_look: Callable[[], object] = lambda: None
+        self.before_look: Callable[[], object] | None = None
         """Called before the probe answers, so that what is noticed late is noticed in time."""
         self._nursery = Nursery()
         self._entries: dict[int, Entry] = {}
@@ -138,7 +138,7 @@ class ObjectProbe:
 
     def _bring_up(self) -> None:
         """What is left of the newborn instances is watched from now on."""
-        if not self._nursery:
+        if not self._nursery.made:
             return
         self._bury()
         for newborn, obj in self._nursery.take():
@@ -227,7 +227,8 @@ class ObjectProbe:
 
     def mark(self) -> int:
         """The youngest that is still to go: one that came and went leaves it as it was."""
-        self.before_look()
+        if self.before_look is not None:
+            self.before_look()
         self._bring_up()
         self._bury()
         return next(reversed(self._pending), 0)
@@ -238,8 +239,10 @@ class ObjectProbe:
         return not self.mark()
 
     def keys(self) -> frozenset[Key]:
-        self.before_look()
-        self._bring_up()
+        if self.before_look is not None:
+            self.before_look()
+        if self._nursery.made:
+            self._bring_up()
         if not self._entries:
             return _NONE
         self._bury()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Protocol
 
 from pytest_leakguard.core.model import Key, Resource
@@ -12,6 +13,10 @@ class RecordedProbe(Protocol):
     """A probe that knows the record of each resource it sees, so that none has to be matched."""
 
     kind: str
+
+    @property
+    def kept(self) -> tuple[Sized, ...]:
+        """Where it keeps what it sees: while all of these are empty there is none."""
 
     def keys(self) -> frozenset[Key]:
         """The census, as every probe gives it."""

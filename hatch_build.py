@@ -1,0 +1,57 @@
+"""Builds the part in C into a wheel, where that works; without it Python code does the same at more cost.
+
+The compiler is asked through setuptools, which knows each platform's. Nothing is written beside the sources, but for an
+editable install: there it has to lie beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+PACKAGE = "pytest_leakguard"
+
+
+class NativePart(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds `_native`; a wheel without it is for any platform."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """A wheel is about to be built; `version` is "editable" for an editable install."""
+        self._temp = ""
+        if os.environ.get("LEAKGUARD_PURE") or sys.platform == "win32" or sys.implementation.name != "cpython":
+            return
+        self._temp = tempfile.mkdtemp(prefix="leakguard-build.")
+        try:
+            built = self._build(Path(self._temp))
+        except Exception as error:  # no compiler, no headers: each platform has its own words for it
+            self.app.display_warning(f"{PACKAGE}: without its part in C, which costs some speed: {error}")
+            return
+        if version == "editable":
+            shutil.copy2(built, Path(self.root, PACKAGE, built.name))
+            return
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        build_data["force_include"][str(built)] = f"{PACKAGE}/{built.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """The wheel is there."""
+        if self._temp:
+            shutil.rmtree(self._temp, ignore_errors=True)
+
+    def _build(self, folder: Path) -> Path:
+        """The compiled module. Raises what setuptools raises."""
+        from setuptools import Distribution, Extension
+
+        source = os.path.join(self.root, PACKAGE, "_native.c")
+        distribution = Distribution({"name": PACKAGE, "ext_modules": [Extension(f"{PACKAGE}._native", [source])]})
+        command: Any = distribution.get_command_obj("build_ext")
+        command.build_lib, command.build_temp = str(folder), str(folder / "objects")
+        command.ensure_finalized()
+        command.run()
+        return Path(command.get_ext_fullpath(f"{PACKAGE}._native"))
