@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pytest_leakguard.plugin import adoption_declare, fault_declare
@@ -121,9 +123,17 @@ def anything_asked(config: pytest.Config) -> bool:
     from pytest_leakguard.plugin.internals import ini_names
 
     given = any(getattr(config.option, name, None) is not None for name in INI_NAMES if name != "leakguard_allow")
-    return given or any(name.startswith("leakguard") for name in ini_names(config)) or _is_pytest_8()
+    return given or any(name.startswith("leakguard") for name in ini_names(config)) or bool(unread_key(config))
 
 
-def _is_pytest_8() -> bool:
-    # it may have a [tool.pytest] table that it does not read
-    return pytest.__version__.startswith("8.")
+def unread_key(config: pytest.Config) -> str:
+    """A setting of ours in ``[tool.pytest]``, which pytest 8 does not read; empty when there is none."""
+    if int(pytest.__version__.partition(".")[0]) >= 9:
+        return ""
+    try:
+        text = (config.rootpath / "pyproject.toml").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    table = re.search(r"^\[tool\.pytest\]\s*$(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    key = re.search(r"^\s*(leakguard\w*)\s*=", table[1], re.MULTILINE) if table else None
+    return key[1] if key else ""

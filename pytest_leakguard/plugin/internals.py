@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from types import FrameType, FunctionType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -144,18 +145,26 @@ def tmp_roots(config: pytest.Config) -> tuple[str, ...]:
 
 
 def raw_ini(config: pytest.Config, name: str) -> object:
-    """What the ini file says, unconverted."""
-    given = (getattr(config, "_inicfg", None) or {}).get(name)
+    """What the ini file or `-o` says, unconverted; None when neither sets it."""
+    given = _ini_settings(config).get(name)
     return getattr(given, "value", given)
 
 
 def ini_names(config: pytest.Config) -> tuple[str, ...]:
-    """The names that the ini file sets; empty when pytest does not tell."""
+    """The names that the ini file or `-o` sets; empty when pytest does not tell."""
+    return tuple(_ini_settings(config))
+
+
+def _ini_settings(config: pytest.Config) -> Mapping[str, object]:
     # the public `inicfg` warns since pytest 9.1
-    names = getattr(config, "_inicfg", None)
-    if names is None and not hasattr(type(config), "inicfg"):
-        names = getattr(config, "inicfg", None)
-    return tuple(names or ())
+    settings = getattr(config, "_inicfg", None)
+    if settings is not None:
+        return cast("Mapping[str, object]", settings)
+    if hasattr(type(config), "inicfg"):
+        return {}
+    # pytest 8 has plain values there, and keeps those of `-o` apart
+    overrides = (line.partition("=") for line in getattr(config, "_override_ini", ()))
+    return {**getattr(config, "inicfg", {}), **{name: value for name, _, value in overrides}}
 
 
 def renew_request(item: pytest.Item) -> None:

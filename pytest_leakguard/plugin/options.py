@@ -18,7 +18,7 @@ from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.kinds import BadKinds, choose
 from pytest_leakguard.plugin import adoption_options, fault_options, inject_types, internals
 from pytest_leakguard.plugin.adoption_options import AdoptionSettings
-from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES
+from pytest_leakguard.plugin.declare import ACTIONS, DEFAULT_GRACE_SECONDS, FORMATS, INI_NAMES, unread_key
 from pytest_leakguard.plugin.fault_options import FaultSettings, families_of
 
 Action = Literal["fail", "warn", "report"]
@@ -367,17 +367,9 @@ def _refuse_unknown_ini(config: pytest.Config, ini: str) -> None:
 
 def _refuse_unread_table(config: pytest.Config) -> None:
     """pytest 8 does not read ``[tool.pytest]`` and says nothing: our keys there would be lost."""
-    if int(pytest.__version__.partition(".")[0]) >= 9:
-        return
-    file: Path = config.rootpath / "pyproject.toml"
-    try:
-        text = file.read_text("utf-8")
-    except OSError:
-        return
-    table = re.search(r"^\[tool\.pytest\]\s*$(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
-    key = re.search(r"^\s*(leakguard\w*)\s*=", table[1], re.MULTILINE) if table else None
+    key = unread_key(config)
     if key:
         raise pytest.UsageError(
-            f"pyproject.toml: {key[1]!r} stands in [tool.pytest], which pytest {pytest.__version__} does not read. "
+            f"pyproject.toml: {key!r} stands in [tool.pytest], which pytest {pytest.__version__} does not read. "
             "Allowed: [tool.pytest.ini_options], or pytest 9 and later."
         )

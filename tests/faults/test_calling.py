@@ -161,11 +161,10 @@ def test_errors_come_out():
 
 def library():
     """The name of the library whose loop runs here."""
-    sniffio = sys.modules.get("sniffio")
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
-        return "trio"
-    return "asyncio" if asyncio.current_task() is not None else str(sniffio)
+    try:
+        return "asyncio" if asyncio.current_task() is not None else "none"
+    except RuntimeError:  # no loop of asyncio's
+        return "trio" if sys.modules["trio"].lowlevel.current_task() is not None else "none"
 
 
 async def which():

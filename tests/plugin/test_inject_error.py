@@ -237,6 +237,8 @@ def test_under_event_loops(run, pytester, options):
     """pytest-asyncio and anyio on both backends; also where the error ends the loop; the same under pytest-xdist."""
     pytest.importorskip("pytest_asyncio")
     pytest.importorskip("trio")
+    if options:
+        pytest.importorskip("xdist")
     pytester.makeini("[pytest]\nasyncio_mode = strict\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(LOOPS)
     ran = run(*options, flag=())

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from pytest_leakguard.core.model import Finding
 from pytest_leakguard.core.timeline import COLUMNS, MOST_ROWS, Timeline
 from pytest_leakguard.plugin.declare import FORMATS
@@ -196,6 +198,7 @@ def test_without_a_report_nothing_is_sampled(pytester, monkeypatch):
 
 def test_each_worker_has_its_timeline(run, pytester):
     """The controller has one from each that ran a test, with its name; leaks and excerpts are as without workers."""
+    pytest.importorskip("xdist")
     for name in ("test_a.py", "test_b.py"):
         (pytester.path / name).write_text(LEAKS, "utf-8")
     report = run("-n2", "--dist=loadfile", "-p", "no:asyncio").report

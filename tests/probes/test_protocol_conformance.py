@@ -54,6 +54,8 @@ def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:
         watch.recorder.stop()
         stack.callback(mapping.close)
     elif kind == "sqlite":
+        # Python 3.10 looks only for connections that may be told
+        watch.ledger.begin_test("test_it.py::test_it")
         watch.recorder.start()
         connection = sqlite3.connect(":memory:")
         watch.recorder.stop()
