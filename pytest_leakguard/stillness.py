@@ -90,7 +90,9 @@ class Stillness:
             return False
         if self.state.keys() != self._states:
             return False
-        return self._same_threads(census) and self._same_descriptors(census, descriptors)
+        if (self.threads.mark(), recorder.thread_starts) != self._thread_mark and not self._same_threads(census):
+            return False
+        return self._same_descriptors(descriptors)
 
     def _take(self, census: Census) -> None:
         """What can be worked out of a census once, for all the tests that are compared with it."""
@@ -111,14 +113,13 @@ class Stillness:
 
     def _same_threads(self, census: Census) -> bool:
         alive, _ = mark = (self.threads.mark(), self.recorder.thread_starts)
-        if mark != self._thread_mark:
-            # none before and none now: nothing can have taken another's place
-            if (alive or census.get("thread")) and self.threads.keys() != census.get("thread"):
-                return False
-            self._thread_mark = mark
+        # none before and none now: nothing can have taken another's place
+        if (alive or census.get("thread")) and self.threads.keys() != census.get("thread"):
+            return False
+        self._thread_mark = mark
         return True
 
-    def _same_descriptors(self, census: Census, count: int | None) -> bool:
+    def _same_descriptors(self, count: int | None) -> bool:
         if (self.table.count() if count is None else count) != self._count:
             return False
         moves = (self.recorder.moves, self.recorder.moves - self.recorder.thread_starts)

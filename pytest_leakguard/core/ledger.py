@@ -51,6 +51,7 @@ class Ledger:
         test: id of the running test, empty between tests.
         phase: the last that is known. Both are plain attributes: every test sets them,
             few acquire anything, so a `Context` is made only when one is asked for.
+        ended: serials of the wider scopes that ended since `take_ended` was called.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Ledger:
         self._entered: list[tuple[Owner, Phase]] = []  # in set-up or teardown at this moment, innermost last
         self._alive: dict[int, Owner] = {}
         self._first_test: dict[int, str] = {}
-        self._ended: set[int] = set()
+        self.ended: set[int] = set()
         self._last = OUTSIDE
         self._seen: object = None  # the sign at the time of `_last`
         self._serial = 0
@@ -128,7 +129,7 @@ class Ledger:
     def closed(self, owner: Owner) -> None:
         """The teardown of a scope is over: it can release nothing more. Saying it twice is harmless."""
         if self._alive.pop(owner.serial, None) is not None:
-            self._ended.add(owner.serial)
+            self.ended.add(owner.serial)
         self._leave(owner)
 
     def first_test(self, owner: Owner) -> str:
@@ -145,14 +146,9 @@ class Ledger:
 
     def take_ended(self) -> frozenset[int]:
         """The serials of the scopes that ended since the last call."""
-        ended = frozenset(self._ended)
-        self._ended.clear()
+        ended = frozenset(self.ended)
+        self.ended.clear()
         return ended
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether a wider scope ended since `take_ended` was called."""
-        return bool(self._ended)
 
     def _enter(self, owner: Owner, phase: Phase) -> None:
         self._entered.append((owner, phase))

@@ -39,6 +39,9 @@ class Delivery:
 
     A report may never be logged (rerunfailures drops those of an attempt that is
     run again), so what was attached is kept until it is known to have gone out.
+
+    Attributes:
+        unsent: what was attached to an earlier report and is still to go out.
     """
 
     def __init__(
@@ -48,19 +51,14 @@ class Delivery:
         self._rules = rules
         self._action = action
         self.holder = holder
-        self._unsent: dict[str, list[Finding]] = {}
+        self.unsent: dict[str, list[Finding]] = {}
         self._locations: dict[str, Location] = {}
         self.used_rules: set[AllowRule] = set()
         self.errors: list[str] = []
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something attached to an earlier report is still to go out."""
-        return bool(self._unsent)
-
     def sent(self) -> None:
         """The report has been logged, and with it what was attached."""
-        self._unsent = {}
+        self.unsent = {}
 
     def findings(self, judged: list[Judged]) -> list[Finding]:
         """Fold the cases, apply the rules, group by fingerprint; others are told of each."""
@@ -82,7 +80,7 @@ class Delivery:
     def attach(self, item: pytest.Item, report: pytest.TestReport, findings: list[Finding], **more: Any) -> None:
         """Put findings on a report: those of this test, and apart from them those of earlier ones."""
         here: list[Finding] = []
-        earlier, self._unsent = self._unsent, {}
+        earlier, self.unsent = self.unsent, {}
         for finding in findings:
             if finding.owner.kind == "test" and finding.test not in ("", item.nodeid):
                 earlier.setdefault(finding.test, []).append(finding)
@@ -95,9 +93,9 @@ class Delivery:
             **more,
         }
         setattr(report, REPORT_ATTRIBUTE, data)
-        self._unsent = earlier
+        self.unsent = earlier
         if here:
-            self._unsent.setdefault(item.nodeid, []).extend(here)
+            self.unsent.setdefault(item.nodeid, []).extend(here)
 
     def add(self, item: pytest.Item, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Put further findings on a report that may carry some already."""
@@ -106,16 +104,16 @@ class Delivery:
             self.attach(item, report, findings, failed_in_setup=False)
         else:
             data["findings"] += [to_dict(finding) for finding in findings]
-            self._unsent.setdefault(item.nodeid, []).extend(findings)
+            self.unsent.setdefault(item.nodeid, []).extend(findings)
 
     def exchange(self, item: pytest.Item, report: pytest.TestReport, findings: list[Finding]) -> None:
         """Put others in the place of the findings on this very test that a report carries."""
         getattr(report, REPORT_ATTRIBUTE)["findings"] = [to_dict(finding) for finding in findings]
-        self._unsent[item.nodeid] = findings
+        self.unsent[item.nodeid] = findings
 
     def take_unsent(self) -> list[tuple[str, list[Finding]]]:
         """What no report has brought out."""
-        unsent, self._unsent = self._unsent, {}
+        unsent, self.unsent = self.unsent, {}
         return list(unsent.items())
 
     def group(self, test: str, findings: list[Finding]) -> dict[str, Any]:

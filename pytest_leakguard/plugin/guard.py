@@ -152,14 +152,17 @@ class Guard:
         finally:
             if nodes:
                 self._wider.take_away(item, nodes)
-            self._leave(item)
+            if self.watch.tracer is None:
+                self.watch.ledger.end_test()
+            else:
+                self._leave(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         if not self._on:
             return (yield)
         try:
-            if self._looks.has_recorded:
+            if self.watch.recorder.moves != self._looks.moves:
                 # with the fixtures still up: the most that a test has open
                 self._note_peak(item, self.watch.table.count())
                 if self.watch.recorder.has_questions:
@@ -337,7 +340,8 @@ class Guard:
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
         self.statistics.tests += 1
-        self._to_judge = (self._looks.is_due() or self.delivery.has_unsent) and self._look(item)
+        is_due = self._looks.is_due() or self.delivery.unsent
+        self._to_judge = bool(is_due) and self._look(item)
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
         elif self._reports.on and not self.is_followed:
@@ -348,7 +352,7 @@ class Guard:
 
     def _look(self, item: pytest.Item) -> bool:
         """Whether there is something to judge, once the garbage of the test is collected."""
-        if not self.watch.is_own_process():
+        if _real.getpid() != self.watch.pid:
             return False
         start = _real.perf_counter()
         try:
@@ -365,17 +369,17 @@ class Guard:
     def _needs_to_judge(self, item: pytest.Item) -> bool:
         watch, judge = self.watch, self.judge
         self._brought = False
-        if not self._looks.has_recorded and not watch.ledger.has_ended and judge.is_still(thorough=True):
+        if watch.recorder.moves == self._looks.moves and not watch.ledger.ended and judge.is_still(thorough=True):
             self._looks.settle()
             self._looks.end(watch.ledger.test)
-            return self.delivery.has_unsent
+            return bool(self.delivery.unsent)
         test = watch.ledger.test  # the item's id, which pytest works out anew each time
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         self._looks.collecting(test)
         with self._collecting:
             watch.young.collect()
         marks = watch.roster.marks()
-        if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.has_unsent:
+        if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.unsent:
             return True
         judge.tidy()
         self._looks.settle(marks)
@@ -424,7 +428,7 @@ class Guard:
         self.mark(findings)
         if self.settings.restore_state:
             put_back(self.watch, findings)
-        if findings or self.delivery.has_unsent:
+        if findings or self.delivery.unsent:
             self.wake()
             self.delivery.attach(item, report, findings, failed_in_setup=self._reports.outcome.failed_in_setup)
 

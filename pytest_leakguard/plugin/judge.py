@@ -109,11 +109,11 @@ class Judge:
             descriptors: how many are open now.
         """
         watch = self.watch
-        if watch.ledger.has_ended or watch.unclosed.has_caught or watch.closes.has_seen:
+        if watch.ledger.ended or watch.unclosed.has_caught or watch.closes.has_seen:
             return True
         # a socket that a fixture opened and the same test closed under it leaves all as it was before both
-        has_moved = not watch.stillness.holds(self._census, descriptors=descriptors) or any(
-            kind == "socket" for kind, _ in self._claims
+        has_moved = not watch.stillness.holds(self._census, descriptors=descriptors) or (
+            bool(self._claims) and any(kind == "socket" for kind, _ in self._claims)
         )
         return has_moved and (bool(self._new()) or watch.closes.has_seen)
 

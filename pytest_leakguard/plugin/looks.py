@@ -14,6 +14,7 @@ class Looks:
     """Compares the cheap signs of movement with what they were at the last look, and counts the tests since.
 
     Attributes:
+        moves: the count of what was acquired, as far as events tell, at the last look.
         since: the last test after which everything was looked at, where what no event tells of may be older than
             the judged test; else empty.
         uncollected: the last test whose garbage was collected, where garbage may be older than the judged test.
@@ -22,7 +23,7 @@ class Looks:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._marks: tuple[Any, ...] = ()
-        self._moves = 0
+        self.moves = 0
         self._tests = 0  # since the last look
         self._tests_uncollected = 0  # since the last collection
         self._after = ""
@@ -30,20 +31,15 @@ class Looks:
         self.since = ""
         self.uncollected = ""
 
-    @property
-    def has_recorded(self) -> bool:
-        """Whether anything was acquired since the last look, as far as events tell."""
-        return self._watch.recorder.moves != self._moves
-
     def is_due(self) -> bool:
         """A test is over: whether a look is to be made. The cheap question, asked after every one."""
         self._tests += 1
         self._tests_uncollected += 1
         watch = self._watch
         return (
-            watch.recorder.moves != self._moves
+            watch.recorder.moves != self.moves
             or watch.roster.marks() != self._marks
-            or watch.ledger.has_ended
+            or bool(watch.ledger.ended)
             or self._tests >= FULL_LOOK_EVERY
         )
 
@@ -68,4 +64,4 @@ class Looks:
     def settle(self, marks: tuple[Any, ...] | None = None) -> None:
         """What is there now is known, with these marks or those of this moment."""
         self._marks = self._watch.roster.marks() if marks is None else marks
-        self._moves = self._watch.recorder.moves
+        self.moves = self._watch.recorder.moves

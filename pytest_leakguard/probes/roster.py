@@ -76,7 +76,10 @@ class Roster:
     def marks(self) -> tuple[Hashable, ...]:
         """The cheap sign of movement of each probe, less those whose movements the record tells."""
         try:
-            marks = tuple([mark() for mark in self._marks])
+            found = []
+            for mark in self._marks:  # no comprehension: before 3.12 that is a call, after every test
+                found.append(mark())
+            marks = tuple(found)
             hash(marks)
         except Exception:  # find out whose it was
             return tuple([self._guarded(kind, probe, lambda p=probe: _mark(p), None) for kind, probe in [*self._cheap]])  # type: ignore[misc]

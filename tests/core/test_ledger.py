@@ -117,13 +117,13 @@ def test_what_ended_is_taken_once(ledger):
     """The ended scopes are handed out once; saying twice that one is closed changes nothing."""
     ledger.begin_test("t")
     scopes = [ledger.open_scope("fixture", str(n), "class", "") for n in range(3)]
-    assert not ledger.has_ended
+    assert not ledger.ended
     ledger.closed(scopes[0])
     ledger.closed(scopes[2])
     ledger.closed(scopes[2])
-    assert ledger.has_ended
+    assert ledger.ended
     assert ledger.take_ended() == frozenset({scopes[0].serial, scopes[2].serial})
-    assert not ledger.has_ended
+    assert not ledger.ended
     ledger.closed(scopes[2])
     assert ledger.take_ended() == frozenset()
     assert ledger.alive() == (scopes[1],)
