@@ -41,7 +41,7 @@ def join_same(suspects: list[Suspect], objects: ObjectProbe, connections: Connec
 
 def join_attached(suspects: list[Suspect], recorder: Recorder, connections: ConnectionProbe, root: str) -> None:
     """ATTACH opens a database inside sqlite and raises no event: it goes with the connection made last."""
-    latest = next((r for r in reversed(recorder.records) if r.event == CONNECT), None)
+    latest = next((r for r in reversed(tuple(recorder.records)) if r.event == CONNECT), None)
     key = None if latest is None else connections.key_of(latest)
     for suspect in suspects if latest is not None else ():
         path = next((str(value) for clue, value in suspect.resource.clues if clue == "path"), "")

@@ -56,7 +56,7 @@ class Recorder:
         self.thread_starts = 0
         self.process_starts = 0
         self.count = 0
-        self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)
+        self.records: deque[Record] = deque(maxlen=KEPT_RECORDS)  # any thread may add: go through a copy of it
         self.before: tuple[Record, ...] = ()
         self.created = CreatedPaths(self._moved, self.records)
         self._unresolved: list[Record] = []
@@ -217,7 +217,7 @@ class Recorder:
     def set_before(self) -> None:
         """What was recorded so far was there before the first test; kept apart, never forgotten."""
         # a bare number says nothing any more when others have used it since
-        kept = [record for record in self.records if type(record.detail) is not int]
+        kept = [record for record in tuple(self.records) if type(record.detail) is not int]
         self.before = (*self.before, *kept)[-KEPT_RECORDS:]
         self.records.clear()
 
@@ -231,7 +231,7 @@ class Recorder:
         if last is not None and last.fd < 0:
             self._find_descriptor(last)  # it may be the one: not closed yet
         # a number is that of the latest that had it; an earlier open of the same file was closed before
-        latest = {r.fd: r for r in self.records if r.event == "open" and r.detail == path and r.fd >= 0}
+        latest = {r.fd: r for r in tuple(self.records) if r.event == "open" and r.detail == path and r.fd >= 0}
         records = []
         for record in latest.values():
             if not record.spent:
@@ -252,7 +252,7 @@ class Recorder:
             return
         kept = [
             record
-            for record in self.records
+            for record in tuple(self.records)
             if (record.context.owner.kind != "test" or record.pinned or record.blamed) and self._may_explain(record)
         ]
         if len(kept) > KEPT_FOR_FIXTURES:
@@ -304,7 +304,7 @@ class Recorder:
         except (OSError, ValueError):
             return
         taken = {key[0] for key in self.known() if key[1:3] == wanted}
-        for other in self.records:
+        for other in tuple(self.records):
             if other.detail == record.detail and other.fd >= 0 and not other.over and not other.spent:
                 # an earlier one whose number leads elsewhere by now is closed
                 may_be_open = other.number > self._closed_until or other.pinned or other.blamed

@@ -66,7 +66,7 @@ class CreatedPaths(dict[str, Record]):
         source, target = plain_path(args[0]), plain_path(args[1])
         if type(source) is not str or type(target) is not str:
             return
-        for record in self._records:
+        for record in tuple(self._records):
             if record.event == "open" and source in (record.detail, record.renamed):
                 record.renamed = target
         created = self.get(_real.abspath(source))

@@ -91,10 +91,10 @@ class Matcher:
         recorder = self._recorder
         if kind in _OF_THE_CENSUS:
             # what was not there at the last look was acquired since: older records can't explain it
-            latest = iter([r for r in reversed(recorder.records) if not r.blamed and not r.pinned])
+            latest = iter([r for r in reversed(tuple(recorder.records)) if not r.blamed and not r.pinned])
         else:
             # what is dead explains one warning; what is still open explains none
-            every = chain(reversed(recorder.records), reversed(recorder.before))
+            every = chain(reversed(tuple(recorder.records)), reversed(recorder.before))
             latest = iter([r for r in every if not r.spent and not _is_open(r)])
         if clue == "thread" and isinstance(value, int):
             record = recorder.started_by(value)

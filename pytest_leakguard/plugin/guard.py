@@ -152,10 +152,7 @@ class Guard:
         finally:
             if nodes:
                 self._wider.take_away(item, nodes)
-            if self.watch.tracer is None:
-                self.watch.ledger.end_test()
-            else:
-                self._leave(item)
+            self._leave(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -357,7 +354,7 @@ class Guard:
         start = _real.perf_counter()
         try:
             self._looks.begin()
-            return self._needs_to_judge(item)
+            return self._needs_to_judge()
         except Exception as error:  # as above
             self._failed_to_judge(item, error)
             return False
@@ -366,14 +363,14 @@ class Guard:
                 self.sampler.sample(self.statistics.tests)
             self.statistics.seconds += _real.perf_counter() - start
 
-    def _needs_to_judge(self, item: pytest.Item) -> bool:
+    def _needs_to_judge(self) -> bool:
         watch, judge = self.watch, self.judge
         self._brought = False
+        test = watch.ledger.test  # the item's id, which pytest works out anew each time
         if watch.recorder.moves == self._looks.moves and not watch.ledger.ended and judge.is_still(thorough=True):
             self._looks.settle()
-            self._looks.end(watch.ledger.test)
+            self._looks.end(test)
             return bool(self.delivery.unsent)
-        test = watch.ledger.test  # the item's id, which pytest works out anew each time
         watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
         self._looks.collecting(test)
         with self._collecting:

@@ -133,7 +133,7 @@ class ConnectionProbe:
         record = next(
             (
                 record
-                for record in reversed(self._recorder.records)
+                for record in reversed(tuple(self._recorder.records))
                 if record.event == EVENT and not record.object_id and record.stack and record.stack[0][0] is code
             ),
             None,

@@ -210,7 +210,9 @@ class Instances:
     def _record_of(self, obj: Any) -> Record | None:
         """The acquisition that carried this very object, if one did."""
         identity = id(obj)
-        return next((record for record in reversed(self._recorder.records) if record.object_id == identity), None)
+        return next(
+            (record for record in reversed(tuple(self._recorder.records)) if record.object_id == identity), None
+        )
 
 
 def _stack_of_maker(obj: Any, frame: FrameType) -> frames.Stack:
