@@ -24,8 +24,11 @@ class Looks:
         self._watch = watch
         self._marks: tuple[Any, ...] = ()
         self.moves = 0
-        self._tests = 0  # since the last look
-        self._tests_uncollected = 0  # since the last collection
+        # asked after every test, so each is one step away
+        self._recorder, self._ledger, self._ask = watch.recorder, watch.ledger, watch.roster.marks
+        self._tests = 0
+        self._looked = 0  # of these, at the last look
+        self._collected = 0  # and at the last collection
         self._after = ""
         self._collected_after = ""
         self.since = ""
@@ -34,31 +37,29 @@ class Looks:
     def is_due(self) -> bool:
         """A test is over: whether a look is to be made. The cheap question, asked after every one."""
         self._tests += 1
-        self._tests_uncollected += 1
-        watch = self._watch
         return (
-            watch.recorder.moves != self.moves
-            or watch.roster.marks() != self._marks
-            or bool(watch.ledger.ended)
-            or self._tests >= FULL_LOOK_EVERY
+            self._recorder.moves != self.moves
+            or self._ask() != self._marks
+            or len(self._ledger.ended) > 0
+            or self._tests - self._looked >= FULL_LOOK_EVERY
         )
 
     def begin(self) -> None:
         """A look begins."""
         # with the same numbers as at the last look, what no event told of may be any earlier test's
-        may_be_older = self._tests > 1 and self._watch.roster.marks() == self._marks
+        may_be_older = self._tests - self._looked > 1 and self._watch.roster.marks() == self._marks
         self.since = self._after if may_be_older else ""
 
     def collecting(self, test: str) -> None:
         """The garbage of that test is about to be collected."""
-        may_be_older = self._tests_uncollected > 1
+        may_be_older = self._tests - self._collected > 1
         self.uncollected = self._collected_after if may_be_older else ""
         self._watch.tasks.may_find_older = may_be_older
-        self._tests_uncollected, self._collected_after = 0, test
+        self._collected, self._collected_after = self._tests, test
 
     def end(self, test: str) -> None:
         """All was looked at after that test."""
-        self._tests, self._after = 0, test
+        self._looked, self._after = self._tests, test
         self._watch.tasks.may_find_older = False
 
     def settle(self, marks: tuple[Any, ...] | None = None) -> None:
