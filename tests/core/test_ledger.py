@@ -199,6 +199,56 @@ def test_the_phase_is_asked_of_whoever_knows_it():
     assert ledger.phase == "teardown"
 
 
+class Sign:
+    """Stands for what a phase is read from: equal to all others, and neither less nor more, but not the same."""
+
+    def __init__(self, equal: bool) -> None:
+        self._equal = equal
+
+    def __eq__(self, other: object) -> bool:
+        return self._equal
+
+    __le__ = __ge__ = __lt__ = __gt__ = __eq__
+    __hash__ = None
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_the_phase_is_asked_again_when_its_sign_is_another(equal):
+    phases, signs = iter(["setup", "call", "teardown"]), []
+    ledger = Ledger(lambda: next(phases), lambda: signs[-1])
+    ledger.begin_test("t")
+    for phase in ("setup", "call", "teardown"):
+        signs.append(Sign(equal))
+        assert [ledger.now.phase for _ in range(3)] == [phase] * 3
+
+
+def test_without_a_sign_the_phase_is_asked_each_time():
+    phases = iter(["setup", "call", "teardown"])
+    ledger = Ledger(lambda: next(phases), lambda: None)
+    ledger.begin_test("t")
+    assert [ledger.now.phase for _ in range(3)] == ["setup", "call", "teardown"]
+
+
+def test_the_sign_says_nothing_of_the_owner():
+    """What is written stays the same while a test ends and the next begins, and while scopes come and go."""
+    ledger = Ledger(lambda: "call", lambda: sign)
+    sign = object()
+    ledger.begin_test("t")
+    assert who(ledger) == ("test", "t", "t", "call")
+    scope = ledger.open_scope("fixture", "pool", "module", "")
+    assert ledger.now.owner is scope
+    ledger.ready(scope)
+    assert who(ledger) == ("test", "t", "t", "call")
+    ledger.closing(scope)
+    assert (ledger.now.owner, ledger.now.phase) == (scope, "teardown")
+    ledger.closed(scope)
+    assert who(ledger) == ("test", "t", "t", "call")
+    ledger.end_test()
+    assert ledger.now is OUTSIDE
+    ledger.begin_test("u")
+    assert who(ledger) == ("test", "u", "u", "call")
+
+
 def test_an_outer_set_up_that_ends_first_leaves_the_inner_one(ledger):
     """Out of order, as with an error in between: who is still entered owns, among hundreds of scopes."""
     ledger.begin_test("t")
