@@ -64,6 +64,46 @@ class Guard:
         guarded: ids of the marked tests, or None when every test is checked.
     """
 
+    __slots__ = (  # for speed in every test: a dict of so many is no longer shared in the way that is quick
+        "_allowing",
+        "_brought",
+        "_collecting",
+        "_fresh",
+        "_guarded",
+        "_has_fresh_filters",
+        "_looks",
+        "_on",
+        "_parent",
+        "_paused",
+        "_reports",
+        "_sees_unclosed",
+        "_to_judge",
+        "_wider",
+        "blind",
+        "config",
+        "delivery",
+        "errors",
+        "explained",
+        "ground",
+        "holding",
+        "ini_rules",
+        "is_followed",
+        "judge",
+        "kinds",
+        "known_kinds",
+        "marker_rules",
+        "needs_sweeper",
+        "registrations",
+        "remains",
+        "rules",
+        "sampler",
+        "settings",
+        "statistics",
+        "sweeper",
+        "wake",
+        "watch",
+    )
+
     def __init__(
         self,
         config: pytest.Config,
@@ -342,8 +382,7 @@ class Guard:
     def _over(self, item: pytest.Item) -> None:
         """All finalizers have run: the cheap question of every test, did anything move at all?"""
         self.statistics.tests += 1
-        is_due = self._looks.is_due() or self.delivery.unsent
-        self._to_judge = bool(is_due) and self._look(item)
+        self._to_judge = self._look(item) if self._looks.is_due() or self.delivery.unsent else False
         if self._to_judge or (self._allowing and item.nodeid in self._allowing):
             self._reports.switch_on(item)
         elif self._reports.on and not self.is_followed:
