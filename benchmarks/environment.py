@@ -66,12 +66,16 @@ def make_environment(folder: Path) -> Path:
     return python
 
 
-def install_plugin(source: Path, folder: Path) -> None:
-    """Put the plugin of a checkout into a folder as an installer would: package, dist-info, list of files."""
+def install_plugin(source: Path, folder: Path) -> bool:
+    """Put the plugin of a checkout into a folder as an installer would: package, dist-info, list of files.
+
+    Returns: whether its part in C was built.
+    """
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name, version = project["name"], project["version"]
     package = name.replace("-", "_")
-    shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    has_native = build_native(folder, package)
     info = folder / f"{package}-{version}.dist-info"
     info.mkdir()
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -85,3 +89,16 @@ def install_plugin(source: Path, folder: Path) -> None:
     # pytest rewrites the assertions of just the files that are listed here
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in files), encoding="utf-8")
+    return has_native
+
+
+def build_native(folder: Path, package: str) -> bool:
+    """Build the part in C beside the sources, as the build of a wheel does. Returns: whether that worked here."""
+    setup = (
+        "from setuptools import Extension, setup\n"
+        f"setup(name={package!r}, packages=[], ext_modules=[Extension('{package}._native', ['{package}/_native.c'])])"
+    )
+    build = ["build_ext", "--inplace", "--build-temp", "objects"]
+    ended = subprocess.run([sys.executable, "-c", setup, *build], cwd=folder, capture_output=True, check=False)
+    shutil.rmtree(folder / "objects", ignore_errors=True)
+    return ended.returncode == 0

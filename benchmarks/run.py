@@ -220,7 +220,7 @@ def lines_of(result: Result) -> list[str]:
     return [f"{head} {fact}" for head, fact in zip(heads, facts, strict=True)]
 
 
-def as_data(results: Sequence[Result], errors: dict[str, str]) -> dict[str, Any]:
+def as_data(results: Sequence[Result], errors: dict[str, str], has_native: bool) -> dict[str, Any]:
     """All that was measured and on what, for --json."""
     return {
         "format": "pytest-leakguard-benchmarks",
@@ -230,6 +230,7 @@ def as_data(results: Sequence[Result], errors: dict[str, str]) -> dict[str, Any]
         "pytest": version("pytest"),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "native": has_native,
         "results": [asdict(result) for result in results],
         "errors": errors,
     }
@@ -297,6 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="leakguard-bench-") as name:
         folder = Path(name)
         sides = Sides(folder, options.source.resolve())
+        print(f"{'with' if sides.has_native else 'without'} the part in C", flush=True)
         for benchmark in chosen:
             try:
                 result = run_benchmark(sides, benchmark, folder / "suites", options.pairs, options.patience)
@@ -306,7 +308,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 results.append(result)
                 print("\n".join(lines_of(result)), flush=True)
-    data = as_data(results, errors)
+    data = as_data(results, errors, sides.has_native)
     if options.json:
         options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     if options.table:

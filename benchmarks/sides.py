@@ -55,7 +55,7 @@ class Sides:
         self.paths: dict[Side, Path] = {"without": work / "side-without", "with": work / "side-with"}
         for path in self.paths.values():
             path.mkdir()
-        install_plugin(source, self.paths["with"])
+        self.has_native = install_plugin(source, self.paths["with"])
         clock = work / "clock"
         clock.mkdir()
         shutil.copy2(HERE / "loop_clock.py", clock)

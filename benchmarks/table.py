@@ -37,7 +37,8 @@ def section(data: dict[str, Any]) -> str:
     system, _, rest = data["platform"].partition("-")
     machine = next((name for name in ("x86_64", "aarch64", "arm64") if name in rest), "")
     place = f"{' '.join(filter(None, (system, machine)))}, {data['cpus']} CPUs"
-    head = f"On {data['date']}, Python {data['python']}, pytest {data['pytest']}, {place}:"
+    part = f"{'with' if data['native'] else 'without'} [the part in C](../reference/compatibility.md#the-part-in-c)"
+    head = f"On {data['date']}, Python {data['python']}, pytest {data['pytest']}, {place}, {part}:"
     rows = ["| benchmark | median | 95 % interval | budget | | pairs |", "| --- | ---: | ---: | ---: | --- | ---: |"]
     rows += [_row(result) for result in data["results"]]
     rows += [f"| `{name}` | not measured | | | error | |" for name in data["errors"]]

@@ -615,10 +615,11 @@ def test_the_numbers_are_written_by_the_command(table, tmp_path):
     seconds = {"median": 0.002, "low": None, "high": None}
     other = {**result, "name": "import", "is_ratio": False, "budget": 0.005, "estimate": seconds, "verdict": "void"}
     run = {"date": "2027-01-31", "python": "3.12.1", "pytest": "9.0.0", "platform": "Linux-6.1-x86_64-with-glibc2.36"}
-    table.write({**run, "cpus": 2, "results": [result, other], "errors": {"heap": "no"}}, page)
+    table.write({**run, "cpus": 2, "native": False, "results": [result, other], "errors": {"heap": "no"}}, page)
     assert page.read_text("utf-8") == (
         f"# Cost\n\n{table.START}\n"
-        "On 2027-01-31, Python 3.12.1, pytest 9.0.0, Linux x86_64, 2 CPUs:\n\n"
+        "On 2027-01-31, Python 3.12.1, pytest 9.0.0, Linux x86_64, 2 CPUs, "
+        "without [the part in C](../reference/compatibility.md#the-part-in-c):\n\n"
         "| benchmark | median | 95 % interval | budget | | pairs |\n| --- | ---: | ---: | ---: | --- | ---: |\n"
         "| `off` | 1.0200 | 1.0100 to 1.0300 | 1.01 | **missed** | 9 |\n"
         "| `import` | 2.00 ms | - to - | 5 ms | void | 9 |\n"
