@@ -7,8 +7,10 @@ editable install: there it has to lie beside them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,8 @@ class NativePart(BuildHookInterface):  # type: ignore[type-arg]
             shutil.copy2(built, Path(self.root, PACKAGE, built.name))
             return
         build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+        # for every Python of the platform: another version does not see the module, whose name tells its own
+        build_data["tag"] = f"py3-none-{re.sub('[-.]', '_', sysconfig.get_platform())}"
         build_data["force_include"][str(built)] = f"{PACKAGE}/{built.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

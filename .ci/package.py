@@ -63,6 +63,8 @@ def build(folder: Path) -> Path:
     wheels, sdists = list(folder.glob("*.whl")), list(folder.glob("*.tar.gz"))
     if len(wheels) != 1 or len(sdists) != 1:
         raise PackageError(f"expected one wheel and one sdist: {[file.name for file in folder.iterdir()]}")
+    if "-py3-none-" not in wheels[0].name:
+        raise PackageError(f"one wheel has to do for every Python of a platform: {wheels[0].name}")
     run(sys.executable, "-m", "twine", "check", "--strict", *wheels, *sdists)
     for file in (*sdists, *wheels):
         print(f"{file.name}  {file.stat().st_size / 1024:,.0f} KiB  twine: passed")
