@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "cost.md"
+PART = "../reference/compatibility.md#the-part-in-c"
 START = "## Measured\n"
 END = "\n## Where it goes\n"
 _VERDICTS = {"pass": "kept", "fail": "**missed**", "void": "void"}
@@ -37,8 +38,7 @@ def section(data: dict[str, Any]) -> str:
     system, _, rest = data["platform"].partition("-")
     machine = next((name for name in ("x86_64", "aarch64", "arm64") if name in rest), "")
     place = f"{' '.join(filter(None, (system, machine)))}, {data['cpus']} CPUs"
-    part = f"{'with' if data['native'] else 'without'} [the part in C](../reference/compatibility.md#the-part-in-c)"
-    head = f"On {data['date']}, Python {data['python']}, pytest {data['pytest']}, {place}, {part}:"
+    head = f"On {data['date']}, Python {data['python']}, pytest {data['pytest']}, {place}:"
     rows = ["| benchmark | median | 95 % interval | budget | | pairs |", "| --- | ---: | ---: | ---: | --- | ---: |"]
     rows += [_row(result) for result in data["results"]]
     rows += [f"| `{name}` | not measured | | | error | |" for name in data["errors"]]
@@ -47,7 +47,8 @@ def section(data: dict[str, Any]) -> str:
     words = f"Missed: {_listed(missed)}." if missed else "No budget is missed."
     if void:
         words += f" Too uncertain to tell: {_listed(void)}."
-    return "\n".join([head, "", *rows, "", words, ""])
+    part = f"Measured {'with' if data['native'] else 'without'} [the part in C]({PART})."
+    return "\n".join([head, "", *rows, "", words, part, ""])
 
 
 def _row(result: dict[str, Any]) -> str:

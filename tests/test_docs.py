@@ -618,13 +618,13 @@ def test_the_numbers_are_written_by_the_command(table, tmp_path):
     table.write({**run, "cpus": 2, "native": False, "results": [result, other], "errors": {"heap": "no"}}, page)
     assert page.read_text("utf-8") == (
         f"# Cost\n\n{table.START}\n"
-        "On 2027-01-31, Python 3.12.1, pytest 9.0.0, Linux x86_64, 2 CPUs, "
-        "without [the part in C](../reference/compatibility.md#the-part-in-c):\n\n"
+        "On 2027-01-31, Python 3.12.1, pytest 9.0.0, Linux x86_64, 2 CPUs:\n\n"
         "| benchmark | median | 95 % interval | budget | | pairs |\n| --- | ---: | ---: | ---: | --- | ---: |\n"
         "| `off` | 1.0200 | 1.0100 to 1.0300 | 1.01 | **missed** | 9 |\n"
         "| `import` | 2.00 ms | - to - | 5 ms | void | 9 |\n"
         "| `heap` | not measured | | | error | |\n\n"
-        f"Missed: `off`. Too uncertain to tell: `import`.\n{table.END}\nmore\n"
+        "Missed: `off`. Too uncertain to tell: `import`.\n"
+        f"Measured without [the part in C](../reference/compatibility.md#the-part-in-c).\n{table.END}\nmore\n"
     )
 
 
