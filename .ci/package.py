@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import venv
 from collections.abc import Sequence
@@ -99,9 +101,18 @@ def smoke(python: Path, folder: Path) -> None:
         raise PackageError(f"the messages {messages} are not explained:\n{explained}")
     run(python, "-m", "pytest_leakguard", "doctor", folder=folder)
     state = run(python, "-c", "from pytest_leakguard import native; print(native.STATE)", folder=folder).strip()
+    # a part that does not compile any more would be left out with no more than a word
+    if has_headers() and state != "in use":
+        raise PackageError(f"the part in C was to be built here: {state}")
     print(
         f"installed: 1 leak of 1 found, the doctor is content, part in C: {state}, {run(python, '--version').strip()}"
     )
+
+
+def has_headers() -> bool:
+    """Whether C code for this Python can be built here."""
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
 
 
 def main(argv: Sequence[str]) -> int:

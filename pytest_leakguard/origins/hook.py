@@ -55,9 +55,9 @@ def sabotage(plan: Plan, events: Iterable[str]) -> Iterator[None]:
     """
     global _plan
     before = _handlers, _plan
-    _plan = plan
-    feed({**dict.fromkeys(events, _ignore), **_handlers})
     try:
+        _plan = plan
+        feed({**dict.fromkeys(events, _ignore), **_handlers})
         yield
     finally:
         handlers, _plan = before

@@ -145,7 +145,7 @@ RECORD: tuple[Sabotage, ...] = (
     # our own collections
     Sabotage("young.py", "_real.gc_collect(0 if _real.gc_get_count()[1:] == self._left else 1)", "_real.gc_collect(0)",
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
-    Sabotage("collecting.py", "sys.unraisablehook = self._leakguard_stands_before\n", "pass\n",
+    Sabotage("collecting.py", "sys.unraisablehook = self._hook._leakguard_stands_before\n", "pass\n",
              "plugin/test_unobtrusive.py::test_a_test_sees_the_same_process"),
     Sabotage("collecting.py", "if not isinstance(unraisable.exc_value, ResourceWarning):", "if True:",
              "probes/test_unclosed_texts.py::test_a_warning_that_a_filter_turned_into_an_error_goes_nowhere_else"),
