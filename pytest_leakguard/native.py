@@ -9,34 +9,74 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType
 from typing import Any, Protocol, cast
 
 Entry = tuple[CodeType, int]
+_Frame = FrameType | None
+_Handler = Callable[[Any, _Frame], object]
 
 
 class Native(Protocol):
-    """What `_native.c` offers."""
+    """What the part offers; its sources are in the folder native/ beside this package."""
 
-    def add_hook(self, hook: Callable[[str, Any], object], /) -> None:
-        """Have `hook` called at the audit events that `tell` names. Raises RuntimeError the second time."""
+    # events: origins.hook
 
-    def tell(self, names: Sequence[str], /) -> None:
-        """The hook is told of the events of these names from now on, and of no others."""
+    def add_hook(self, failed: Callable[[Exception], object], /) -> None:
+        """Have the events handled that `feed` names; `failed` hears of errors. Raises RuntimeError when said before."""
 
-    def walk(
-        self,
-        frame: FrameType | None,
-        end: dict[str, Any] | None,
-        callers: tuple[tuple[dict[str, Any], Entry], ...],
-        depth: int,
-        /,
-    ) -> tuple[Entry, ...]:
-        """The stack from `frame` outwards: at most `depth` entries, none of the module whose globals `end` is.
+    def feed(self, handlers: Mapping[str, _Handler], instead: Callable[[str, Any, _Frame], object] | None, /) -> None:
+        """From now on these handlers are called with the arguments of their events and the frame that calls.
+
+        instead: called in place of them all; its errors come out of what raised the event.
+        Raises OverflowError when too many different names were given in all.
+        """
+
+    def hush(self) -> int:
+        """The events of this thread are left out: give the result to `unhush`."""
+
+    def unhush(self, before: int, /) -> None:
+        """End of `hush`."""
+
+    def is_hushed(self) -> bool:
+        """Whether the events of this thread are left out."""
+
+    # stacks: origins.frames
+
+    def end_stacks(
+        self, end: dict[str, Any] | None, callers: tuple[tuple[dict[str, Any], Entry], ...], depth: int, /
+    ) -> None:
+        """Stacks have at most `depth` entries from now on, none of the module whose globals `end` is.
 
         A frame with the globals of a caller, unless it is the first, is the last: its entry stands for it.
         """
+
+    def walk(self, frame: _Frame, /) -> tuple[Entry, ...]:
+        """The stack from `frame` outwards."""
+
+    # the record: the methods of origins.audit.Recorder of the same names, on the thread that runs the tests
+
+    def add(self, recorder: Any, event: str, detail: object, frame: _Frame, /) -> Any: ...
+
+    def on_open(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
+
+    def on_socket(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
+
+    def on_bind(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
+
+    def on_connect(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
+
+    def on_mkdir(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
+
+    def thread_starting(self, recorder: Any, function: object, how: str, frame: _Frame, /) -> None: ...
+
+    def resolve(self, recorder: Any, /) -> None: ...
+
+    def are_done_with(self, records: Iterable[Any], /) -> bool:
+        """Whether each record is of a test, and neither pinned nor blamed."""
+
+    # descriptors: probes.descriptors
 
     def size_of(self, path: str, /) -> int:
         """The size of a file in bytes. Raises OSError."""
