@@ -5,22 +5,40 @@
 #include <string.h>
 #include <sys/stat.h>
 
-PyDoc_STRVAR(size_of_doc, "size_of(path)\n--\n\n"
-             "The size of a file in bytes, of a folder of /proc/.../fd how many descriptors are open.\n\n"
-             "Raises: OSError.");
+static PyObject *s_path, *s_counted, *s_count_anew;
+
+int
+prepare_descriptors(void)
+{
+    if (s_path == NULL) {
+        s_path = PyUnicode_InternFromString("path");
+        s_counted = PyUnicode_InternFromString("counted");
+        s_count_anew = PyUnicode_InternFromString("_count_anew");
+    }
+    return s_path == NULL || s_counted == NULL || s_count_anew == NULL ? -1 : 0;
+}
+
+PyDoc_STRVAR(count_doc, "count(table)\n--\n\nAs DescriptorTable.count, where the size of the folder tells the number.");
 
 static PyObject *
-size_of(PyObject *module, PyObject *path)
+count(PyObject *module, PyObject *table)
 {
     struct stat status;
-    const char *name = PyUnicode_AsUTF8(path);
+    PyObject *path = PyObject_GetAttr(table, s_path);
+    const char *name = path == NULL ? NULL : PyUnicode_AsUTF8(path);
+    int failed = name == NULL ? -1 : stat(name, &status);
+    Py_XDECREF(path);
     if (name == NULL) {
         return NULL;
     }
-    if (stat(name, &status) != 0) {
-        return PyErr_SetFromErrno(PyExc_OSError);
+    if (failed) {
+        return PyObject_CallMethodNoArgs(table, s_count_anew);
     }
-    return PyLong_FromLongLong((long long)status.st_size);
+    PyObject *size = PyLong_FromLongLong((long long)status.st_size);
+    if (size != NULL && PyObject_SetAttr(table, s_counted, size) < 0) {
+        Py_CLEAR(size);
+    }
+    return size;
 }
 
 PyObject *
@@ -76,7 +94,7 @@ is_still(PyObject *module, PyObject *picture)
 }
 
 PyMethodDef descriptor_methods[] = {
-    {"size_of", size_of, METH_O, size_of_doc},
+    {"count", count, METH_O, count_doc},
     {"inode_of", inode_of, METH_O, inode_of_doc},
     {"is_still", is_still, METH_O, is_still_doc},
     {NULL, NULL, 0, NULL},

@@ -1,6 +1,6 @@
 /* The module `pytest_leakguard._native`: what the other files offer, in one. */
 
-#include "native.h"
+#include "records.h"
 
 static int modules; /* of this one; an import may be undone and done again */
 
@@ -11,10 +11,15 @@ begin(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return -1;
     }
-    if (prepare_records() < 0 || PyModule_AddFunctions(module, event_methods) < 0 ||
-        PyModule_AddFunctions(module, stack_methods) < 0 || PyModule_AddFunctions(module, descriptor_methods) < 0 ||
-        PyModule_AddFunctions(module, record_methods) < 0) {
+    if (prepare_descriptors() < 0 || prepare_looks() < 0 || add_record_type(module) < 0 ||
+        add_recording_type(module) < 0) {
         return -1;
+    }
+    PyMethodDef *all[] = {event_methods, stack_methods, descriptor_methods, look_methods};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (PyModule_AddFunctions(module, all[i]) < 0) {
+            return -1;
+        }
     }
     modules++;
     return 0;

@@ -15,16 +15,28 @@
 #error "it relies on the global lock; without it Python does the work"
 #endif
 
-/* Each file: what it adds to the module, and what it gives back at the end of the interpreter. */
-extern PyMethodDef event_methods[], stack_methods[], descriptor_methods[], record_methods[];
+/* Each file: what it adds to the module, what it makes ready once, and what it gives back at the end. */
+extern PyMethodDef event_methods[], stack_methods[], descriptor_methods[], look_methods[];
+int prepare_descriptors(void);
+int prepare_looks(void);
 void forget_events(PyObject *module);
 void forget_stacks(void);
 
-/* What the record asks of the others; new references, or NULL with an error set. */
-PyObject *stack_of(PyObject *frame);          /* origins.frames.walk */
-PyObject *inode_of_descriptor(int descriptor); /* origins.record.inode_of */
-int runs_with(PyObject *frame, PyObject *modules); /* whether the globals of a frame are among those */
+/* A frame as it was. */
+typedef struct {
+    PyObject *code;
+    long instruction;
+} Entry;
 
-int prepare_records(void);
+#define MOST_ENTRIES 64
+
+/* As origins.frames.walk: fills in at most MOST_ENTRIES from `frame`, or None, outwards. Returns: how many. */
+int walk_stack(PyObject *frame, Entry *entries);
+PyObject *stack_from(const Entry *entries, int count);
+void drop_entries(Entry *entries, int count);
+/* Whether the globals of a frame are among those modules. */
+int runs_with(PyObject *frame, PyObject *modules);
+/* As origins.record.inode_of. */
+PyObject *inode_of_descriptor(int descriptor);
 
 #endif

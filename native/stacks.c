@@ -4,7 +4,7 @@
 
 static PyObject *end;     /* the globals of the module whose frames are not told any more, or NULL */
 static PyObject *callers; /* pairs of globals and the entry that stands for the first frame that has them, or NULL */
-static Py_ssize_t depth = 64;
+static int depth = MOST_ENTRIES;
 
 static PyObject *
 globals_of(PyFrameObject *frame)
@@ -26,68 +26,64 @@ instruction_of(PyFrameObject *frame)
 #endif
 }
 
-/* One frame as (code, instruction). */
-static PyObject *
-entry_of(PyFrameObject *frame)
+static void
+take_entry(Entry *entry, PyObject *code, long instruction)
 {
-    PyObject *lasti = PyLong_FromLong(instruction_of(frame));
-    if (lasti == NULL) {
-        return NULL;
-    }
-    PyObject *entry = PyTuple_New(2);
-    if (entry == NULL) {
-        Py_DECREF(lasti);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(entry, 0, (PyObject *)PyFrame_GetCode(frame));
-    PyTuple_SET_ITEM(entry, 1, lasti);
-    return entry;
+    entry->code = code;
+    entry->instruction = instruction;
 }
 
-PyObject *
-stack_of(PyObject *from)
+int
+walk_stack(PyObject *from, Entry *entries)
 {
-    PyObject *stack = PyList_New(0);
-    if (stack == NULL) {
-        return NULL;
-    }
+    int found = 0;
     PyFrameObject *frame = from == Py_None ? NULL : (PyFrameObject *)Py_NewRef(from);
     Py_ssize_t others = callers == NULL ? 0 : PyTuple_GET_SIZE(callers);
-    while (frame != NULL && PyList_GET_SIZE(stack) < depth) {
-        PyObject *names = globals_of(frame);
+    while (frame != NULL && found < depth) {
+        PyObject *names = globals_of(frame), *caller = NULL;
         Py_DECREF(names); /* the frame keeps it */
         if (names == end) {
             break;
         }
-        PyObject *entry = NULL;
-        int is_last = 0;
-        for (Py_ssize_t i = 0; i < others && PyList_GET_SIZE(stack) > 0; i++) {
-            PyObject *caller = PyTuple_GET_ITEM(callers, i);
-            if (PyTuple_GET_ITEM(caller, 0) == names) {
-                entry = Py_NewRef(PyTuple_GET_ITEM(caller, 1));
-                is_last = 1;
-                break;
+        for (Py_ssize_t i = 0; i < others && found > 0 && caller == NULL; i++) {
+            PyObject *pair = PyTuple_GET_ITEM(callers, i);
+            if (PyTuple_GET_ITEM(pair, 0) == names) {
+                caller = PyTuple_GET_ITEM(pair, 1);
             }
         }
-        if (entry == NULL) {
-            entry = entry_of(frame);
-        }
-        if (entry == NULL || PyList_Append(stack, entry) < 0) {
-            Py_XDECREF(entry);
-            Py_DECREF(frame);
-            Py_DECREF(stack);
-            return NULL;
-        }
-        Py_DECREF(entry);
-        if (is_last) {
+        if (caller != NULL) {
+            take_entry(&entries[found++], Py_NewRef(PyTuple_GET_ITEM(caller, 0)),
+                       PyLong_AsLong(PyTuple_GET_ITEM(caller, 1)));
             break;
         }
+        take_entry(&entries[found++], (PyObject *)PyFrame_GetCode(frame), instruction_of(frame));
         Py_SETREF(frame, PyFrame_GetBack(frame));
     }
     Py_XDECREF(frame);
-    PyObject *told = PyList_AsTuple(stack);
-    Py_DECREF(stack);
-    return told;
+    return found;
+}
+
+PyObject *
+stack_from(const Entry *entries, int count)
+{
+    PyObject *stack = PyTuple_New(count);
+    for (int i = 0; stack != NULL && i < count; i++) {
+        PyObject *entry = Py_BuildValue("(Ol)", entries[i].code, entries[i].instruction);
+        if (entry == NULL) {
+            Py_CLEAR(stack);
+        } else {
+            PyTuple_SET_ITEM(stack, i, entry);
+        }
+    }
+    return stack;
+}
+
+void
+drop_entries(Entry *entries, int count)
+{
+    for (int i = 0; i < count; i++) {
+        Py_DECREF(entries[i].code);
+    }
 }
 
 int
@@ -115,14 +111,18 @@ walk(PyObject *module, PyObject *frame)
         PyErr_SetString(PyExc_TypeError, "no frame");
         return NULL;
     }
-    return stack_of(frame);
+    Entry entries[MOST_ENTRIES];
+    int count = walk_stack(frame, entries);
+    PyObject *stack = stack_from(entries, count);
+    drop_entries(entries, count);
+    return stack;
 }
 
 PyDoc_STRVAR(end_stacks_doc, "end_stacks(end, callers, depth)\n--\n\n"
              "Where stacks end from now on.\n\n"
              "end: None, or the globals of the module whose frames are not told any more. callers: pairs of globals\n"
              "and the entry that stands for the first frame that has them, unless it is the innermost. depth: entries\n"
-             "at most.");
+             "at most, no more than 64.");
 
 static PyObject *
 end_stacks(PyObject *module, PyObject *const *given, Py_ssize_t count)
@@ -132,17 +132,20 @@ end_stacks(PyObject *module, PyObject *const *given, Py_ssize_t count)
         return NULL;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(given[1]); i++) {
-        PyObject *pair = PyTuple_GET_ITEM(given[1], i);
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
-            PyErr_SetString(PyExc_TypeError, "callers: pairs");
+        PyObject *names, *code;
+        long instruction;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given[1], i), "O(Ol)", &names, &code, &instruction)) {
             return NULL;
         }
     }
-    Py_ssize_t entries = PyLong_AsSsize_t(given[2]);
-    if (entries == -1 && PyErr_Occurred()) {
+    long entries = PyLong_AsLong(given[2]);
+    if (entries < 0 || entries > MOST_ENTRIES) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_ValueError, "a depth from 0 to %d", MOST_ENTRIES);
+        }
         return NULL;
     }
-    depth = entries;
+    depth = (int)entries;
     Py_XSETREF(end, given[0] == Py_None ? NULL : Py_NewRef(given[0]));
     Py_XSETREF(callers, Py_NewRef(given[1]));
     Py_RETURN_NONE;

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import CodeType, FrameType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 Entry = tuple[CodeType, int]
 _Frame = FrameType | None
@@ -55,37 +55,62 @@ class Native(Protocol):
     def walk(self, frame: _Frame, /) -> tuple[Entry, ...]:
         """The stack from `frame` outwards."""
 
-    # the record: the methods of origins.audit.Recorder of the same names, on the thread that runs the tests
+    # the record: origins.record and origins.audit
 
-    def add(self, recorder: Any, event: str, detail: object, frame: _Frame, /) -> Any: ...
-
-    def on_open(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
-
-    def on_socket(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
-
-    def on_bind(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
-
-    def on_connect(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
-
-    def on_mkdir(self, recorder: Any, args: Any, frame: _Frame, /) -> None: ...
-
-    def thread_starting(self, recorder: Any, function: object, how: str, frame: _Frame, /) -> None: ...
-
-    def resolve(self, recorder: Any, /) -> None: ...
-
-    def are_done_with(self, records: Iterable[Any], /) -> bool:
-        """Whether each record is of a test, and neither pinned nor blamed."""
+    Record: Any
+    """What stands for origins.record.Record."""
+    Recording: type[Recording]
 
     # descriptors: probes.descriptors
 
-    def size_of(self, path: str, /) -> int:
-        """The size of a file in bytes. Raises OSError."""
+    def count(self, table: Any, /) -> int:
+        """As DescriptorTable.count, where the size of the folder tells the number."""
 
     def inode_of(self, number: int, /) -> tuple[int, int] | None:
         """Device and inode of an open descriptor."""
 
     def is_still(self, picture: bytes, /) -> bool:
         """Whether each descriptor leads to the same file; of each three 64-bit numbers: itself, device, inode."""
+
+    # looks: probes.roster
+
+    def have_marks(self, roster: Any, marks: tuple[Hashable, ...], /) -> bool:
+        """Whether each of `roster.asked` gives what is at its place there. One that fails does not."""
+
+
+class Recording:
+    """The base of origins.audit.Recorder: attributes and methods that are in use at every event.
+
+    Each method does what the one of Recorder that is named here does, on the thread that runs the tests.
+    """
+
+    def add(self, event: str, detail: object, frame: _Frame, /) -> Any:
+        """`_add`."""
+
+    def resolve_all(self) -> None:
+        """`_resolve`."""
+
+    def open_event(self, args: Any, frame: _Frame, /) -> None:
+        """`_on_open`."""
+
+    def socket_event(self, args: Any, frame: _Frame, /) -> None:
+        """`_on_socket`."""
+
+    def bind_event(self, args: Any, frame: _Frame, /) -> None:
+        """`_on_bind`."""
+
+    def connect_event(self, args: Any, frame: _Frame, /) -> None:
+        """`_on_connect`."""
+
+    def mkdir_event(self, args: Any, frame: _Frame, /) -> None:
+        """`created.on_mkdir`."""
+
+    def thread_event(self, function: object, how: str, frame: _Frame, /) -> None:
+        """`thread_starting`."""
+
+    def forget_all(self) -> bool:
+        """`forget`, where each record is of a test and neither pinned nor blamed. Returns whether it was so."""
+        return False
 
 
 def _find() -> tuple[Native | None, str]:
@@ -99,3 +124,6 @@ def _find() -> tuple[Native | None, str]:
 
 part, STATE = _find()
 """The part itself, or None; and in words whether it is in use."""
+
+if part is not None and not TYPE_CHECKING:
+    Recording = part.Recording

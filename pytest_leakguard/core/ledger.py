@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pytest_leakguard.core.model import NOBODY, Owner, Phase
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as Owner: never changed
 class Context:
     """Who would own what is acquired at one moment."""
 

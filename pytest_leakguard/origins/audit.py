@@ -47,17 +47,15 @@ KEPT_FOR_FIXTURES = 2_000
 """Records kept from test to test at most, for wider fixtures that are alive."""
 
 
-class Recorder:
+class Recorder(native.Recording):
     """What was acquired, by whom and where, while it is switched on.
 
     The commonest events are handled by the part in C, where there is one, on the thread that runs the tests: it does
     what the methods here do.
     """
 
-    _tools = (Record, BLOCK, _socket.socket.fileno, frames.IMPORTERS, threading.Thread)
-    """What the part in C needs to make a record."""
-
     def __init__(self, ledger: Ledger) -> None:
+        self._tools = (BLOCK, _socket.socket.fileno, frames.IMPORTERS, threading.Thread)  # for the part in C
         self.ledger = ledger
         self.home = _real.get_ident()
         self.moves = 0
@@ -98,18 +96,16 @@ class Recorder:
             "os.symlink": self.created.on_second_path,
         }
         if native.part is not None:
-            self._handlers.update(self._quick(native.part))
+            self._handlers.update(
+                {
+                    "open": self.open_event,
+                    "socket.__new__": self.socket_event,
+                    "socket.bind": self.bind_event,
+                    "socket.connect": self.connect_event,
+                    "os.mkdir": self.mkdir_event,
+                }
+            )
         self._listeners = {event: [handler] for event, handler in self._handlers.items()}
-
-    def _quick(self, part: native.Native) -> Handlers:
-        handlers = {
-            "open": part.on_open,
-            "socket.__new__": part.on_socket,
-            "socket.bind": part.on_bind,
-            "socket.connect": part.on_connect,
-            "os.mkdir": part.on_mkdir,
-        }
-        return {event: MethodType(handler, self) for event, handler in handlers.items()}
 
     def listen(self, handlers: Handlers) -> None:
         """Have more events handled, after whoever handles them already; they must not raise or keep anything.
@@ -219,7 +215,7 @@ class Recorder:
     def resolve(self) -> None:
         """Ask new sockets for their descriptors: the event comes before there is one."""
         if native.part is not None:
-            native.part.resolve(self)
+            self.resolve_all()
         else:
             self._resolve()
 
@@ -276,12 +272,10 @@ class Recorder:
         """Drop the records that can't become the origin of a leak any more."""
         if not self.records:
             return
-        if native.part is not None and native.part.are_done_with(self.records):
-            self.records.clear()
-        else:
+        if native.part is None or not self.forget_all():
             self._keep_some()
-        self._opened.clear()
-        self._lookups = 0
+            self._opened.clear()
+            self._lookups = 0
         if len(self._thread_records) > THREADS_KEPT:
             self._thread_records = {
                 key: record
@@ -311,7 +305,7 @@ class Recorder:
     def thread_starting(self, function: object, how: How, frame: FrameType | None) -> None:
         """A thread is about to start; `function` is what it will run."""
         if native.part is not None:
-            native.part.thread_starting(self, function, how, frame)
+            self.thread_event(function, how, frame)
             return
         self.moves += 1
         self.thread_starts += 1
@@ -359,7 +353,7 @@ class Recorder:
 
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
         if native.part is not None:
-            return cast(Record, native.part.add(self, event, detail, frame))
+            return cast(Record, self.add(event, detail, frame))
         return self._add_elsewhere(event, detail, frame)
 
     def _add_elsewhere(self, event: str, detail: object, frame: FrameType | None) -> Record:

@@ -109,13 +109,13 @@ class Judge:
             descriptors: how many are open now.
         """
         watch = self.watch
-        if watch.ledger.ended or watch.unclosed.has_caught or watch.closes.has_seen:
+        if watch.ledger.ended or watch.unclosed.kept or watch.closes.kept:
             return True
         # a socket that a fixture opened and the same test closed under it leaves all as it was before both
-        has_moved = not watch.stillness.holds(self._census, descriptors=descriptors) or (
-            bool(self._claims) and any(kind == "socket" for kind, _ in self._claims)
-        )
-        return has_moved and (bool(self._new()) or watch.closes.has_seen)
+        may_have_gone = bool(self._claims) and any(kind == "socket" for kind, _ in self._claims)
+        if not may_have_gone and watch.stillness.holds(self._census, descriptors=descriptors):
+            return False
+        return bool(self._new() or watch.closes.kept)
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""

@@ -90,6 +90,8 @@ class ObjectProbe:
         self._pending: dict[int, Entry] = {}  # the oldest first
         self._by_id: dict[int, int] = {}
         self._died: deque[int] = deque()
+        self.kept = (self._nursery.made, self._entries)
+        """Nothing is watched while both are empty."""
         self._names: dict[int, str] = {}  # of all that a census told: the dead have no entry
         self._next = 0
 
