@@ -12,10 +12,10 @@ begin(PyObject *module)
         return -1;
     }
     if (prepare_descriptors() < 0 || prepare_looks() < 0 || add_record_type(module) < 0 ||
-        add_recording_type(module) < 0) {
+        add_recording_type(module) < 0 || add_nursery_types(module) < 0) {
         return -1;
     }
-    PyMethodDef *all[] = {event_methods, stack_methods, descriptor_methods, look_methods};
+    PyMethodDef *all[] = {event_methods, stack_methods, descriptor_methods, look_methods, nursery_methods};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (PyModule_AddFunctions(module, all[i]) < 0) {
             return -1;

@@ -16,7 +16,7 @@
 #endif
 
 /* Each file: what it adds to the module, what it makes ready once, and what it gives back at the end. */
-extern PyMethodDef event_methods[], stack_methods[], descriptor_methods[], look_methods[];
+extern PyMethodDef event_methods[], stack_methods[], descriptor_methods[], look_methods[], nursery_methods[];
 int prepare_descriptors(void);
 int prepare_looks(void);
 void forget_events(PyObject *module);

@@ -8,27 +8,26 @@
 #include <fcntl.h>
 #include <structmember.h>
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *moves, *thread_starts; /* numbers that Python reads much */
-    PyObject *ledger, *records, *created, *waiting;
-    PyObject *_unresolved, *_closing, *_opened, *_thread_records, *_tools;
-    long count, _lookups;
-    unsigned long home;
-} Recording;
-
 /* What origins.audit gives as `_tools`. */
 enum { BLOCK, FILENO, IMPORTERS, THREAD, TOOLS };
 
 /* The attributes and methods in use of other objects, and the methods of Recorder, by name. */
 #define NAMES(name) \
-    name(_sign) name(_seen) name(_last) name(now) name(owner) name(kind) name(append) name(clear) name(tmp_roots) \
-    name(opening) name(on_mkdir) name(open) name(test) \
+    name(_sign) name(_seen) name(_last) name(now) name(_owner) name(is_of_test) name(append) name(clear) name(tmp_roots) \
+    name(opening) name(on_mkdir) name(open) \
     name(_resolve) name(_add_elsewhere) name(_open_again) name(_on_open) name(_on_bind) name(_on_connect)
 
 #define DECLARE(name) static PyObject *s_##name;
 NAMES(DECLARE)
 static PyObject *s_socket_new, *s_thread_start;
+
+static PyTypeObject *recording_type;
+
+int
+is_recording(PyObject *object)
+{
+    return PyObject_TypeCheck(object, recording_type);
+}
 
 /* ---- small steps ----------------------------------------------------------------------------------------------- */
 
@@ -150,10 +149,13 @@ find_out(Recording *self)
     return done;
 }
 
-/* As `Ledger.now`. */
-static PyObject *
-now(PyObject *ledger)
+PyObject *
+context_now(Recording *self)
 {
+    PyObject *ledger = is_ready(self) ? self->ledger : NULL;
+    if (ledger == NULL) {
+        return NULL;
+    }
     PyObject *ask = PyObject_GetAttr(ledger, s__sign);
     PyObject *sign = ask == NULL ? NULL : PyObject_CallNoArgs(ask);
     PyObject *seen = sign == NULL ? NULL : PyObject_GetAttr(ledger, s__seen);
@@ -189,7 +191,7 @@ add(Recording *self, PyObject *event, PyObject *detail, PyObject *frame)
     if (self->home != PyThread_get_thread_ident()) {
         return PyObject_CallMethodObjArgs((PyObject *)self, s__add_elsewhere, event, detail, frame, NULL);
     }
-    PyObject *context = now(self->ledger);
+    PyObject *context = context_now(self);
     Record *record = context == NULL ? NULL : new_record(event, detail, frame, context);
     Py_XDECREF(context);
     if (record == NULL) {
@@ -419,19 +421,23 @@ is_done_with(Record *record)
     if (!Py_IS_TYPE((PyObject *)record, record_type) || record->pinned || record->blamed) {
         return 0;
     }
-    PyObject *owner = PyObject_GetAttr(record->context, s_owner);
-    PyObject *kind = owner == NULL ? NULL : PyObject_GetAttr(owner, s_kind);
-    int result = kind == NULL ? -1 : kind == s_test || PyObject_RichCompareBool(kind, s_test, Py_EQ);
+    PyObject *owner = PyObject_GetAttr(record->context, s__owner); /* none was made for a test yet */
+    PyObject *known = owner == NULL || owner == Py_None ? NULL : PyObject_GetAttr(record->context, s_is_of_test);
+    int result = owner == Py_None ? 1 : known == NULL ? -1 : PyObject_IsTrue(known);
     Py_XDECREF(owner);
-    Py_XDECREF(kind);
+    Py_XDECREF(known);
     return result;
 }
 
 static PyObject *
-forget_all(Recording *self, PyObject *unused)
+forget_all(Recording *self, PyObject *threads)
 {
-    if (!is_ready(self)) {
+    Py_ssize_t kept = PyLong_AsSsize_t(threads);
+    if ((kept == -1 && PyErr_Occurred()) || !is_ready(self)) {
         return NULL;
+    }
+    if (PyDict_GET_SIZE(self->_thread_records) > kept) {
+        Py_RETURN_FALSE;
     }
     PyObject *all = PySequence_Tuple(self->records); /* any thread may add to it */
     int done = all == NULL ? -1 : 1;
@@ -495,6 +501,7 @@ static PyMemberDef members[] = {
     EACH_OBJECT(OBJECT_MEMBER)
     {"count", T_LONG, offsetof(Recording, count), 0, NULL},
     {"home", T_ULONG, offsetof(Recording, home), 0, NULL},
+    {"active", T_BOOL, offsetof(Recording, active), 0, NULL},
     {"_lookups", T_LONG, offsetof(Recording, _lookups), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
@@ -510,8 +517,8 @@ static PyMethodDef methods[] = {
     {"connect_event", FAST(connect_event), "connect_event(args, frame)\n--\n\nAs Recorder._on_connect."},
     {"mkdir_event", FAST(mkdir_event), "mkdir_event(args, frame)\n--\n\nAs CreatedPaths.on_mkdir."},
     {"thread_event", FAST(thread_event), "thread_event(function, how, frame)\n--\n\nAs Recorder.thread_starting."},
-    {"forget_all", (PyCFunction)forget_all, METH_NOARGS,
-     "forget_all()\n--\n\nAs Recorder.forget where each record is of a test, and neither pinned nor blamed.\n\n"
+    {"forget_all", (PyCFunction)forget_all, METH_O,
+     "forget_all(threads)\n--\n\nAs Recorder.forget where each record is of a test, and neither pinned nor blamed.\n\n"
      "Returns: whether it was so."},
     {NULL, NULL, 0, NULL},
 };
@@ -532,8 +539,6 @@ static PyType_Spec spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };
-
-static PyTypeObject *recording_type;
 
 int
 add_recording_type(PyObject *module)

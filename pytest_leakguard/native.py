@@ -61,6 +61,33 @@ class Native(Protocol):
     """What stands for origins.record.Record."""
     Recording: type[Recording]
 
+    # instances of watched classes: probes.nursery, probes.instances
+
+    Newborn: Any
+    """What stands for probes.nursery.Newborn."""
+    Crib: type[Crib]
+
+    def made(
+        self,
+        recorder: Any,
+        nursery: Any,
+        full: int,
+        entry: Any,
+        slowly: Callable[[Any, FrameType], object],
+        obj: Any,
+        frame: FrameType,
+        /,
+    ) -> None:
+        """An instance of a watched class was made by the code of `frame`; `slowly` is told of all but plain cases."""
+
+    def called(
+        self, recorder: Any, nursery: Any, slowly: Callable[[Any, str], object], obj: Any, method: str, /
+    ) -> None:
+        """A method is called on one; `slowly` is told where that is not all that a newborn instance owes."""
+
+    def have_new_subclasses(self, entries: dict[Any, Any], /) -> bool:
+        """Whether any of these `probes.watched.Watched` has more or fewer subclasses than it knows."""
+
     # descriptors: probes.descriptors
 
     def count(self, table: Any, /) -> int:
@@ -108,8 +135,19 @@ class Recording:
     def thread_event(self, function: object, how: str, frame: _Frame, /) -> None:
         """`thread_starting`."""
 
-    def forget_all(self) -> bool:
-        """`forget`, where each record is of a test and neither pinned nor blamed. Returns whether it was so."""
+    def forget_all(self, threads: int, /) -> bool:
+        """`forget`, where each record is of a test and neither pinned nor blamed. Returns whether it was so.
+
+        threads: how many records of threads may be kept.
+        """
+        return False
+
+
+class Crib:
+    """The base of probes.nursery.Nursery."""
+
+    def clear_if_gone(self) -> bool:
+        """Empty it, where each is gone and owed no call. Returns whether it was so."""
         return False
 
 
@@ -126,4 +164,4 @@ part, STATE = _find()
 """The part itself, or None; and in words whether it is in use."""
 
 if part is not None and not TYPE_CHECKING:
-    Recording = part.Recording
+    Recording, Crib = part.Recording, part.Crib

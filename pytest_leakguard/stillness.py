@@ -55,7 +55,7 @@ class Stillness:
 
     def __post_init__(self) -> None:
         recorded = tuple(kept for probe in self.recorded.values() for kept in probe.kept)
-        self._kept = (self.recorder.created, *self.objects.kept, *recorded)
+        self._kept = (self.recorder.created, self.state.kept, *self.objects.kept, *recorded)
 
     def mark(self) -> None:
         """A census is about to be made."""
@@ -79,7 +79,7 @@ class Stillness:
             return False
         # nearly always there is nothing else than descriptors, and no need to ask each probe for itself
         if self._is_plain and self.objects.before_look is None and not any(self._kept):
-            if self.threads.mark() or self.state.keys() or (self.tasks.mark() != self._task_mark and self.tasks.keys()):
+            if self.threads.mark() or (self.tasks.mark() != self._task_mark and self.tasks.keys()):
                 return False
         elif not self._holds_each(census):
             return False

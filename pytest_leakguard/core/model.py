@@ -59,8 +59,7 @@ class Resource:
     state: str = ""
 
 
-# never changed, but not frozen: one is made in every test that acquires anything, and frozen costs three times as much
-@dataclass(slots=True, unsafe_hash=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """Who has to release a resource.
 

@@ -57,6 +57,8 @@ class Recorder(native.Recording):
     def __init__(self, ledger: Ledger) -> None:
         self._tools = (BLOCK, _socket.socket.fileno, frames.IMPORTERS, threading.Thread)  # for the part in C
         self.ledger = ledger
+        self.active = False
+        """Whether this recorder is the one that the hook feeds."""
         self.home = _real.get_ident()
         self.moves = 0
         self.thread_starts = 0
@@ -139,7 +141,7 @@ class Recorder(native.Recording):
     def start(self) -> None:
         """Record from now on."""
         _recorders.append(self)
-        hook.feed(self._handlers)
+        _feed_last()
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -153,17 +155,12 @@ class Recorder(native.Recording):
     hush = staticmethod(hook.hush)
     unhush = staticmethod(hook.unhush)
 
-    @property
-    def active(self) -> bool:
-        """Whether this recorder is the one that the hook feeds."""
-        return bool(_recorders) and _recorders[-1] is self
-
     def stop(self) -> None:
         """Stop recording; the hook stays and does nothing."""
         if self in _recorders:
             _recorders.remove(self)
-        # a session may run inside a test of another: that one records on
-        hook.feed(_recorders[-1]._handlers if _recorders else {})
+            self.active = False
+        _feed_last()
 
     @staticmethod
     @contextmanager
@@ -272,27 +269,23 @@ class Recorder(native.Recording):
         """Drop the records that can't become the origin of a leak any more."""
         if not self.records:
             return
-        if native.part is None or not self.forget_all():
-            self._keep_some()
-            self._opened.clear()
-            self._lookups = 0
+        kept = [
+            record
+            for record in tuple(self.records)
+            if (not record.context.is_of_test or record.pinned or record.blamed) and self._may_explain(record)
+        ]
+        if len(kept) > KEPT_FOR_FIXTURES:
+            kept = kept[-KEPT_FOR_FIXTURES:]
+        self.records.clear()
+        self.records.extend(kept)
+        self._opened.clear()
+        self._lookups = 0
         if len(self._thread_records) > THREADS_KEPT:
             self._thread_records = {
                 key: record
                 for key, record in self._thread_records.items()
                 if record.ref is not None and record.ref() is not None
             }
-
-    def _keep_some(self) -> None:
-        kept = [
-            record
-            for record in tuple(self.records)
-            if (record.context.owner.kind != "test" or record.pinned or record.blamed) and self._may_explain(record)
-        ]
-        if len(kept) > KEPT_FOR_FIXTURES:
-            kept = kept[-KEPT_FOR_FIXTURES:]
-        self.records.clear()
-        self.records.extend(kept)
 
     def _may_explain(self, record: Record) -> bool:
         if record.pinned or record.blamed:
@@ -447,3 +440,10 @@ class Recorder(native.Recording):
 
     def _on_thread(self, args: Any, frame: FrameType | None) -> None:
         self.thread_starting(args[0], "audit", frame)
+
+
+def _feed_last() -> None:
+    # a session may run inside a test of another: that one records on afterwards
+    for recorder in _recorders:
+        recorder.active = recorder is _recorders[-1]
+    hook.feed(_recorders[-1]._handlers if _recorders else {})

@@ -420,7 +420,7 @@ class Guard:
         looks.collecting(test)
         with self._collecting:
             watch.young.collect()
-        marks = watch.roster.marks()
+        marks = looks.mark()
         if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.unsent:
             return True
         judge.tidy()

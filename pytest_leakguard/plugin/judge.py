@@ -10,6 +10,7 @@ from pytest_leakguard.core.grace import settle
 from pytest_leakguard.core.model import Acquisition, Key, Owner, Phase, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.known import known_by_design
+from pytest_leakguard.origins.audit import THREADS_KEPT
 from pytest_leakguard.plugin.heirs import Heirs
 from pytest_leakguard.plugin.judged import Deferred, Judged, Test, otherwise
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
@@ -362,7 +363,8 @@ class Judge:
         if recorder.created:
             waiting = {key for kind, key in self.deferred if kind == "temp"}
             recorder.created.keep(waiting)
-        recorder.forget()
+        if not recorder.forget_all(THREADS_KEPT):  # nearly always there is nothing to keep
+            recorder.forget()
 
 
 def _is_part_of_blamed(suspect: Suspect) -> bool:

@@ -49,20 +49,27 @@ class Looks:
 
     def begin(self) -> None:
         """A look begins."""
+        self.since = ""
         # with the same numbers as at the last look, what no event told of may be any earlier test's
-        may_be_older = self._tests - self._looked > 1 and self._have(self._marks)
-        self.since = self._after if may_be_older else ""
+        if self._tests - self._looked > 1 and self._have(self._marks):
+            self.since = self._after
 
     def collecting(self, test: str) -> None:
         """The garbage of that test is about to be collected."""
-        self._watch.tasks.may_find_older = may_be_older = self._tests - self._collected > 1
-        self.uncollected = self._collected_after if may_be_older else ""
+        self.uncollected = ""
+        if self._tests - self._collected > 1:
+            self.uncollected = self._collected_after
+            self._watch.tasks.may_find_older = True
         self._collected, self._collected_after = self._tests, test
 
     def end(self, test: str) -> None:
         """All was looked at after that test."""
         self._looked, self._after = self._tests, test
         self._watch.tasks.may_find_older = False
+
+    def mark(self) -> tuple[Hashable, ...]:
+        """The marks of this moment, for `settle`."""
+        return self._marks if self._have(self._marks) else self._watch.roster.marks()
 
     def settle(self, marks: tuple[Hashable, ...] | None = None) -> None:
         """What is there now is known, with these marks or those of this moment."""

@@ -13,6 +13,7 @@ import operator
 import stat
 import struct
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import MethodType
 
 from pytest_leakguard import _real, native
@@ -111,12 +112,13 @@ class Picture:
         keys = tuple(keys)
         self._numbers = [key[0] for key in keys]
         self._inodes = [(key[2], key[1]) for key in keys]
-        self._packed = b"".join(map(_THREE.pack, self._numbers, (key[1] for key in keys), (key[2] for key in keys)))
-
-    def is_still(self) -> bool:
+        self.is_still: Callable[[], bool] = self._is_still
         """Whether each number still leads to the same file."""
         if native.part is not None:
-            return native.part.is_still(self._packed)
+            packed = map(_THREE.pack, self._numbers, (key[1] for key in keys), (key[2] for key in keys))
+            self.is_still = partial(native.part.is_still, b"".join(packed))
+
+    def _is_still(self) -> bool:
         try:
             return list(map(_INODE_AND_DEVICE, map(_real.fstat, self._numbers))) == self._inodes
         except OSError:

@@ -81,6 +81,8 @@ class StateProbe:
         self._root = root
         self._values: tuple[Value, ...] = ()
         self._last: dict[int, Mapping[str, Digest]] = {}
+        self.kept = self._last
+        """Empty while nothing is watched."""
         self._stacks: dict[tuple[int, str], list[Change]] = {}
         self._changes: dict[int, Change] = {}
         self._events: dict[str, Record] = {}
@@ -123,13 +125,16 @@ class StateProbe:
         self._values = tuple(value for value in every if filters or value.name != "warning filters")
         self._recorder.listen(self._handlers)
         with self._recorder.silence():
-            self._last = {index: self._read(index) for index in range(len(self._values))}
+            last = {index: self._read(index) for index in range(len(self._values))}
+            self._last.clear()
+            self._last.update(last)
 
     def unwatch(self) -> None:
         """Forget all of it."""
         self._recorder.unlisten(self._handlers)
         self._values = ()
-        self._last, self._stacks, self._events = {}, {}, {}
+        self._last.clear()
+        self._stacks, self._events = {}, {}
         self._keys = _NONE
 
     @contextmanager
