@@ -9,7 +9,8 @@
 
 typedef struct {
     PyObject_HEAD
-    PyObject *ref, *plan, *context, *stack; /* the stack as a tuple, once somebody has asked */
+    Moment moment;
+    PyObject *ref, *plan, *stack; /* the stack as a tuple, once somebody has asked */
     Entry *entries;
     int entries_count;
     char is_done;
@@ -41,7 +42,7 @@ newborn_freed(Newborn *self)
     }
     Py_XDECREF(self->ref);
     Py_XDECREF(self->plan);
-    Py_XDECREF(self->context);
+    drop_moment(&self->moment);
     Py_XDECREF(self->stack);
     type->tp_free(self);
     Py_DECREF(type);
@@ -62,14 +63,21 @@ get_duties(Newborn *self, void *unused)
     return self->is_done ? PyTuple_New(0) : PyObject_GetAttr(self->plan, s_duties);
 }
 
-/* Takes the entries over. */
+static PyObject *
+get_context(Newborn *self, void *unused)
+{
+    return context_of(&self->moment);
+}
+
+/* Takes the moment and the entries over. */
 static Newborn *
-newborn(PyObject *obj, PyObject *plan, PyObject *context, const Entry *entries, int count)
+newborn(PyObject *obj, PyObject *plan, Moment *moment, const Entry *entries, int count)
 {
     Newborn *self = (Newborn *)newborn_type->tp_alloc(newborn_type, 0);
     Entry *kept = self == NULL ? NULL : PyMem_Malloc(count ? (size_t)count * sizeof(Entry) : 1);
     if (kept == NULL) {
         drop_entries((Entry *)entries, count);
+        drop_moment(moment);
         Py_XDECREF(self);
         return (Newborn *)PyErr_NoMemory();
     }
@@ -77,7 +85,8 @@ newborn(PyObject *obj, PyObject *plan, PyObject *context, const Entry *entries, 
     self->entries = kept;
     self->entries_count = count;
     self->plan = Py_NewRef(plan);
-    self->context = Py_NewRef(context);
+    self->moment = *moment;
+    memset(moment, 0, sizeof *moment);
     self->ref = PyWeakref_NewRef(obj, NULL);
     if (self->ref == NULL) {
         Py_CLEAR(self);
@@ -93,7 +102,8 @@ newborn_made(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         !PyArg_UnpackTuple(args, "Newborn", 4, 4, &obj, &plan, &context, &stack)) {
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "Newborn() takes no keyword arguments");
     }
-    Newborn *self = newborn(obj, plan, context, NULL, 0);
+    Moment moment = {.context = Py_NewRef(context)};
+    Newborn *self = newborn(obj, plan, &moment, NULL, 0);
     if (self != NULL) {
         self->stack = Py_NewRef(stack);
     }
@@ -103,12 +113,12 @@ newborn_made(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static PyMemberDef newborn_members[] = {
     {"ref", T_OBJECT_EX, offsetof(Newborn, ref), READONLY, NULL},
     {"plan", T_OBJECT_EX, offsetof(Newborn, plan), READONLY, NULL},
-    {"context", T_OBJECT_EX, offsetof(Newborn, context), READONLY, NULL},
     {"is_done", T_BOOL, offsetof(Newborn, is_done), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef newborn_computed[] = {
+    {"context", (getter)get_context, NULL, "Who owned it then.", NULL},
     {"stack", (getter)get_stack, NULL, "Innermost frame first.", NULL},
     {"duties", (getter)get_duties, NULL, "What is still to be called on it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -291,8 +301,11 @@ take_in(Recording *recorder, Crib *nursery, PyObject *entry, PyObject *obj, PyOb
     if (recorder->home != PyThread_get_thread_ident() || !is_of_class(entry, obj)) {
         return PyErr_Occurred() ? -1 : 0;
     }
-    PyObject *context = context_now(recorder);
-    PyObject *test = context == NULL ? NULL : PyObject_GetAttr(context, s_test);
+    Moment moment;
+    if (moment_now(recorder, &moment) < 0) {
+        return -1;
+    }
+    PyObject *test = moment.test == NULL ? PyObject_GetAttr(moment.context, s_test) : Py_NewRef(moment.test);
     PyObject *plan = test == NULL || !PyObject_IsTrue(test) ? NULL : plan_of(entry, test);
     PyObject *duties = plan == NULL || plan == Py_None ? NULL : PyObject_GetAttr(plan, s_duties);
     int done = PyErr_Occurred() ? -1 : 0;
@@ -309,7 +322,7 @@ take_in(Recording *recorder, Crib *nursery, PyObject *entry, PyObject *obj, PyOb
             drop_entries(entries, count);
             done = 1; /* its constructor has run twice */
         } else {
-            Newborn *one = newborn(obj, plan, context, entries, count);
+            Newborn *one = newborn(obj, plan, &moment, entries, count);
             done = one == NULL ? -1 : 1;
             int is_owing = one == NULL ? 0 : PyObject_IsTrue(duties);
             if (is_owing && PyDict_SetItem(nursery->_owing, key, (PyObject *)one) < 0) {
@@ -325,7 +338,7 @@ take_in(Recording *recorder, Crib *nursery, PyObject *entry, PyObject *obj, PyOb
     Py_XDECREF(duties);
     Py_XDECREF(plan);
     Py_XDECREF(test);
-    Py_XDECREF(context);
+    drop_moment(&moment);
     return done;
 }
 
@@ -426,7 +439,8 @@ static PyObject *
 have_new_subclasses(PyObject *module, PyObject *entries)
 {
     PyObject *all = PyDict_Check(entries) ? PyDict_Values(entries) : PyErr_Format(PyExc_TypeError, "a dict");
-    int changed = all == NULL ? -1 : 0;
+    PyObject *zero = PyLong_FromLong(0);
+    int changed = all == NULL || zero == NULL ? -1 : 0;
     for (Py_ssize_t i = 0; changed == 0 && i < PyList_GET_SIZE(all); i++) {
         PyObject *entry = PyList_GET_ITEM(all, i), *ref = PyObject_GetAttr(entry, s_ref);
         PyObject *cls = ref == NULL ? NULL : PyObject_CallNoArgs(ref);
@@ -434,7 +448,7 @@ have_new_subclasses(PyObject *module, PyObject *entries)
         PyObject *now = NULL;
         if (seen == NULL) {
             changed = -1;
-        } else if (PyType_Check(cls)) {
+        } else if (PyType_Check(cls) && (((PyTypeObject *)cls)->tp_subclasses != NULL || seen != zero)) {
             now = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", cls);
             changed = now == NULL ? -1 : PyList_GET_SIZE(now) != PyLong_AsSsize_t(seen);
         }
@@ -443,6 +457,7 @@ have_new_subclasses(PyObject *module, PyObject *entries)
         Py_XDECREF(cls);
         Py_XDECREF(ref);
     }
+    Py_XDECREF(zero);
     Py_XDECREF(all);
     return changed < 0 ? NULL : PyBool_FromLong(changed);
 }

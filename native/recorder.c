@@ -13,7 +13,7 @@ enum { BLOCK, FILENO, IMPORTERS, THREAD, TOOLS };
 
 /* The attributes and methods in use of other objects, and the methods of Recorder, by name. */
 #define NAMES(name) \
-    name(_sign) name(_seen) name(_last) name(now) name(_owner) name(is_of_test) name(append) name(clear) name(tmp_roots) \
+    name(_sign) name(_entered) name(now) name(phase) name(test) name(call) name(setup) name(teardown) name(is_of_test) name(append) name(clear) name(tmp_roots) \
     name(opening) name(on_mkdir) name(open) \
     name(_resolve) name(_add_elsewhere) name(_open_again) name(_on_open) name(_on_bind) name(_on_connect)
 
@@ -149,24 +149,53 @@ find_out(Recording *self)
     return done;
 }
 
-PyObject *
-context_now(Recording *self)
+/* The phase that pytest has written into the environment, or NULL: borrowed. */
+static PyObject *
+phase_in(PyObject *sign)
 {
-    PyObject *ledger = is_ready(self) ? self->ledger : NULL;
-    if (ledger == NULL) {
+    if (!PyBytes_CheckExact(sign)) {
         return NULL;
     }
-    PyObject *ask = PyObject_GetAttr(ledger, s__sign);
-    PyObject *sign = ask == NULL ? NULL : PyObject_CallNoArgs(ask);
-    PyObject *seen = sign == NULL ? NULL : PyObject_GetAttr(ledger, s__seen);
-    PyObject *found = NULL;
-    if (seen != NULL) {
-        found = PyObject_GetAttr(ledger, sign != Py_None && sign == seen ? s__last : s_now);
+    const char *told = PyBytes_AS_STRING(sign), *opening = strrchr(told, '(');
+    if (opening == NULL) {
+        return NULL;
     }
-    Py_XDECREF(seen);
+    return strcmp(opening, "(call)") == 0       ? s_call
+           : strcmp(opening, "(setup)") == 0    ? s_setup
+           : strcmp(opening, "(teardown)") == 0 ? s_teardown
+                                                : NULL;
+}
+
+int
+moment_now(Recording *self, Moment *moment)
+{
+    memset(moment, 0, sizeof *moment);
+    PyObject *ledger = is_ready(self) ? self->ledger : NULL;
+    PyObject *ask = ledger == NULL ? NULL : PyObject_GetAttr(ledger, s__sign);
+    PyObject *sign = ask == NULL ? NULL : PyObject_CallNoArgs(ask);
+    PyObject *entered = sign == NULL ? NULL : PyObject_GetAttr(ledger, s__entered);
+    PyObject *test = entered == NULL ? NULL : PyObject_GetAttr(ledger, s_test);
+    PyObject *phase = sign == NULL ? NULL : phase_in(sign);
+    int is_plain = test != NULL && phase != NULL && PyUnicode_CheckExact(test) && PyUnicode_GET_LENGTH(test) > 0 &&
+                   PyList_Check(entered) && PyList_GET_SIZE(entered) == 0;
+    int done = test == NULL ? -1 : 0;
+    if (is_plain) { /* no Python code has to run for it */
+        done = PyObject_SetAttr(ledger, s_phase, phase);
+        moment->ledger = Py_NewRef(ledger);
+        moment->test = Py_NewRef(test);
+        moment->phase = Py_NewRef(phase);
+    } else if (test != NULL) {
+        moment->context = PyObject_GetAttr(ledger, s_now);
+        done = moment->context == NULL ? -1 : 0;
+    }
+    Py_XDECREF(test);
+    Py_XDECREF(entered);
     Py_XDECREF(sign);
     Py_XDECREF(ask);
-    return found;
+    if (done < 0) {
+        drop_moment(moment);
+    }
+    return done;
 }
 
 static int
@@ -191,9 +220,8 @@ add(Recording *self, PyObject *event, PyObject *detail, PyObject *frame)
     if (self->home != PyThread_get_thread_ident()) {
         return PyObject_CallMethodObjArgs((PyObject *)self, s__add_elsewhere, event, detail, frame, NULL);
     }
-    PyObject *context = context_now(self);
-    Record *record = context == NULL ? NULL : new_record(event, detail, frame, context);
-    Py_XDECREF(context);
+    Moment moment;
+    Record *record = moment_now(self, &moment) < 0 ? NULL : new_record(event, detail, frame, &moment);
     if (record == NULL) {
         return NULL;
     }
@@ -421,11 +449,12 @@ is_done_with(Record *record)
     if (!Py_IS_TYPE((PyObject *)record, record_type) || record->pinned || record->blamed) {
         return 0;
     }
-    PyObject *owner = PyObject_GetAttr(record->context, s__owner); /* none was made for a test yet */
-    PyObject *known = owner == NULL || owner == Py_None ? NULL : PyObject_GetAttr(record->context, s_is_of_test);
-    int result = owner == Py_None ? 1 : known == NULL ? -1 : PyObject_IsTrue(known);
-    Py_XDECREF(owner);
-    Py_XDECREF(known);
+    if (record->moment.context == NULL) {
+        return 1; /* nobody has asked, and of a wider scope it would be there */
+    }
+    PyObject *is_of_test = PyObject_GetAttr(record->moment.context, s_is_of_test);
+    int result = is_of_test == NULL ? -1 : PyObject_IsTrue(is_of_test);
+    Py_XDECREF(is_of_test);
     return result;
 }
 
@@ -441,15 +470,8 @@ forget_all(Recording *self, PyObject *threads)
     }
     PyObject *all = PySequence_Tuple(self->records); /* any thread may add to it */
     int done = all == NULL ? -1 : 1;
-    PyObject *known = NULL; /* most are of one moment */
     for (Py_ssize_t i = 0; done == 1 && i < PyTuple_GET_SIZE(all); i++) {
-        Record *record = (Record *)PyTuple_GET_ITEM(all, i);
-        int is_like_last = Py_IS_TYPE((PyObject *)record, record_type) && record->context == known &&
-                           !record->pinned && !record->blamed;
-        if (!is_like_last) {
-            done = is_done_with(record);
-            known = done == 1 ? record->context : NULL;
-        }
+        done = is_done_with((Record *)PyTuple_GET_ITEM(all, i));
     }
     Py_XDECREF(all);
     if (done == 1) {

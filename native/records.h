@@ -5,10 +5,20 @@
 
 #include "native.h"
 
+/* Who owns what is acquired now: as a Context, or what one is made of when somebody asks. */
+typedef struct {
+    PyObject *context;        /* or NULL: then the test and its phase, */
+    PyObject *ledger, *test, *phase; /* and the ledger that makes a context of them */
+} Moment;
+
+PyObject *context_of(Moment *moment); /* a new reference, or NULL with an error set */
+void drop_moment(Moment *moment);
+
 /* origins.record.Record. Nothing that it holds leads back to it, so the collector need not know of it. */
 typedef struct {
     PyObject_HEAD
-    PyObject *event, *detail, *context;
+    PyObject *event, *detail;
+    Moment moment;
     PyObject *stack; /* as a tuple, once somebody has asked */
     Entry *entries;  /* or NULL, when it was given as a tuple */
     int entries_count;
@@ -32,11 +42,11 @@ typedef struct {
 
 extern PyTypeObject *record_type;
 
-/* A record of what the code of `frame` does. */
-Record *new_record(PyObject *event, PyObject *detail, PyObject *frame, PyObject *context);
+/* A record of what the code of `frame` does; takes the moment over. */
+Record *new_record(PyObject *event, PyObject *detail, PyObject *frame, Moment *moment);
 
-/* As `Ledger.now`: who owns what is acquired at this moment. */
-PyObject *context_now(Recording *self);
+/* As `Ledger.now`. Returns -1 with an error set where it fails. */
+int moment_now(Recording *self, Moment *moment);
 int is_recording(PyObject *object);
 
 int add_record_type(PyObject *module);

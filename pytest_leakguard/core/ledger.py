@@ -94,7 +94,7 @@ class Ledger:
         self._alive: dict[int, Owner] = {}
         self._first_test: dict[int, str] = {}
         self.ended: set[int] = set()
-        self._last = OUTSIDE
+        self._last = self._made = OUTSIDE
         self._seen: object = None  # the sign at the time of `_last`
         self._serial = 0
 
@@ -109,12 +109,16 @@ class Ledger:
             return Context(owner, self.first_test(owner), phase)
         if not self.test:
             return OUTSIDE
-        phase = self.phase = self._current_phase() or self.phase
-        last = self._last
-        if last.test is not self.test or last.phase is not phase:
-            last = self._last = Context(None, self.test, phase)
+        self.phase = self._current_phase() or self.phase
         self._seen = sign
-        return last
+        self._last = self.context_of(self.test, self.phase)
+        return self._last
+
+    def context_of(self, test: str, phase: Phase | None) -> Context:
+        """What a test acquires in that phase is its own."""
+        if self._made.test is not test or self._made.phase is not phase:
+            self._made = Context(None, test, phase)
+        return self._made
 
     def begin_test(self, test: str) -> None:
         """A test starts with its setup phase; what it acquires is its own."""
