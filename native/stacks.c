@@ -134,7 +134,12 @@ end_stacks(PyObject *module, PyObject *const *given, Py_ssize_t count)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(given[1]); i++) {
         PyObject *names, *code;
         long instruction;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given[1], i), "O(Ol)", &names, &code, &instruction)) {
+        PyObject *pair = PyTuple_GET_ITEM(given[1], i);
+        if (!PyTuple_Check(pair)) {
+            PyErr_SetString(PyExc_TypeError, "callers: pairs");
+            return NULL;
+        }
+        if (!PyArg_ParseTuple(pair, "O(Ol)", &names, &code, &instruction)) {
             return NULL;
         }
     }

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import textwrap
+from typing import ClassVar
 
 import pytest
 
 from pytest_leakguard import native
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.record import inode_of
-from pytest_leakguard.probes.descriptors import Picture, key_of
+from pytest_leakguard.probes.descriptors import DescriptorTable, Picture, key_of
 
 needs_part = pytest.mark.skipif(native.part is None, reason=f"part in C: {native.STATE}")
 
@@ -94,10 +95,56 @@ def test_a_stack_that_begins_at_pytests_own_function_is_not_cut_there(which):
 
 
 @needs_part
-@pytest.mark.parametrize("given", [(), (None, None, ()), (None, None, [], 1), (1, None, (), 1), (None, None, (), "x")])
-def test_other_arguments_are_refused(given):
+@pytest.mark.parametrize(
+    ("call", "given", "error"),
+    [
+        ("walk", (1,), TypeError),
+        ("end_stacks", (None, ()), TypeError),
+        ("end_stacks", (None, [], 1), TypeError),
+        ("end_stacks", (None, (3,), 1), TypeError),
+        ("end_stacks", (None, ((1, 2),), 1), TypeError),
+        ("end_stacks", (None, (), "x"), TypeError),
+        ("end_stacks", (None, (), 65), ValueError),
+        ("end_stacks", (None, (), -1), ValueError),
+        ("feed", ([], None), TypeError),
+        ("feed", ({},), TypeError),
+        ("feed", ({1: print}, None), TypeError),
+        ("unhush", ("x",), TypeError),
+        ("count", (3,), AttributeError),
+        ("inode_of", ("x",), TypeError),
+        ("is_still", (3,), TypeError),
+        ("have_marks", (3, ()), AttributeError),
+        ("have_marks", (3, []), TypeError),
+        ("Record", (1, 2, 3), TypeError),
+        ("Newborn", (1, 2, 3), TypeError),
+        ("Newborn", (1, 2, 3, 4), TypeError),
+        ("made", (1, 2, 3, 4, 5, 6, sys._getframe()), TypeError),
+        ("made", (), TypeError),
+        ("called", (1, 2, 3, 4, 5), TypeError),
+        ("have_new_subclasses", ([],), TypeError),
+    ],
+)
+def test_other_arguments_are_refused(call, given, error):
+    before = here()[0][1:]
+    with pytest.raises(error):
+        getattr(native.part, call)(*given)
+    assert here()[0][1:] == before  # nothing of it was taken over
+
+
+@needs_part
+@pytest.mark.parametrize(
+    "name", ["open_event", "socket_event", "bind_event", "connect_event", "mkdir_event", "thread_event", "add"]
+)
+def test_a_recorder_that_is_not_made_yet_refuses(name):
+    bare = native.part.Recording()
+    for given in ((), (1,), (1, 2, 3), ((), None), ((), None, None), ((), sys._getframe()), (1, 2, None)):
+        with pytest.raises((TypeError, ValueError)):
+            getattr(bare, name)(*given)
     with pytest.raises(TypeError):
-        native.part.walk(*given)
+        bare.forget_all(3)
+    bare.resolve_all()
+    with pytest.raises(TypeError):
+        native.part.Crib().clear_if_gone()
 
 
 @needs_part
@@ -112,7 +159,7 @@ def test_a_walk_asks_for_no_attribute_that_raises_an_event():
         sys.addaudithook(hook)
         frame = sys._getframe()
         watching = True
-        native.part.walk(frame, None, (), 64)
+        native.part.walk(frame)
         watching = False
         print(events)
         """
@@ -170,10 +217,12 @@ def test_descriptors_are_counted(pure):
     assert run(code, LEAKGUARD_PURE=pure) == "1 -2\n"
 
 
-@needs_part
-def test_a_size_that_cannot_be_had_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        native.part.size_of(str(tmp_path / "none"))
+def test_a_count_that_the_system_refuses_is_made_in_another_way(which):
+    table = DescriptorTable()
+    number = table.count()
+    table.path = "/nowhere"
+    with open(os.devnull):
+        assert table.count() == table.counted == number + 1
 
 
 # -- events
@@ -181,20 +230,22 @@ def test_a_size_that_cannot_be_had_is_an_error(tmp_path):
 HOOKED = """
 import sys, threading
 from pytest_leakguard import native
-told = []
-def hook(event, args):
-    told.append((event, args))
-native.part.add_hook(hook)
+told, failures = [], []
+class Handlers(dict):
+    def __init__(self, *events):
+        super().__init__({event: lambda args, frame, event=event: told.append((event, args)) for event in events})
+native.part.add_hook(failures.append)
 """
 
 
 @needs_part
-def test_the_hook_is_told_of_the_named_events_only():
+def test_each_handler_is_told_of_its_event_only():
     code = """
     sys.audit("app.a", 1)
-    native.part.tell(("app.a", "app.b")); sys.audit("app.a", 2); sys.audit("app.b"); sys.audit("app.c")
-    native.part.tell(("app.c", "app.b")); sys.audit("app.a", 3); sys.audit("app.b", 4); sys.audit("app.c", "x", 5)
-    native.part.tell(()); sys.audit("app.b"); sys.audit("app.c")
+    native.part.feed(Handlers("app.a", "app.b"), None); sys.audit("app.a", 2); sys.audit("app.b"); sys.audit("app.c")
+    native.part.feed(Handlers("app.c", "app.b"), None); sys.audit("app.a", 3); sys.audit("app.b", 4)
+    sys.audit("app.c", "x", 5)
+    native.part.feed({}, None); sys.audit("app.b"); sys.audit("app.c")
     print(told)
     """
     expected = [("app.a", (2,)), ("app.b", ()), ("app.b", (4,)), ("app.c", ("x", 5))]
@@ -202,45 +253,108 @@ def test_the_hook_is_told_of_the_named_events_only():
 
 
 @needs_part
+def test_a_handler_is_told_of_the_frame_that_calls():
+    code = """
+    frames = []
+    def user(): sys.audit("app.a")
+    native.part.feed({"app.a": lambda args, frame: frames.append(frame.f_code.co_name)}, None)
+    user()
+    print(frames)
+    """
+    assert run(HOOKED + textwrap.dedent(code)) == "['user']\n"
+
+
+@needs_part
 def test_there_is_one_hook_and_its_names_are_few_and_strings():
     code = """
-    for call in (lambda: native.part.add_hook(hook), lambda: native.part.tell((1,)), lambda: native.part.tell(3),
-                 lambda: native.part.tell([f"app.{i}" for i in range(5000)])):
+    for call in (lambda: native.part.add_hook(print), lambda: native.part.feed({1: print}, None),
+                 lambda: native.part.feed(3, None), lambda: native.part.feed(Handlers(*map(str, range(5000))), None)):
         try:
             call()
         except Exception as error:
             print(type(error).__name__)
-    native.part.tell(("app.1", "app.700")); sys.audit("app.1"); sys.audit("app.700"); sys.audit("app.2"); print(told)
+    native.part.feed(Handlers("1", "700"), None); sys.audit("1"); sys.audit("700"); sys.audit("2")
+    print(told)
     """
-    told = "RuntimeError\nTypeError\nTypeError\nOverflowError\n[('app.1', ()), ('app.700', ())]\n"
+    told = "RuntimeError\nTypeError\nTypeError\nOverflowError\n[('1', ()), ('700', ())]\n"
     assert run(HOOKED + textwrap.dedent(code)) == told
 
 
 @needs_part
-def test_an_error_of_the_hook_comes_out_of_what_raised_the_event():
+def test_an_error_of_a_handler_is_told_and_goes_no_further():
     code = """
-    def hook(event, args):
-        raise KeyError(event)
+    def broken(args, frame): raise KeyError(args[0])
+    native.part.feed({"open": broken}, None)
+    open("/dev/null").close()
+    native.part.feed({}, None)
+    print(failures)
     """
-    more = """
-    native.part.tell(("open",))
+    assert run(HOOKED + textwrap.dedent(code)) == "[KeyError('/dev/null')]\n"
+
+
+@needs_part
+def test_what_is_no_exception_comes_out():
+    code = """
+    def interrupt(args, frame): raise KeyboardInterrupt
+    native.part.feed({"open": interrupt}, None)
     try:
         open("/dev/null")
-    except KeyError as error:
-        print(error)
-    native.part.tell(())
-    open("/dev/null").close()
+    except KeyboardInterrupt:
+        print("interrupted", failures)
+    native.part.feed({}, None)
     """
-    hooked = HOOKED.replace("native.part.add_hook(hook)", "")
-    code = hooked + textwrap.dedent(code) + "native.part.add_hook(hook)" + textwrap.dedent(more)
-    assert run(code) == "'open'\n"
+    assert run(HOOKED + textwrap.dedent(code)) == "interrupted []\n"
+
+
+@needs_part
+def test_what_stands_in_for_the_handlers_may_raise():
+    code = """
+    def plan(event, args, frame): raise OSError(f"{event} fails")
+    native.part.feed(Handlers("open"), plan)
+    try:
+        open("/dev/null")
+    except OSError as error:
+        print(error, told, failures)
+    native.part.feed(Handlers("open"), None)
+    open("/dev/null").close()
+    print(len(told))
+    """
+    assert run(HOOKED + textwrap.dedent(code)) == "open fails [] []\n1\n"
+
+
+@needs_part
+def test_a_thread_that_is_hushed_is_left_out_and_no_other():
+    code = """
+    native.part.feed(Handlers("app.a"), None)
+    before = native.part.hush()
+    sys.audit("app.a", 1)
+    inner = native.part.hush(); native.part.unhush(inner)
+    print(native.part.is_hushed())
+    thread = threading.Thread(target=sys.audit, args=("app.a", 2)); thread.start(); thread.join()
+    native.part.unhush(before)
+    sys.audit("app.a", 3)
+    print(native.part.is_hushed(), told)
+    """
+    assert run(HOOKED + textwrap.dedent(code)) == "True\nFalse [('app.a', (2,)), ('app.a', (3,))]\n"
+
+
+@needs_part
+def test_a_handler_may_take_itself_away():
+    code = """
+    def once(args, frame): native.part.feed({}, None); told.append(args)
+    native.part.feed({"app.a": once}, None)
+    del once
+    sys.audit("app.a", 1); sys.audit("app.a", 2)
+    print(told)
+    """
+    assert run(HOOKED + textwrap.dedent(code)) == "[(1,)]\n"
 
 
 @needs_part
 @pytest.mark.parametrize("setter", ["settrace", "setprofile"])
 def test_a_tracer_does_not_see_the_hook_at_work_and_sees_what_comes_after(setter):
     code = """
-    native.part.tell(("app.a",))
+    native.part.feed(Handlers("app.a"), None)
     seen = []
     def tracer(frame, event, arg):
         if event == "call": seen.append(frame.f_code.co_name)
@@ -258,7 +372,7 @@ def test_a_tracer_does_not_see_the_hook_at_work_and_sees_what_comes_after(setter
 @needs_part
 def test_events_of_other_threads_are_told():
     code = """
-    native.part.tell(("app.a",))
+    native.part.feed(Handlers("app.a"), None)
     threads = [threading.Thread(target=lambda: [sys.audit("app.a", i) for i in range(1000)]) for _ in range(4)]
     [t.start() for t in threads]; [t.join() for t in threads]
     print(len(told))
@@ -274,7 +388,7 @@ def test_events_of_a_subinterpreter_are_not_told():
         import _interpreters as interpreters
     except ImportError:
         import _xxsubinterpreters as interpreters
-    native.part.tell(("app.a",))
+    native.part.feed(Handlers("app.a"), None)
     other = interpreters.create()
     interpreters.run_string(other, "import sys; sys.audit('app.a', 1)")
     interpreters.run_string(other, "import sys; sys.path[:] = PATH; from pytest_leakguard import native")
@@ -291,7 +405,7 @@ def test_events_of_a_subinterpreter_are_not_told():
 @needs_part
 def test_a_thread_that_still_works_as_the_interpreter_ends_does_no_harm():
     code = """
-    native.part.tell(("app.a", "open"))
+    native.part.feed(Handlers("app.a", "open"), None)
     class Late:
         def __del__(self): sys.audit("app.a"); open("/dev/null").close()
     late = Late()
@@ -323,18 +437,167 @@ def test_an_import_that_was_undone_leaves_the_hook_to_it_and_the_next_has_one_of
     import sys
     from pytest_leakguard.origins import hook
     events = []
-    hook.feed({"app.a": lambda args: events.append(("first", *args))})
+    hook.feed({"app.a": lambda args, frame: events.append(("first", *args))})
     for name in [name for name in sys.modules if name.startswith("pytest_leakguard")]:
         del sys.modules[name]
     from pytest_leakguard.origins import hook as second
     assert second is not hook
-    second.feed({"app.a": lambda args: events.append(("second", *args))})
+    second.feed({"app.a": lambda args, frame: events.append(("second", *args))})
     sys.audit("app.a", 1)
     hook.feed({})
     sys.audit("app.a", 2)
     print(events)
     """
     assert run(code) == "[('first', 1), ('second', 1), ('second', 2)]\n"
+
+
+# -- the record
+
+RECORDED = """
+import os, pathlib, socket, sys, tempfile, threading
+from pytest_leakguard.core.ledger import Ledger
+from pytest_leakguard.core.model import Phase
+from pytest_leakguard.origins import hook
+from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.phase import current_phase, sign
+from pytest_leakguard.origins.record import BLOCK
+
+ledger = Ledger(current_phase, sign)
+recorder = Recorder(ledger)
+folder = tempfile.mkdtemp()
+recorder.created.tmp_roots = (folder + "/ours/",)
+os.mkdir(folder + "/ours")
+def phase(name): os.environ["PYTEST_CURRENT_TEST"] = name
+def tell():
+    for r in recorder.records:
+        detail = r.detail.replace(folder, "") if isinstance(r.detail, str) else r.detail
+        print(r.event, detail, r.how, r.number, r.block, r.raw, r.fd >= 0, r.inode is not None, bool(r.object_id),
+              r.ref is not None, r.created.replace(folder, ""), r.over, r.context, [c.co_name for c, _ in r.stack][:2])
+    print(recorder.moves, recorder.thread_starts, recorder.count, len(recorder._opened), len(recorder._unresolved),
+          sorted(path.replace(folder, "") for path in recorder.created), recorder.active)
+recorder.start()
+ledger.begin_test("t.py::test_a")
+"""
+
+ACTS = {
+    "files": """
+        def act():
+            phase("t.py::test_a (setup)"); a = open(folder + "/a", "w")
+            phase("t.py::test_a (call)"); b = open(folder + "/ours/b", "w")
+            os.close(os.open(folder + "/a", os.O_RDONLY)); os.close(os.open(folder + "/ours/d", os.O_CREAT | os.O_RDWR))
+            open(pathlib.Path(folder + "/e"), "wb").close(); open(os.fsencode(folder) + b"/f", "wb").close()
+            open(os.dup(0), closefd=True).close(); open(folder + "/a").close()
+            os.mkdir(folder + "/x"); os.mkdir(folder + "/ours/y"); os.mkdir(pathlib.Path(folder + "/z"))
+        act()
+        """,
+    "sockets": """
+        class Mine(socket.socket):
+            def fileno(self): raise AssertionError("ours to leave alone")
+        def act():
+            phase("t.py::test_a (call)")
+            s = socket.create_server(("127.0.0.1", 0)); c = socket.create_connection(s.getsockname())
+            m = Mine(); u = socket.socket(socket.AF_UNIX); u.bind(folder + "/u"); v = socket.socket(socket.AF_UNIX)
+            v.bind(folder + "/ours/v"); gone = socket.socket(); del gone
+            socket.SocketType()
+            recorder.resolve(); tell()
+            for one in (s, c, u, v): one.close()
+            m._real_close()
+        act()
+        """,
+    "threads": """
+        class Mine(threading.Thread): pass
+        def act():
+            phase("t.py::test_a (call)"); BLOCK.set(7)
+            for thread in (threading.Thread(target=open, args=("/dev/null",)), Mine(target=socket.socket)):
+                thread.start(); thread.join()
+                print(recorder.started_by(thread.ident))
+        act()
+        """,
+    "who owns it": """
+        def act():
+            open("/dev/null"); phase("t.py::test_a (call)"); open("/dev/null")
+            db = ledger.open_scope("fixture", "db", "module", "conftest.py:8"); open("/dev/null"); ledger.ready(db)
+            phase("t.py::test_a (odd)"); open("/dev/null"); phase("t.py::test_a (teardown)"); open("/dev/null")
+            del os.environ["PYTEST_CURRENT_TEST"]; open("/dev/null")
+            ledger.end_test(); open("/dev/null"); ledger.begin_test("t.py::test_b"); phase("t.py::test_b (call)")
+            open("/dev/null")
+        act(); tell(); recorder.forget_all(5) or recorder.forget(); print(ledger.phase)
+        """,
+    "what is forgotten": """
+        def act():
+            phase("t.py::test_a (call)"); open(folder + "/a", "w"); open(folder + "/b", "w")
+        def over(): recorder.forget_all(5) or recorder.forget(); print(len(recorder.records), len(recorder._opened))
+        act(); over()
+        act(); recorder.records[0].pinned = True; over()
+        recorder.records[0].pinned, recorder.records[0].blamed = False, True; over()
+        recorder.records[0].blamed = False; print(recorder.records[0].context.owner.kind); over()
+        db = ledger.open_scope("fixture", "db", "module", ""); kept = open(folder + "/c", "w"); ledger.ready(db); over()
+        ledger.closed(db); over()
+        for _ in range(250):
+            thread = threading.Thread(); thread.start(); thread.join()
+        over(); print(len(recorder._thread_records) < 250)
+        """,
+    "what is waiting": """
+        def act():
+            phase("t.py::test_a (call)")
+            recorder.waiting.append(lambda: print("asked")); open("/dev/null"); print(len(recorder.waiting))
+            file = open(folder + "/a", "w"); recorder.records[-1].fd = file.fileno()
+            recorder.records[-1].inode = tuple(os.fstat(file.fileno()))[2:0:-1]
+            recorder._closing.append(([recorder.records[-1]], lambda record: print("closed", record.number)))
+            file.close(); socket.socket().close(); print(recorder._closing)
+        act()
+        """,
+}
+
+
+@needs_part
+@pytest.mark.parametrize("name", ACTS)
+def test_the_record_is_the_same_with_it_and_without(name):
+    code = RECORDED + textwrap.dedent(ACTS[name]) + "\ntell(); print(hook.failures())\n"
+    code = "import sys, warnings; warnings.simplefilter('ignore')\n" + code
+    told = run(code), run(code, LEAKGUARD_PURE="1")
+    assert len(told[0]) > 100
+    assert told[0] == told[1]
+    assert told[0].endswith("[]\n")
+
+
+@needs_part
+def test_a_recorder_can_go():
+    """It and its own handlers refer to each other; the collector sees through it."""
+    code = """
+    import gc, weakref
+    from pytest_leakguard.core.ledger import Ledger
+    from pytest_leakguard.origins.audit import Recorder
+    recorder = Recorder(Ledger())
+    recorder.start(); open("/dev/null").close(); recorder.stop()
+    print(len(recorder.records))
+    there = weakref.ref(recorder)
+    del recorder
+    gc.collect()
+    print(there())
+    """
+    assert run(code) == "1\nNone\n"
+
+
+# -- marks
+
+
+@needs_part
+def test_marks_are_compared_as_far_as_the_first_other_one():
+    class Roster:
+        asked: ClassVar = [lambda: 1, lambda: "a", lambda: 1 / 0]
+
+    assert native.part.have_marks(Roster, (1, "a", 0)) is False
+    del Roster.asked[2]
+    assert native.part.have_marks(Roster, (1, "a")) is True
+    assert native.part.have_marks(Roster, (1.0, "a")) is True
+    assert native.part.have_marks(Roster, (2, "a")) is False
+    assert native.part.have_marks(Roster, (1, "a", 3)) is False
+    Roster.asked[:] = [Roster.asked.clear, lambda: 2]
+    assert native.part.have_marks(Roster, (None, 2)) is True
+    Roster.asked.append(sys.exit)
+    with pytest.raises(SystemExit):
+        native.part.have_marks(Roster, (0,))
 
 
 # -- all of it together
