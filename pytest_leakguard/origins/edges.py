@@ -19,7 +19,6 @@ from types import (
     FrameType,
     FunctionType,
     GeneratorType,
-    GetSetDescriptorType,
     MemberDescriptorType,
     MethodType,
     ModuleType,
@@ -28,7 +27,7 @@ from types import (
 from typing import Any
 
 from pytest_leakguard.core.holding import Edge, Path
-from pytest_leakguard.origins.holders import class_name
+from pytest_leakguard.origins.holders import attributes_of, class_name
 from pytest_leakguard.origins.roots import frame_name, local_items, thread_name
 
 _SHOWN = 40
@@ -42,8 +41,6 @@ _SUSPENDED: dict[int, tuple[str, str, str]] = {
     id(AsyncGeneratorType): ("async generator", "ag_frame", "ag_await"),
 }
 _CACHED = type(functools.cache(id))
-_OF_C = (GetSetDescriptorType, MemberDescriptorType)
-"""Descriptors that no class of a user can derive from: to ask them runs no code of his."""
 Step = tuple[Edge, int]
 """The words, and how many objects further the chain goes on."""
 
@@ -141,17 +138,7 @@ def _callable_in_words(function: Any) -> str:
 def _is_namespace(candidate: dict[Any, Any], holder: Any) -> bool:
     if issubclass(type(holder), type):
         return True  # its own dict is never shown, and nothing else of a class is a plain dict
-    return _attributes(holder) is candidate
-
-
-def _attributes(holder: Any) -> dict[str, Any] | None:
-    """The dict of an object's attributes; None where its class has a ``__dict__`` of its own making."""
-    for kind in type.__getattribute__(type(holder), "__mro__"):
-        descriptor = type.__getattribute__(kind, "__dict__").get("__dict__")
-        if descriptor is not None:
-            found = descriptor.__get__(holder) if type(descriptor) in _OF_C else None
-            return found if type(found) is dict else None
-    return None
+    return attributes_of(holder) is candidate
 
 
 def _attribute_kind(kind: type) -> Any:
@@ -189,7 +176,7 @@ def _member(holder: Any, held: Any) -> str:
 
 def _inline(holder: Any, held: Any) -> str:
     """The attribute of an instance that has no dict yet, and holds its values itself (3.11 and later)."""
-    namespace = _attributes(holder)
+    namespace = attributes_of(holder)
     return next((str(key) for key, value in _items(namespace) if value is held), "") if namespace is not None else ""
 
 

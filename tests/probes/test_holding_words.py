@@ -296,9 +296,9 @@ def test_a_class_that_makes_its_own_dict_is_not_asked_for_it():
 
 # -- what is not any more as it was when the chain was found: other threads run on
 
+
 def test_what_changed_meanwhile_is_told_without_a_name():
     """A generator that has ended, values that were taken out: the kind of the holder is still known."""
-
 
     def ended() -> Iterator[int]:
         yield 1
