@@ -111,7 +111,7 @@ def remains() -> Iterator[list[Any]]:
     one, other = multiprocessing.Pipe()
     one.close()
     other.close()
-    file = open(os.devnull)  # noqa: SIM115
+    file = open(os.devnull)
     file.close()
     sock = socket.socket()
     sock.close()
@@ -172,7 +172,7 @@ def test_a_child_is_found_by_its_pid(kind):
 
 def test_the_pipes_of_a_child_are_its_own():
     """Those that are open; a file that was put in the place of one is not."""
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with sleeping(**pipes) as child, open(os.devnull) as other:
         try:
             streams = (child.stdin, child.stdout, child.stderr)

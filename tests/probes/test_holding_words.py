@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import contextvars
 import functools
 import itertools
@@ -404,7 +405,7 @@ class Station(threading.Thread):
         pass
 
 
-class Waiting:
+class Waiting(contextlib.AbstractContextManager["Waiting"]):
     """A thread that keeps an object in a variable of one kind, and forgets it when told to."""
 
     def __init__(self, hold: Callable[..., None], of: type[threading.Thread] = threading.Thread) -> None:
@@ -421,9 +422,6 @@ class Waiting:
     def let_go(self) -> None:
         self.stop.set()
         self.ready.wait()
-
-    def __enter__(self) -> Waiting:
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.stop.set()
