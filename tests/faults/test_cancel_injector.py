@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from asyncio import base_events
 
 import pytest
@@ -53,20 +55,29 @@ def test_after_the_block_nothing_is_counted_or_cancelled():
 
 def test_a_loop_that_lives_on_is_not_ended_as_a_hang():
     """The time for a hang ends with the trial: what else runs in that loop is not its business."""
-    injector = AwaitInjector("cancel", **WHERE, hang_seconds=0.02)
+
+    async def bear():
+        with contextlib.suppress(asyncio.CancelledError):
+            await pause()
+
+    injector = AwaitInjector("cancel", **WHERE, hang_seconds=0.05)
     loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
     try:
-        server = loop.create_task(asyncio.Event().wait())
+        server = asyncio.run_coroutine_threadsafe(asyncio.sleep(60), loop)
         with injector.count() as points:
-            loop.run_until_complete(pause())
-        with pytest.raises(asyncio.CancelledError), injector.inject(points[0]) as seen:
-            loop.run_until_complete(pause())
-        loop.run_until_complete(asyncio.sleep(0.1))
+            asyncio.run_coroutine_threadsafe(bear(), loop).result()
+        with injector.inject(points[0]) as seen:
+            asyncio.run_coroutine_threadsafe(bear(), loop).result()
+        assert seen.injected == 1
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), loop).result()
         assert not server.done()
         assert seen.stuck == ()
         server.cancel()
-        loop.run_until_complete(asyncio.wait([server]))
     finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
         loop.close()
 
 
@@ -165,22 +176,24 @@ def test_the_end_of_the_program_is_not_put_off(error):
     assert len(ticks) <= 1
 
 
-def test_a_task_that_the_program_cancels_itself_is_not_woken_there():
-    """Its future is done, but brought nothing."""
+def test_a_task_whose_future_brings_no_result_is_not_woken_there():
+    """Its future is done, but brought nothing; nor one that brought an error."""
 
-    async def child():
-        await asyncio.get_running_loop().create_future()
+    async def child(future):
+        await future
 
     async def run():
-        task = asyncio.ensure_future(child())
+        futures = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        tasks = [asyncio.ensure_future(child(future)) for future in futures]
         await pause()
-        task.cancel()
-        await asyncio.wait([task])
+        tasks[0].cancel()
+        futures[1].set_exception(ValueError())
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     injector = AwaitInjector("cancel", **WHERE)
     with injector.count() as points:
         asyncio.run(run())
-    assert [point.what for point in points if point.qualname.endswith("child")] == ["Future"]
+    assert [point.what for point in points if point.qualname.endswith("child")] == ["Future"] * 2
 
 
 # -- in a scope
