@@ -23,6 +23,7 @@ import pytest
 from test_holding_search import Hostile, refuse
 
 from pytest_leakguard.origins.holders import descriptor_holders, pipes_of, popen_of, thread_object
+from pytest_leakguard.origins.owners import number_of, owner_of
 
 
 class File(io.FileIO):
@@ -190,8 +191,10 @@ def test_the_pipes_of_a_child_are_its_own():
 def test_the_pipes_of_a_child_in_text_are_its_own():
     """Two layers more."""
     with sleeping(stdout=subprocess.PIPE, text=True) as child:
-        assert pipes_of(child) == {child.stdout.fileno()}
-        child.kill()
+        try:
+            assert pipes_of(child) == {child.stdout.fileno()}
+        finally:
+            child.kill()
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -249,3 +252,35 @@ def test_without_subprocess_there_is_no_such_child(monkeypatch):
     """A program that only forks has never imported it."""
     monkeypatch.delitem(sys.modules, "subprocess")
     assert popen_of(os.getpid()) is None
+
+
+# -- what a file or socket object owns
+
+
+def test_a_file_owns_its_number_through_all_layers():
+    """Text, buffered, raw; what was detached or is closed owns none, and another's number stays another's."""
+    with open(os.devnull) as text:
+        raw = text.buffer.raw
+        assert {number_of(text), number_of(text.buffer), number_of(raw)} == {raw.fileno()}
+        assert owner_of(raw.fileno()) == "file"
+        with open(raw.fileno(), closefd=False) as borrowed:
+            assert number_of(borrowed) == -1
+    assert number_of(text) == -1
+    text = open(os.devnull)
+    buffered = text.detach()
+    raw = buffered.detach()
+    assert (number_of(text), number_of(buffered)) == (-1, -1)
+    assert number_of(raw) == raw.fileno()
+    raw.close()
+
+
+def test_a_socket_owns_its_number_until_it_is_detached():
+    """The number itself, left over, has no owner."""
+    sock = socket.socket()
+    number = sock.fileno()
+    assert number_of(sock) == number
+    assert owner_of(number) == "socket"
+    sock.detach()
+    assert number_of(sock) == -1
+    assert owner_of(number) is None
+    os.close(number)
