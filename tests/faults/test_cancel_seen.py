@@ -399,3 +399,36 @@ def test_trio_is_put_back_by_the_last_who_leaves():
         assert _run.setup_runner is theirs
     finally:
         _run.setup_runner = before
+
+
+def test_behind_the_scope_the_main_task_is_cancelled():
+    """The scope is left: what is cancelled in it would never arrive."""
+    injector = AwaitInjector("cancel", **WHERE)
+    scoped = injector.around(sleeps)
+
+    async def main():
+        await scoped()
+        await sleeps()
+
+    points = _points(injector, main)
+    assert len(points) == 2
+    with pytest.raises(trio.Cancelled), injector.inject(points[1]) as seen:
+        trio.run(main)
+    assert seen.injected == 1
+
+
+def test_instruments_of_the_programs_own_stay():
+    """Ours comes on top."""
+
+    class Counts(trio.abc.Instrument):
+        steps = 0
+
+        def after_task_step(self, task):
+            self.steps += 1
+
+    counts = Counts()
+    injector = AwaitInjector("cancel", **WHERE)
+    with injector.count() as points:
+        trio.run(sleeps, instruments=[counts])
+    assert len(points) == 1
+    assert counts.steps
