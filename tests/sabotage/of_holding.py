@@ -49,8 +49,6 @@ HOLDING: tuple[Sabotage, ...] = (
     Sabotage("origins/edges.py",
              "class_name(function) if issubclass(type(function), type) else type_name(type(function))",
              "type_name(type(function))", _EACH_KIND_OF_REFERENCE),
-    Sabotage("origins/edges.py", "return list(dict.items(mapping))", "return list(mapping.items())",
-             "probes/test_holding_search.py::test_no_code_of_a_users_class_is_run"),
     Sabotage("origins/edges.py", "except (AttributeError, TypeError):  # an empty slot\n                    continue",
              "except ZeroDivisionError:\n                    continue", _RARER_KINDS_OF_REFERENCES),
     Sabotage("origins/edges.py", "except (AttributeError, TypeError):  # an empty slot\n                    continue",
