@@ -28,6 +28,8 @@ class NativePart(BuildHookInterface):  # type: ignore[type-arg]
         self._temp = ""
         if os.environ.get("LEAKGUARD_PURE") or sys.platform == "win32" or sys.implementation.name != "cpython":
             return
+        if sysconfig.get_config_var("Py_GIL_DISABLED"):
+            return  # it relies on the lock
         self._temp = tempfile.mkdtemp(prefix="leakguard-build.")
         try:
             built = self._build(Path(self._temp))
@@ -51,8 +53,8 @@ class NativePart(BuildHookInterface):  # type: ignore[type-arg]
         """The compiled module. Raises what setuptools raises."""
         from setuptools import Distribution, Extension
 
-        source = os.path.join(self.root, PACKAGE, "_native.c")
-        distribution = Distribution({"name": PACKAGE, "ext_modules": [Extension(f"{PACKAGE}._native", [source])]})
+        sources = sorted(str(source) for source in Path(self.root, "native").glob("*.c"))
+        distribution = Distribution({"name": PACKAGE, "ext_modules": [Extension(f"{PACKAGE}._native", sources)]})
         command: Any = distribution.get_command_obj("build_ext")
         command.build_lib, command.build_temp = str(folder), str(folder / "objects")
         command.ensure_finalized()

@@ -75,7 +75,7 @@ def install_plugin(source: Path, folder: Path) -> bool:
     name, version = project["name"], project["version"]
     package = name.replace("-", "_")
     shutil.copytree(source / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-    has_native = build_native(folder, package)
+    has_native = build_native(source / "native", folder, package)
     info = folder / f"{package}-{version}.dist-info"
     info.mkdir()
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -92,11 +92,12 @@ def install_plugin(source: Path, folder: Path) -> bool:
     return has_native
 
 
-def build_native(folder: Path, package: str) -> bool:
-    """Build the part in C beside the sources, as the build of a wheel does. Returns: whether that worked here."""
+def build_native(sources: Path, folder: Path, package: str) -> bool:
+    """Build the part in C into a package, as the build of a wheel does. Returns: whether that worked here."""
+    files = sorted(str(source) for source in sources.glob("*.c"))
     setup = (
         "from setuptools import Extension, setup\n"
-        f"setup(name={package!r}, packages=[], ext_modules=[Extension('{package}._native', ['{package}/_native.c'])])"
+        f"setup(name={package!r}, packages=[], ext_modules=[Extension('{package}._native', {files!r})])"
     )
     build = ["build_ext", "--inplace", "--build-temp", "objects"]
     ended = subprocess.run([sys.executable, "-c", setup, *build], cwd=folder, capture_output=True, check=False)

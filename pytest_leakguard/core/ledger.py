@@ -23,18 +23,47 @@ The ledger knows names and numbers only; the caller keeps the live objects.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pytest_leakguard.core.model import NOBODY, Owner, Phase
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
-    """Who would own what is acquired at one moment."""
+    """Who would own what is acquired at one moment; never changed.
 
-    owner: Owner
-    test: str
-    phase: Phase | None
+    One is made in each phase of a test that acquires anything, and few are ever asked for their owner: that of a test
+    is made when it is.
+    """
+
+    __slots__ = ("_owner", "phase", "test")
+
+    def __init__(self, owner: Owner | None, test: str, phase: Phase | None) -> None:
+        self._owner = owner
+        self.test = test
+        self.phase = phase
+
+    @property
+    def owner(self) -> Owner:
+        """The test itself, where no other was given."""
+        if self._owner is None:
+            self._owner = Owner(kind="test", scope="function", name=self.test)
+        return self._owner
+
+    @property
+    def is_of_test(self) -> bool:
+        """Whether the owner is a test."""
+        return self._owner is None or self._owner.kind == "test"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Context) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def __repr__(self) -> str:
+        return f"Context({self.owner!r}, {self.test!r}, {self.phase!r})"
+
+    def _parts(self) -> tuple[Owner, str, Phase | None]:
+        return self.owner, self.test, self.phase
 
 
 OUTSIDE = Context(NOBODY, "", None)
@@ -65,7 +94,7 @@ class Ledger:
         self._alive: dict[int, Owner] = {}
         self._first_test: dict[int, str] = {}
         self.ended: set[int] = set()
-        self._last = OUTSIDE
+        self._last = self._made = OUTSIDE
         self._seen: object = None  # the sign at the time of `_last`
         self._serial = 0
 
@@ -80,14 +109,16 @@ class Ledger:
             return Context(owner, self.first_test(owner), phase)
         if not self.test:
             return OUTSIDE
-        phase = self.phase = self._current_phase() or self.phase
-        last = self._last
-        if last.test is not self.test or last.phase is not phase:
-            is_another = last.test is not self.test
-            owner = Owner(kind="test", scope="function", name=self.test) if is_another else last.owner
-            last = self._last = Context(owner, self.test, phase)
+        self.phase = self._current_phase() or self.phase
         self._seen = sign
-        return last
+        self._last = self.context_of(self.test, self.phase)
+        return self._last
+
+    def context_of(self, test: str, phase: Phase | None) -> Context:
+        """What a test acquires in that phase is its own."""
+        if self._made.test is not test or self._made.phase is not phase:
+            self._made = Context(None, test, phase)
+        return self._made
 
     def begin_test(self, test: str) -> None:
         """A test starts with its setup phase; what it acquires is its own."""

@@ -215,7 +215,7 @@ class AsyncioWitness:
         self._undo.append(undo)
         return True
 
-    def _on_import(self, args: Any) -> None:
+    def _on_import(self, args: Any, _frame: object) -> None:
         # the last module of the package: all that is needed here is loaded by then
         if args[0] in _LAST_IMPORTS and self._tasks is None and self in listeners:
             self._attach()
@@ -309,13 +309,12 @@ class AsyncioWitness:
 
     # -- rests, runs, ends ---------------------------------------------------
 
-    def _on_run(self, _args: Any) -> None:
+    def _on_run(self, _args: Any, frame: FrameType | None) -> None:
         """Some loop starts or stops to run in this thread."""
-        frame = _real.getframe(2)
         watch_trio(frame)
         if self not in listeners:
             return
-        if not self.registry_tells and self._tasks is not None:
+        if frame is not None and not self.registry_tells and self._tasks is not None:
             self._note_direct(frame)
         if not self._alive:
             return

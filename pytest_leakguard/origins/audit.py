@@ -9,6 +9,7 @@ What raises no event (threads before 3.12, dup, pipe, every close) is reached by
 
 from __future__ import annotations
 
+import _socket
 import os
 import threading
 import weakref
@@ -16,9 +17,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, MethodType
-from typing import Any
+from typing import Any, cast
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, native
 from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import How
 from pytest_leakguard.origins import forkserver, frames, hook
@@ -46,11 +47,18 @@ KEPT_FOR_FIXTURES = 2_000
 """Records kept from test to test at most, for wider fixtures that are alive."""
 
 
-class Recorder:
-    """What was acquired, by whom and where, while it is switched on."""
+class Recorder(native.Recording):
+    """What was acquired, by whom and where, while it is switched on.
+
+    The commonest events are handled by the part in C, where there is one, on the thread that runs the tests: it does
+    what the methods here do.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
+        self._tools = (BLOCK, _socket.socket.fileno, frames.IMPORTERS, threading.Thread)  # for the part in C
         self.ledger = ledger
+        self.active = False
+        """Whether this recorder is the one that the hook feeds."""
         self.home = _real.get_ident()
         self.moves = 0
         self.thread_starts = 0
@@ -89,6 +97,16 @@ class Recorder:
             "os.link": self.created.on_second_path,
             "os.symlink": self.created.on_second_path,
         }
+        if native.part is not None:
+            self._handlers.update(
+                {
+                    "open": self.open_event,
+                    "socket.__new__": self.socket_event,
+                    "socket.bind": self.bind_event,
+                    "socket.connect": self.connect_event,
+                    "os.mkdir": self.mkdir_event,
+                }
+            )
         self._listeners = {event: [handler] for event, handler in self._handlers.items()}
 
     def listen(self, handlers: Handlers) -> None:
@@ -123,7 +141,7 @@ class Recorder:
     def start(self) -> None:
         """Record from now on."""
         _recorders.append(self)
-        hook.feed(self._handlers)
+        _feed_last()
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -137,17 +155,12 @@ class Recorder:
     hush = staticmethod(hook.hush)
     unhush = staticmethod(hook.unhush)
 
-    @property
-    def active(self) -> bool:
-        """Whether this recorder is the one that the hook feeds."""
-        return bool(_recorders) and _recorders[-1] is self
-
     def stop(self) -> None:
         """Stop recording; the hook stays and does nothing."""
         if self in _recorders:
             _recorders.remove(self)
-        # a session may run inside a test of another: that one records on
-        hook.feed(_recorders[-1]._handlers if _recorders else {})
+            self.active = False
+        _feed_last()
 
     @staticmethod
     @contextmanager
@@ -198,6 +211,12 @@ class Recorder:
 
     def resolve(self) -> None:
         """Ask new sockets for their descriptors: the event comes before there is one."""
+        if native.part is not None:
+            self.resolve_all()
+        else:
+            self._resolve()
+
+    def _resolve(self) -> None:
         while self.waiting:
             self.waiting.pop()()
         if self._closing:
@@ -253,7 +272,7 @@ class Recorder:
         kept = [
             record
             for record in tuple(self.records)
-            if (record.context.owner.kind != "test" or record.pinned or record.blamed) and self._may_explain(record)
+            if (not record.context.is_of_test or record.pinned or record.blamed) and self._may_explain(record)
         ]
         if len(kept) > KEPT_FOR_FIXTURES:
             kept = kept[-KEPT_FOR_FIXTURES:]
@@ -278,6 +297,9 @@ class Recorder:
 
     def thread_starting(self, function: object, how: How, frame: FrameType | None) -> None:
         """A thread is about to start; `function` is what it will run."""
+        if native.part is not None:
+            self.thread_event(function, how, frame)
+            return
         self.moves += 1
         self.thread_starts += 1
         record = self._add("thread start", None, frame)
@@ -286,6 +308,10 @@ class Recorder:
         if isinstance(thread, threading.Thread):
             record.ref = weakref.ref(thread)
             self._thread_records[_real.identity(thread)] = record
+
+    def _open_again(self, earlier: Record) -> None:
+        if self._lookups < LOOKUPS_PER_TEST:
+            self._find_descriptor(earlier)
 
     def _find_descriptor(self, record: Record) -> None:
         """The same path is opened again: which descriptor is the earlier one, or is it closed by now?
@@ -319,6 +345,12 @@ class Recorder:
         record.over = True
 
     def _add(self, event: str, detail: object, frame: FrameType | None) -> Record:
+        if native.part is not None:
+            return cast(Record, self.add(event, detail, frame))
+        return self._add_elsewhere(event, detail, frame)
+
+    def _add_elsewhere(self, event: str, detail: object, frame: FrameType | None) -> Record:
+        """`_add` on any thread."""
         if self._unresolved or self._closing or self.waiting:
             self.resolve()
         ident = _real.get_ident()
@@ -339,16 +371,15 @@ class Recorder:
         self.moves += 1
         return self._add(event, detail, frame)
 
-    def _on_open(self, args: Any) -> None:
+    def _on_open(self, args: Any, frame: FrameType | None) -> None:
         path, mode, flags = args
-        frame = _real.getframe(2)
         if frames.is_importing(frame):
             return
         detail = plain_path(path)
         self.moves += 1
         earlier = self._opened.get(detail) if type(detail) is str else None
-        if earlier is not None and self._lookups < LOOKUPS_PER_TEST:
-            self._find_descriptor(earlier)
+        if earlier is not None:
+            self._open_again(earlier)
         record = self._add("open", detail, frame)
         record.raw = mode is None
         if type(detail) is str:
@@ -356,15 +387,15 @@ class Recorder:
         if type(detail) is str and type(flags) is int and flags & os.O_CREAT:
             self.created.opening(detail, record)
 
-    def _on_path(self, args: Any) -> None:
+    def _on_path(self, args: Any, frame: FrameType | None) -> None:
         self.moves += 1
-        record = self._add("os.scandir", plain_path(args[0]), _real.getframe(2))
+        record = self._add("os.scandir", plain_path(args[0]), frame)
         record.raw = True
 
-    def _on_socket(self, args: Any) -> None:
+    def _on_socket(self, args: Any, frame: FrameType | None) -> None:
         self.moves += 1
         sock = args[0]
-        record = self._add("socket.__new__", None, _real.getframe(2))
+        record = self._add("socket.__new__", None, frame)
         record.object_id = id(sock)
         try:
             record.ref = weakref.ref(sock)
@@ -372,27 +403,27 @@ class Recorder:
             return
         self._unresolved.append(record)
 
-    def _on_bind(self, args: Any) -> None:
+    def _on_bind(self, args: Any, frame: FrameType | None) -> None:
         self.resolve()
         address = args[1]
         if type(address) is str and address and not address.startswith("\0"):
-            self.created.making(address, "socket.bind")
+            self.created.making(address, "socket.bind", frame)
 
-    def _on_connect(self, args: Any) -> None:
+    def _on_connect(self, args: Any, frame: FrameType | None) -> None:
         self.resolve()
         if forkserver.is_asked(args[1]):
-            self._process_starting(_real.getframe(2))
+            self._process_starting(frame)
 
-    def _on_sqlite(self, args: Any) -> None:
+    def _on_sqlite(self, args: Any, frame: FrameType | None) -> None:
         database = plain_path(args[0])
         self.moves += 1
-        record = self._add("sqlite3.connect", database, _real.getframe(2))
+        record = self._add("sqlite3.connect", database, frame)
         record.raw = True
         if type(database) is str and database and database != ":memory:" and not database.startswith("file:"):
             self.created.opening(database, record)
 
-    def _on_spawn(self, args: Any) -> None:
-        self._process_starting(_real.getframe(2))
+    def _on_spawn(self, args: Any, frame: FrameType | None) -> None:
+        self._process_starting(frame)
 
     def _process_starting(self, frame: FrameType | None) -> None:
         self.moves += 1
@@ -407,5 +438,12 @@ class Recorder:
                 break
             frame = frame.f_back
 
-    def _on_thread(self, args: Any) -> None:
-        self.thread_starting(args[0], "audit", _real.getframe(2))
+    def _on_thread(self, args: Any, frame: FrameType | None) -> None:
+        self.thread_starting(args[0], "audit", frame)
+
+
+def _feed_last() -> None:
+    # a session may run inside a test of another: that one records on afterwards
+    for recorder in _recorders:
+        recorder.active = recorder is _recorders[-1]
+    hook.feed(_recorders[-1]._handlers if _recorders else {})

@@ -74,13 +74,10 @@ class Closes:
         self._closed: dict[int, Closing] = {}
         self._robbed: set[int] = set()
         self._seen: list[tuple[Misclosed, Key, Closing | None]] = []
+        self.kept = self._seen
+        """Empty while there is nothing to judge."""
         self._sweeps: set[Key] = set()
         self.opened: Callable[[DescriptorKey], Record | None] = lambda key: None
-
-    @property
-    def has_seen(self) -> bool:
-        """Whether there is something to judge."""
-        return bool(self._seen)
 
     def take(self, root: str, otherwise: Context, is_others: Callable[[int], bool] = lambda block: False) -> list[Case]:
         """What was seen since the last time, less what a loop over all numbers met.
@@ -90,7 +87,7 @@ class Closes:
             is_others: whether what was done in the block with that serial is left for another time.
         """
         seen = [one for one in self._seen if not is_others(one[0].block)]
-        self._seen = [one for one in self._seen if is_others(one[0].block)]
+        self._seen[:] = [one for one in self._seen if is_others(one[0].block)]
         cases = []
         for one, place, closing in seen:
             if place not in self._sweeps and not (closing is not None and closing.excused):

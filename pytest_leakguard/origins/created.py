@@ -9,9 +9,6 @@ from typing import Any
 from pytest_leakguard import _real
 from pytest_leakguard.origins.record import Record, plain_path
 
-_TO_CALLER = 3
-"""Frames from `making` to the user's call: `making`, the handler of the event, the hook."""
-
 Note = Callable[[str, object, FrameType | None], Record]
 
 
@@ -43,25 +40,25 @@ class CreatedPaths(dict[str, Record]):
         if place is not None:
             self._add(place, record)
 
-    def making(self, path: str, event: str) -> None:
-        """`path` is about to be made, by something that acquires nothing else and whose event is being handled."""
+    def making(self, path: str, event: str, frame: FrameType | None) -> None:
+        """`path` is about to be made by the call of `frame`, which acquires nothing else."""
         place = self._new(path)
         if place is not None:
-            self._add(place, self._note(event, path, _real.getframe(_TO_CALLER)))
+            self._add(place, self._note(event, path, frame))
 
-    def on_mkdir(self, args: Any) -> None:
+    def on_mkdir(self, args: Any, frame: FrameType | None) -> None:
         """Audit event ``os.mkdir``."""
         path = plain_path(args[0])
         if type(path) is str:
-            self.making(path, "os.mkdir")
+            self.making(path, "os.mkdir", frame)
 
-    def on_second_path(self, args: Any) -> None:
+    def on_second_path(self, args: Any, frame: FrameType | None) -> None:
         """Audit events ``os.link`` and ``os.symlink``."""
         path = plain_path(args[1])
         if type(path) is str:
-            self.making(path, "rename or link")
+            self.making(path, "rename or link", frame)
 
-    def on_rename(self, args: Any) -> None:
+    def on_rename(self, args: Any, frame: FrameType | None) -> None:
         """Audit event ``os.rename``: what made the source made the target."""
         source, target = plain_path(args[0]), plain_path(args[1])
         if type(source) is not str or type(target) is not str:
@@ -71,7 +68,7 @@ class CreatedPaths(dict[str, Record]):
                 record.renamed = target
         created = self.get(_real.abspath(source))
         if created is None:
-            self.making(target, "os.rename")
+            self.making(target, "os.rename", frame)
         elif (place := self._new(target)) is not None:
             # what is replaced was there before, and maybe it is not replaced
             self._add(place, created)

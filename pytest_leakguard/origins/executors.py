@@ -131,7 +131,7 @@ class Executors:
 
     # -- noting them ---------------------------------------------------------
 
-    def _on_import(self, args: Any) -> None:
+    def _on_import(self, args: Any, _frame: object) -> None:
         module = args[0]
         if module not in CLASSES or module in sys.modules:
             return

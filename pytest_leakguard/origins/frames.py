@@ -28,7 +28,8 @@ DEPTH = 64
 # Of the module whose function calls hook implementations; pluggy moved it. Whose code a frame
 # runs is told by its globals: asking for the code object raises an audit event each time.
 _HOOK_CALLER = getattr(getattr(pluggy.PluginManager("leakguard"), "_inner_hookexec", None), "__globals__", None)
-_IMPORTERS = (vars(importlib._bootstrap), vars(importlib._bootstrap_external))
+IMPORTERS = (vars(importlib._bootstrap), vars(importlib._bootstrap_external))
+"""The globals of Python's import machinery."""
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STDLIB = tuple(
     {os.path.realpath(p) + os.sep for p in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))}
@@ -46,6 +47,11 @@ def end_at(*callers: FunctionType) -> None:
     """Let stacks end where the module of one of these calls the user's functions; it stands for what is outside."""
     global _callers
     _callers = tuple((caller.__globals__, (caller.__code__, 0)) for caller in callers)
+    if native.part is not None:
+        native.part.end_stacks(_HOOK_CALLER, _callers, DEPTH)
+
+
+end_at()
 
 
 def walk(frame: FrameType | None) -> Stack:
@@ -55,7 +61,7 @@ def walk(frame: FrameType | None) -> Stack:
     runs at every acquisition.
     """
     if native.part is not None:
-        return native.part.walk(frame, _HOOK_CALLER, _callers, DEPTH)
+        return native.part.walk(frame)
     stack: list[tuple[CodeType, int]] = []
     while frame is not None and len(stack) < DEPTH:
         names = frame.f_globals
@@ -71,10 +77,10 @@ def walk(frame: FrameType | None) -> Stack:
     return tuple(stack)
 
 
-def is_importing(frame: FrameType) -> bool:
+def is_importing(frame: FrameType | None) -> bool:
     """Whether that very frame is one of Python's import machinery."""
-    names = frame.f_globals
-    return names is _IMPORTERS[0] or names is _IMPORTERS[1]
+    names = None if frame is None else frame.f_globals
+    return names is IMPORTERS[0] or names is IMPORTERS[1]
 
 
 @lru_cache(maxsize=4096)

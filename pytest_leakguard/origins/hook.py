@@ -4,7 +4,7 @@ A hook can't be removed, so exactly one is added and it looks its events up in
 a table that is empty while nobody records. An error of ours never comes out of it.
 
 Nearly all events are of no interest. Where the part in C was built, the hook of
-the process is there, and Python is called for the others only.
+the process is there, and calls the handlers of the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 
 from pytest_leakguard import _real, native
 
-Handler = Callable[[Any], None]
+Handler = Callable[[Any, "FrameType | None"], object]
+"""Told of an event: its arguments, and the frame that calls."""
+
 Handlers = dict[str, Handler]
 
 _handlers: Handlers = {}
@@ -30,21 +32,25 @@ _plan: Plan | None = None
 
 
 def _hook(event: str, args: Any) -> None:
+    if event in _handlers and not is_hushed():  # nearly every event is one of the others
+        _tell(event, args, _real.getframe(0).f_back)
+
+
+def _tell(event: str, args: Any, frame: FrameType | None) -> None:
     handlers = _handlers  # another thread may put others in their place
-    if event in handlers and _silenced != _real.get_ident():  # nearly every event is one of the others
-        fault = None
+    fault = None
+    try:
+        if _plan is not None and frame is not None:
+            fault = _plan(event, args, frame)
+        if fault is None and event in handlers:
+            handlers[event](args, frame)
+    except Exception as error:  # an error of ours must never come out of the user's call
+        note_failure(error)
+    if fault is not None:
         try:
-            if _plan is not None:
-                fault = _plan(event, args, _real.getframe(1))
-            if fault is None:
-                handlers[event](args)
-        except Exception as error:  # an error of ours must never come out of the user's call
-            note_failure(error)
-        if fault is not None:
-            try:
-                raise fault
-            finally:
-                del fault, args  # the traceback keeps this frame
+            raise fault
+        finally:
+            del fault, args, frame  # the traceback keeps this frame
 
 
 @contextmanager
@@ -65,13 +71,13 @@ def sabotage(plan: Plan, events: Iterable[str]) -> Iterator[None]:
 
 
 def planned_fault(event: str, args: Any, frame: FrameType) -> BaseException | None:
-    """What `_hook` asks, for operations that raise no event in this version of Python."""
-    if _plan is None or _silenced == _real.get_ident():
+    """What `_tell` asks, for operations that raise no event in this version of Python."""
+    if _plan is None or is_hushed():
         return None
     return _plan(event, args, frame)
 
 
-def _ignore(args: Any) -> None:
+def _ignore(args: Any, frame: FrameType | None) -> None:
     """Nothing to record of that event."""
 
 
@@ -91,7 +97,7 @@ def feed(handlers: Handlers) -> None:
     if handlers and not _added:
         _add()
     if _by_name is not None:
-        _by_name.tell(tuple(handlers))
+        _by_name.feed(handlers, None if _plan is None else _tell)
 
 
 def changed(handlers: Handlers) -> None:
@@ -102,7 +108,7 @@ def changed(handlers: Handlers) -> None:
 
 _added = False
 _by_name: native.Native | None = None
-"""The part in C, while it is what calls `_hook`."""
+"""The part in C, where it is the hook."""
 
 
 def _add() -> None:
@@ -110,7 +116,7 @@ def _add() -> None:
     _added = True
     if native.part is not None:
         try:
-            native.part.add_hook(_hook)
+            native.part.add_hook(note_failure)
         except RuntimeError:  # an earlier import of this module, which somebody undid, has it
             pass
         else:
@@ -119,22 +125,27 @@ def _add() -> None:
     sys.addaudithook(_hook)
 
 
-def hush() -> int:
-    """What this thread does is left out, our own reading of the process: give the result to `unhush`."""
+def _hush() -> int:
     global _silenced
     before, _silenced = _silenced, _real.get_ident()
     return before
 
 
-def unhush(before: int) -> None:
-    """End of `hush`."""
+def _unhush(before: int) -> None:
     global _silenced
     _silenced = before
 
 
-def is_hushed() -> bool:
-    """Whether this thread does work of ours."""
+def _is_hushed() -> bool:
     return _silenced == _real.get_ident()
+
+
+hush: Callable[[], int] = _hush if native.part is None else native.part.hush
+"""What this thread does is left out, our own reading of the process: give the result to `unhush`."""
+unhush: Callable[[int], object] = _unhush if native.part is None else native.part.unhush
+"""End of `hush`."""
+is_hushed: Callable[[], bool] = _is_hushed if native.part is None else native.part.is_hushed
+"""Whether this thread does work of ours."""
 
 
 def failures() -> list[str]:
@@ -148,8 +159,8 @@ def in_turn(handlers: list[Handler]) -> Handler:
         return handlers[0]
     told = tuple(handlers)
 
-    def handle(args: Any) -> None:
+    def handle(args: Any, frame: FrameType | None) -> None:
         for handler in told:
-            handler(args)
+            handler(args, frame)
 
     return handle

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_leakguard import _real, native
 from pytest_leakguard.core.ledger import Context
@@ -59,6 +59,10 @@ class Record:
         self.detail = detail
         self.stack = stack
         self.context = context
+
+
+if native.part is not None and not TYPE_CHECKING:
+    Record = native.part.Record
 
 
 _POOL_WORKERS = ("concurrent.futures.", "multiprocessing.pool", "anyio.", "trio.")

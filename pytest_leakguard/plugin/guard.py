@@ -336,7 +336,7 @@ class Guard:
         try:
             if self.sampler is not None and self.statistics.tests:
                 self.sampler.sample(self.statistics.tests, at_any_rate=True)
-            if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):
+            if self._fresh and (self.judge.deferred or self.watch.unclosed.kept):
                 test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
                 with self.watch.collecting(None, lambda: None):
                     judged = self.judge.end(test)
@@ -411,20 +411,21 @@ class Guard:
         watch, judge = self.watch, self.judge
         self._brought = False
         test = watch.ledger.test  # the item's id, which pytest works out anew each time
-        if watch.recorder.moves == self._looks.moves and not watch.ledger.ended and judge.is_still(thorough=True):
-            self._looks.settle()
-            self._looks.end(test)
+        recorder, looks = watch.recorder, self._looks
+        if recorder.moves == looks.moves and not watch.ledger.ended and judge.is_still(thorough=True):
+            looks.settle()
+            looks.end(test)
             return bool(self.delivery.unsent)
-        watch.recorder.resolve()  # what dies in the collection can't be asked afterwards
-        self._looks.collecting(test)
+        recorder.resolve()  # what dies in the collection can't be asked afterwards
+        looks.collecting(test)
         with self._collecting:
             watch.young.collect()
-        marks = watch.roster.marks()
+        marks = looks.mark()
         if judge.needs_to_judge(watch.table.counted) or self._brought or self.delivery.unsent:
             return True
         judge.tidy()
-        self._looks.settle(marks)
-        self._looks.end(test)
+        looks.settle(marks)
+        looks.end(test)
         return False
 
     def _judged(self) -> Context:

@@ -10,6 +10,7 @@ from pytest_leakguard.core.grace import settle
 from pytest_leakguard.core.model import Acquisition, Key, Owner, Phase, Verdict, between
 from pytest_leakguard.core.verdict import Case
 from pytest_leakguard.known import known_by_design
+from pytest_leakguard.origins.audit import THREADS_KEPT
 from pytest_leakguard.plugin.heirs import Heirs
 from pytest_leakguard.plugin.judged import Deferred, Judged, Test, otherwise
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
@@ -109,13 +110,13 @@ class Judge:
             descriptors: how many are open now.
         """
         watch = self.watch
-        if watch.ledger.ended or watch.unclosed.has_caught or watch.closes.has_seen:
+        if watch.ledger.ended or watch.unclosed.kept or watch.closes.kept:
             return True
         # a socket that a fixture opened and the same test closed under it leaves all as it was before both
-        has_moved = not watch.stillness.holds(self._census, descriptors=descriptors) or (
-            bool(self._claims) and any(kind == "socket" for kind, _ in self._claims)
-        )
-        return has_moved and (bool(self._new()) or watch.closes.has_seen)
+        may_have_gone = bool(self._claims) and any(kind == "socket" for kind, _ in self._claims)
+        if not may_have_gone and watch.stillness.holds(self._census, descriptors=descriptors):
+            return False
+        return bool(self._new() or watch.closes.kept)
 
     def judge(self, test: Test) -> list[Judged]:
         """The cases that fall due at the end of a test; its young garbage has been collected."""
@@ -362,7 +363,8 @@ class Judge:
         if recorder.created:
             waiting = {key for kind, key in self.deferred if kind == "temp"}
             recorder.created.keep(waiting)
-        recorder.forget()
+        if not recorder.forget_all(THREADS_KEPT):  # nearly always there is nothing to keep
+            recorder.forget()
 
 
 def _is_part_of_blamed(suspect: Suspect) -> bool:

@@ -19,7 +19,7 @@ Explain = Callable[[str, Suspect, str], object]
 def unclosed(watch: Watch, test: Test, explain: Explain) -> list[Judged]:
     """What only the collector closed since the last judgement."""
     probe = watch.unclosed
-    if not probe.has_caught:
+    if not probe.kept:
         return []
     matcher = watch.matcher()
     judged = []
@@ -47,7 +47,7 @@ def unclosed(watch: Watch, test: Test, explain: Explain) -> list[Judged]:
 def misclosed(watch: Watch, test: Test) -> list[Judged]:
     """Closes that hit the wrong descriptor; where nothing told of one, the test or tests since the last look."""
     closes = watch.closes
-    if not closes.has_seen:
+    if not closes.kept:
         return []
     owner = between(test.since, test.name) if test.since else otherwise(test).owner
     return [Judged(case, test) for case in closes.take(watch.root, Context(owner, test.name, None))]

@@ -18,6 +18,7 @@ import urllib.parse
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, cast
 
 from pytest_leakguard import _real
@@ -127,9 +128,9 @@ class ConnectionProbe:
             clues=() if connection is None or not connection.path else (("path", connection.path),),
         )  # fmt: skip
 
-    def _on_handle(self, args: Any) -> None:
+    def _on_handle(self, args: Any, frame: FrameType | None) -> None:
         connection = args[0]
-        code = _real.getframe(2).f_code
+        code = None if frame is None else frame.f_code
         record = next(
             (
                 record

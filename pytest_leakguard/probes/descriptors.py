@@ -14,6 +14,7 @@ import stat
 import struct
 from collections.abc import Callable, Iterable
 from functools import partial
+from types import MethodType
 
 from pytest_leakguard import _real, native
 
@@ -31,9 +32,12 @@ class DescriptorTable:
     def __init__(self, folders: tuple[str, ...] = FOLDERS) -> None:
         self.folder = next((folder for folder in folders if _lists(folder)), None)
         # without the link that /proc/self is; a fork of this process asks nothing
-        self._path = self.folder.replace("/self/", f"/{_real.getpid()}/") if self.folder else ""
-        self._size = _size_of(self._path)
+        self.path = self.folder.replace("/self/", f"/{_real.getpid()}/") if self.folder else ""
         self.counts_by_size = self.folder is not None and _size_is_count(self.folder)
+        self.count: Callable[[], int] = self._count_anew
+        """How many descriptors are open; costs one system call on Linux 6.2 and later."""
+        if self.counts_by_size:
+            self.count = self._count_by_size if native.part is None else MethodType(native.part.count, self)
         self.counted = 0
         """How many there were when `count` was asked last."""
         self._listed = False
@@ -53,14 +57,14 @@ class DescriptorTable:
             return "no descriptor folder on this platform"
         return None
 
-    def count(self) -> int:
-        """How many descriptors are open; costs one system call on Linux 6.2 and later."""
-        if self.counts_by_size:
-            try:
-                self.counted = self._size()
-                return self.counted
-            except OSError:
-                pass
+    def _count_by_size(self) -> int:
+        try:
+            self.counted = _real.os_stat(self.path)[6]  # by index, at half the cost of the name
+        except OSError:
+            return self._count_anew()
+        return self.counted
+
+    def _count_anew(self) -> int:
         self.counted = len(self._numbers()) - (self._listed and 1)
         return self.counted
 
@@ -108,12 +112,13 @@ class Picture:
         keys = tuple(keys)
         self._numbers = [key[0] for key in keys]
         self._inodes = [(key[2], key[1]) for key in keys]
-        self._packed = b"".join(map(_THREE.pack, self._numbers, (key[1] for key in keys), (key[2] for key in keys)))
-
-    def is_still(self) -> bool:
+        self.is_still: Callable[[], bool] = self._is_still
         """Whether each number still leads to the same file."""
         if native.part is not None:
-            return native.part.is_still(self._packed)
+            packed = map(_THREE.pack, self._numbers, (key[1] for key in keys), (key[2] for key in keys))
+            self.is_still = partial(native.part.is_still, b"".join(packed))
+
+    def _is_still(self) -> bool:
         try:
             return list(map(_INODE_AND_DEVICE, map(_real.fstat, self._numbers))) == self._inodes
         except OSError:
@@ -122,13 +127,6 @@ class Picture:
 
 _THREE = struct.Struct("=QQQ")
 _INODE_AND_DEVICE = operator.itemgetter(1, 2)
-
-
-def _size_of(path: str) -> Callable[[], int]:
-    """What tells the size of a file."""
-    if native.part is not None:
-        return partial(native.part.size_of, path)
-    return lambda: _real.os_stat(path)[6]  # by index, at half the cost of the name
 
 
 def key_of(number: int) -> DescriptorKey | None:

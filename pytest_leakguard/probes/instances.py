@@ -8,16 +8,19 @@ changed; its instances are found among the young objects of a test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import FrameType
 from typing import Any
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, native
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.core.ledger import OUTSIDE
 from pytest_leakguard.core.model import Key
 from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.instrument import Called, Made
 from pytest_leakguard.origins.record import Record
+from pytest_leakguard.probes.nursery import FULL
 from pytest_leakguard.probes.objects import ObjectProbe, is_weakly_referenceable
 from pytest_leakguard.probes.references import may_have_instances
 from pytest_leakguard.probes.watched import Watched, WatchedClasses
@@ -36,7 +39,7 @@ class Instances:
     def __init__(self, objects: ObjectProbe, recorder: Recorder) -> None:
         self._objects = objects
         self._recorder = recorder
-        self.classes = WatchedClasses(self._made, self._called, self._look_from_now)
+        self.classes = WatchedClasses(self._made, self._quick_called(), self._look_from_now, self._quick_made)
         self._own: set[str] | None = set()  # the tests whose own types are watched, None: every test
         self._is_of_project: Callable[[type], bool] = lambda cls: False
         self._is_before = False  # what is found now was there before the test
@@ -129,6 +132,17 @@ class Instances:
             self.young.on = True
 
     # -- instances -----------------------------------------------------------
+
+    def _quick_made(self, entry: Watched, slowly: Made) -> Made:
+        """What is told of each instance first."""
+        if native.part is None:
+            return slowly
+        return partial(native.part.made, self._recorder, self._objects.nursery, FULL, entry, slowly)
+
+    def _quick_called(self) -> Called:
+        if native.part is None:
+            return self._called
+        return partial(native.part.called, self._recorder, self._objects.nursery, self._called)
 
     def _made(self, entry: Watched, obj: Any, frame: FrameType) -> None:
         """An instance of a class of Python code was made by the code of `frame`."""

@@ -193,10 +193,9 @@ class MappingProbe:
 
     # -- from the event to the object ----------------------------------------
 
-    def _on_new(self, args: Any) -> None:
+    def _on_new(self, args: Any, frame: FrameType | None) -> None:
         given, length, access = args[:3]
         self.resolve()
-        frame = _real.getframe(2)
         name, created = _shared_memory_name(frame)
         self._pending.append(
             _Mapping(

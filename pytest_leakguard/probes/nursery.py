@@ -11,9 +11,9 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, native
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.origins.frames import Stack
 
@@ -63,7 +63,11 @@ class Newborn:
         return () if self.is_done else self.plan.duties
 
 
-class Nursery:
+if native.part is not None and not TYPE_CHECKING:
+    Newborn = native.part.Newborn
+
+
+class Nursery(native.Crib):
     """Keeps them in the order of their making. Any thread may add to it."""
 
     def __init__(self) -> None:

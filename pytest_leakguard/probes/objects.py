@@ -85,11 +85,13 @@ class ObjectProbe:
         """Until instances are noticed, `track` is all that moves anything."""
         self.before_look: Callable[[], object] | None = None
         """Called before the probe answers, so that what is noticed late is noticed in time."""
-        self._nursery = Nursery()
+        self.nursery = Nursery()
         self._entries: dict[int, Entry] = {}
         self._pending: dict[int, Entry] = {}  # the oldest first
         self._by_id: dict[int, int] = {}
         self._died: deque[int] = deque()
+        self.kept = (self.nursery.made, self._entries)
+        """Nothing is watched while both are empty."""
         self._names: dict[int, str] = {}  # of all that a census told: the dead have no entry
         self._next = 0
 
@@ -133,15 +135,15 @@ class ObjectProbe:
 
     def born(self, obj: Any, plan: Plan, context: Context, stack: Stack) -> None:
         """An instance of a class of Python code was made; nearly all of them are gone before anybody asks."""
-        if self._nursery.add(obj, plan, context, stack):
+        if self.nursery.add(obj, plan, context, stack):
             self._bring_up()
 
     def _bring_up(self) -> None:
         """What is left of the newborn instances is watched from now on."""
-        if not self._nursery.made:
+        if not self.nursery.made or self.nursery.clear_if_gone():
             return
         self._bury()
-        for newborn, obj in self._nursery.take():
+        for newborn, obj in self.nursery.take():
             plan = newborn.plan
             # what is closed and still there is watched too, or a look at the heap would take it for a new one
             entry = Entry(plan.name, must_go=plan.must_go, duties=newborn.duties, may_follow=plan.must_go, reason="")
@@ -206,7 +208,7 @@ class ObjectProbe:
 
     def called(self, obj: object, method: str, *, by_finalizer: bool) -> None:
         """A method that some duty names is called on an object, watched or not."""
-        if not by_finalizer and self._nursery.called(obj, method):
+        if not by_finalizer and self.nursery.called(obj, method):
             return
         entry = self.entry(obj)
         if entry is None or not entry.duties:
@@ -241,7 +243,7 @@ class ObjectProbe:
     def keys(self) -> frozenset[Key]:
         if self.before_look is not None:
             self.before_look()
-        if self._nursery.made:
+        if self.nursery.made:
             self._bring_up()
         if not self._entries:
             return _NONE

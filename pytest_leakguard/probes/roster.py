@@ -46,7 +46,8 @@ class Roster:
         self._off: dict[str, str] = {}
         self._known: dict[str, Probe] = {}
         self._cheap: list[tuple[str, Probe]] = []
-        self._marks: list[Callable[[], Hashable]] = []
+        self.asked: list[Callable[[], Hashable]] = []
+        """What gives the marks."""
         self.errors: list[str] = []
         for probe in probes:
             self._add(probe)
@@ -77,7 +78,7 @@ class Roster:
         """The cheap sign of movement of each probe, less those whose movements the record tells."""
         try:
             found = []
-            for mark in self._marks:  # no comprehension: before 3.12 that is a call, after every test
+            for mark in self.asked:  # no comprehension: before 3.12 that is a call, after every test
                 found.append(mark())
             marks = tuple(found)
             hash(marks)
@@ -148,7 +149,7 @@ class Roster:
             for kind, probe in self._active.items()
             if getattr(probe, "moves_are_recorded", False) is not True
         ]
-        self._marks = [_mark_of(probe) for _, probe in self._cheap]
+        self.asked = [_mark_of(probe) for _, probe in self._cheap]
 
     def _guarded(self, kind: str, probe: Probe, ask: Callable[[], T], instead: T) -> T:
         try:

@@ -19,10 +19,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, cast
 
-from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Acquisition, Key, Origin, Resource
 from pytest_leakguard.origins import frames
@@ -82,6 +81,8 @@ class StateProbe:
         self._root = root
         self._values: tuple[Value, ...] = ()
         self._last: dict[int, Mapping[str, Digest]] = {}
+        self.kept = self._last
+        """Empty while nothing is watched."""
         self._stacks: dict[tuple[int, str], list[Change]] = {}
         self._changes: dict[int, Change] = {}
         self._events: dict[str, Record] = {}
@@ -94,9 +95,9 @@ class StateProbe:
         self.live = True
         self.errors: list[str] = []
         self._handlers: Handlers = {
-            "os.chdir": lambda args: self._heard("cwd"),
-            "os.putenv": lambda args: self._heard(_variable(args[0])),
-            "os.unsetenv": lambda args: self._heard(_variable(args[0])),
+            "os.chdir": lambda args, frame: self._heard("cwd", frame),
+            "os.putenv": lambda args, frame: self._heard(_variable(args[0]), frame),
+            "os.unsetenv": lambda args, frame: self._heard(_variable(args[0]), frame),
             "exec": self._heard_exec,
         }
 
@@ -124,13 +125,16 @@ class StateProbe:
         self._values = tuple(value for value in every if filters or value.name != "warning filters")
         self._recorder.listen(self._handlers)
         with self._recorder.silence():
-            self._last = {index: self._read(index) for index in range(len(self._values))}
+            last = {index: self._read(index) for index in range(len(self._values))}
+            self._last.clear()
+            self._last.update(last)
 
     def unwatch(self) -> None:
         """Forget all of it."""
         self._recorder.unlisten(self._handlers)
         self._values = ()
-        self._last, self._stacks, self._events = {}, {}, {}
+        self._last.clear()
+        self._stacks, self._events = {}, {}
         self._keys = _NONE
 
     @contextmanager
@@ -337,16 +341,16 @@ class StateProbe:
                 break
             del self._changes[oldest]
 
-    def _heard(self, subject: str) -> None:
+    def _heard(self, subject: str, frame: FrameType | None) -> None:
         event = "os.chdir" if subject == "cwd" else "os.putenv or os.unsetenv"
-        self._events[subject] = Record(event, None, frames.walk(_real.getframe(3)), self._recorder.context())
+        self._events[subject] = Record(event, None, frames.walk(frame), self._recorder.context())
 
-    def _heard_exec(self, args: Any) -> None:
+    def _heard_exec(self, args: Any, frame: FrameType | None) -> None:
         """The code of a module that is being imported: which values could it change?"""
         code = args[0]
         if not self._recorder.ledger.test or type(code) is not CodeType or code.co_name != "<module>":
             return
-        if frames.is_import(frames.walk(_real.getframe(2))):
+        if frames.is_import(frames.walk(frame)):
             self._imported.update(_names(code))
 
 

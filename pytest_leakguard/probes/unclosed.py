@@ -105,6 +105,8 @@ class UnclosedProbe:
         self._recorder = recorder
         self._shorten = shorten
         self._caught: dict[int, Caught] = {}
+        self.kept = self._caught
+        """Empty while there is nothing to judge."""
         self._next = 0
         self._witness = _Witness(self._note, lambda text: self.on_runtime_warning(text, self.by_collector))
         self.on_runtime_warning: Callable[[str, Context | None], bool] = lambda text, by_collector: False
@@ -148,11 +150,6 @@ class UnclosedProbe:
     def by_collector(self) -> Context | None:
         """Who is judged, while a collection of ours runs."""
         return None if self.whose is None else self.whose()
-
-    @property
-    def has_caught(self) -> bool:
-        """Whether there is a warning to judge."""
-        return bool(self._caught)
 
     def keys(self) -> frozenset[Key]:
         return frozenset(self._caught)

@@ -10,11 +10,11 @@ from functools import partial
 from types import FrameType, ModuleType
 from typing import Any
 
-from pytest_leakguard import _real
+from pytest_leakguard import _real, native
 from pytest_leakguard.core.demands import Demand
 from pytest_leakguard.origins.holders import class_name
 from pytest_leakguard.origins.imports import ImportWatch
-from pytest_leakguard.origins.instrument import Called, Instrument, NotAMethod
+from pytest_leakguard.origins.instrument import Called, Instrument, Made, NotAMethod
 from pytest_leakguard.probes.classes import asker_for, classes_in
 from pytest_leakguard.probes.nursery import Plan
 from pytest_leakguard.probes.objects import Asker, is_weakly_referenceable
@@ -86,12 +86,18 @@ class WatchedClasses:
         made: told of an instance of a class of Python code, with its class and the frame that made it.
         called: told of the calls of its methods.
         found_in_c: called when a class of C code has been found.
+        first_told: gives what is told of the instances of a class in place of `made`, and may leave them to that.
     """
 
     def __init__(
-        self, made: Callable[[Watched, Any, FrameType], object], called: Called, found_in_c: Callable[[], object]
+        self,
+        made: Callable[[Watched, Any, FrameType], object],
+        called: Called,
+        found_in_c: Callable[[], object],
+        first_told: Callable[[Watched, Made], Made],
     ) -> None:
         self._tell = made
+        self._first_told = first_told
         self._called = called
         self._found_in_c = found_in_c
         self._asked: list[Asked] = []
@@ -173,6 +179,8 @@ class WatchedClasses:
 
     def watch_new_subclasses(self) -> None:
         """Subclasses may have come since."""
+        if native.part is not None and not native.part.have_new_subclasses(self._classes):
+            return
         for entry in tuple(self._classes.values()):
             cls = entry.ref()
             if cls is not None and len(type.__subclasses__(cls)) != entry.subclasses:
@@ -265,7 +273,7 @@ class WatchedClasses:
                 continue
             try:
                 if name == "__init__":
-                    self._instrument.wrap_init(cls, partial(self._made, entry))
+                    self._instrument.wrap_init(cls, self._first_told(entry, partial(self._made, entry)))
                 else:
                     self._instrument.wrap_method(cls, name, self._called)
             except (NotAMethod, TypeError) as error:

@@ -77,7 +77,7 @@ def test_an_error_of_ours_stays_with_us(recorder, monkeypatch):
     """A handler that is broken is told of, and the call of the user goes on."""
     monkeypatch.setattr(hook, "_failures", [])
 
-    def broken(args):
+    def broken(args, frame):
         raise LookupError("a handler is broken")
 
     recorder.listen({"leakguard.test": broken})

@@ -218,11 +218,12 @@ def test_the_fixture_alone_is_enough(alone, pytester):
     ran.result.assert_outcomes(passed=3)
 
 
-def test_a_lock_that_died_held_is_forgotten_once_it_was_told(monkeypatch):
+def test_a_lock_that_died_held_is_forgotten_once_it_was_told():
     """Until then it is seen; afterwards no test asks for it any more."""
     # started, it would take the place of the recorder that watches this very suite
-    monkeypatch.setattr(Recorder, "active", True)
-    probe = LockProbe(Recorder(Ledger()))
+    recorder = Recorder(Ledger())
+    recorder.active = True
+    probe = LockProbe(recorder)
     probe.track(threading.Lock(), sys._getframe(), wrap=True).acquire()
     (key,) = probe.keys()
     record = probe.record(key)

@@ -210,10 +210,11 @@ def test_a_mark_can_ask_for_it(alone, pytester):
 
 
 @pytest.fixture
-def recorder(monkeypatch):
+def recorder():
     """One that records nothing by itself; started, it would take the place of the one that watches this suite."""
-    monkeypatch.setattr(Recorder, "active", True)
-    return Recorder(Ledger())
+    recorder = Recorder(Ledger())
+    recorder.active = True
+    return recorder
 
 
 @pytest.mark.parametrize("registry_tells", [True, False] if REGISTRY_TELLS else [False])

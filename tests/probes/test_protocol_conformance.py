@@ -21,7 +21,6 @@ import pytest
 
 from pytest_leakguard.core.ledger import OUTSIDE
 from pytest_leakguard.core.model import KINDS, Resource
-from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.record import Record
 from pytest_leakguard.probes.protocol import Probe
 from pytest_leakguard.watch import Watch
@@ -36,9 +35,10 @@ def watch(monkeypatch) -> Watch:
     monkeypatch.syspath_prepend(str(EXAMPLE))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     # started, it would take the place of the recorder that watches this very suite
-    monkeypatch.setattr(Recorder, "active", True)
     plugin = importlib.import_module("leakguard_handles")
-    return Watch(root=os.getcwd(), others=plugin.pytest_leakguard_probes(None))
+    watch = Watch(root=os.getcwd(), others=plugin.pytest_leakguard_probes(None))
+    watch.recorder.active = True
+    return watch
 
 
 def acquire(kind: str, watch: Watch, stack: ExitStack, folder: Path) -> None:

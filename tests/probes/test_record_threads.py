@@ -43,7 +43,7 @@ READERS = {
     "forget": Recorder.forget,
     "set_before": Recorder.set_before,
     "ask_which_closed": lambda recorder: recorder.ask_which_closed("/a", id),
-    "rename": lambda recorder: recorder.created.on_rename(("/b", "/c", -1, -1)),
+    "rename": lambda recorder: recorder.created.on_rename(("/b", "/c", -1, -1), None),
     "match": matches,
 }
 

@@ -63,10 +63,11 @@ def descriptions(probe: UnclosedProbe) -> list[Resource]:
 
 
 @pytest.fixture
-def probe(monkeypatch) -> UnclosedProbe:
+def probe() -> UnclosedProbe:
     # started, it would take the place of the recorder that watches this very suite
-    monkeypatch.setattr(Recorder, "active", True)
-    return UnclosedProbe(Recorder(Ledger()), lambda path: path.replace(os.getcwd() + os.sep, ""))
+    recorder = Recorder(Ledger())
+    recorder.active = True
+    return UnclosedProbe(recorder, lambda path: path.replace(os.getcwd() + os.sep, ""))
 
 
 def told(probe: UnclosedProbe, make: Callable[[], object]) -> Resource:

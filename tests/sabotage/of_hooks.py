@@ -41,7 +41,7 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/guard.py", 'call.excinfo is not None and report.outcome == "passed"',
              'call.excinfo is not None and report.outcome == "failed"',
              "plugin/test_unobtrusive.py::test_an_error_in_a_finalizer_lands_on_its_test"),
-    Sabotage("plugin/guard.py", "if self._fresh and (self.judge.deferred or self.watch.unclosed.has_caught):",
+    Sabotage("plugin/guard.py", "if self._fresh and (self.judge.deferred or self.watch.unclosed.kept):",
              "if False:",
              "plugin/test_deferred.py::test_pending_verdicts_are_told_when_the_run_stops_early"),
     Sabotage("plugin/guard.py", "last = self.delivery.findings(judged)\n",

@@ -1,0 +1,56 @@
+/* The types of records.c and recorder.c. */
+
+#ifndef LEAKGUARD_RECORDS_H
+#define LEAKGUARD_RECORDS_H
+
+#include "native.h"
+
+/* Who owns what is acquired now: as a Context, or what one is made of when somebody asks. */
+typedef struct {
+    PyObject *context;        /* or NULL: then the test and its phase, */
+    PyObject *ledger, *test, *phase; /* and the ledger that makes a context of them */
+} Moment;
+
+PyObject *context_of(Moment *moment); /* a new reference, or NULL with an error set */
+void drop_moment(Moment *moment);
+
+/* origins.record.Record. Nothing that it holds leads back to it, so the collector need not know of it. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *event, *detail;
+    Moment moment;
+    PyObject *stack; /* as a tuple, once somebody has asked */
+    Entry *entries;  /* or NULL, when it was given as a tuple */
+    int entries_count;
+    PyObject *how, *ref, *inode, *created, *renamed;
+    unsigned long long object_id;
+    long fd, number, block;
+    double when;
+    char raw, over, pinned, blamed, spent;
+} Record;
+
+/* The base of origins.audit.Recorder: what is in use at every event. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *moves, *thread_starts; /* numbers that Python reads much */
+    PyObject *ledger, *records, *created, *waiting;
+    PyObject *_unresolved, *_closing, *_opened, *_thread_records, *_tools;
+    long count, _lookups;
+    unsigned long home;
+    char active;
+} Recording;
+
+extern PyTypeObject *record_type;
+
+/* A record of what the code of `frame` does; takes the moment over. */
+Record *new_record(PyObject *event, PyObject *detail, PyObject *frame, Moment *moment);
+
+/* As `Ledger.now`. Returns -1 with an error set where it fails. */
+int moment_now(Recording *self, Moment *moment);
+int is_recording(PyObject *object);
+
+int add_record_type(PyObject *module);
+int add_recording_type(PyObject *module);
+int add_nursery_types(PyObject *module);
+
+#endif
