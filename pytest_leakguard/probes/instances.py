@@ -71,11 +71,6 @@ class Instances:
         return bool(self.classes) or self._own is None or bool(self._own)
 
     @property
-    def needs_young(self) -> bool:
-        """Whether a look at the young objects is part of the test that runs."""
-        return self.classes.has_c_types or self._watches_own
-
-    @property
     def _watches_own(self) -> bool:
         return self._own is None or self._recorder.ledger.test in self._own
 
@@ -87,16 +82,17 @@ class Instances:
         """
         self.classes.search()
         self.classes.watch_new_subclasses()
-        self.young.on = False
-        needs_young = self.needs_young
+        needs_young = self.classes.has_c_types or self._own is None or self._recorder.ledger.test in self._own
+        if self.young.on:
+            self._look_at_young(False)
         if self._has_searched and not needs_young:
             return _NOTHING
         before = self._objects.keys()
         self._before.clear()
         self._is_before = True
         try:
-            self.young.on = needs_young
             if needs_young:
+                self._look_at_young(True)
                 self.young.look(everything=not self._has_scanned)
                 self._has_scanned = True
             else:
@@ -105,7 +101,7 @@ class Instances:
         finally:
             self._is_before = False
         self._has_searched = True
-        if self.young.on:
+        if needs_young:
             self.young.start()
         return now - before
 
@@ -124,12 +120,15 @@ class Instances:
         import objgraph  # noqa: F401  the object probe will ask it, when there may be no descriptor left to load it
 
         self._objects.moves_are_recorded = False
-        self._objects.before_look = self.young.look
 
     def _look_from_now(self) -> None:
         if self._recorder.ledger.test:  # a test that runs has imported a C type that is watched
             self.young.start()
-            self.young.on = True
+            self._look_at_young(True)
+
+    def _look_at_young(self, on: bool) -> None:
+        self.young.on = on
+        self._objects.before_look = self.young.look if on else None
 
     # -- instances -----------------------------------------------------------
 

@@ -231,8 +231,10 @@ class ObjectProbe:
         """The youngest that is still to go: one that came and went leaves it as it was."""
         if self.before_look is not None:
             self.before_look()
-        self._bring_up()
-        self._bury()
+        if self.nursery.made:
+            self._bring_up()
+        if self._died:
+            self._bury()
         return next(reversed(self._pending), 0)
 
     @property
