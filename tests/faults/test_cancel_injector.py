@@ -120,6 +120,7 @@ def test_the_second_cancellation_comes_at_the_suspension_that_was_asked_for(agai
     assert seen.injected == (1 if again == 3 else 2)
 
 
+@pytest.mark.allow_leaks("task:ticking", reason="it stays on purpose")
 def test_tasks_that_stay_anyhow_are_not_waited_for():
     """They were there at the end of the count as well; only what is new gets a moment to end by itself."""
     ticks = []
@@ -155,6 +156,7 @@ def test_whether_there_was_a_loop_is_known():
     assert injector.without.has_loop
 
 
+@pytest.mark.allow_leaks("task:ticking", reason="it stays on purpose")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_the_end_of_the_program_is_not_put_off(error):
     """No moment is given to tasks that are left: the user wants out."""
