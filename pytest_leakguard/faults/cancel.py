@@ -153,9 +153,9 @@ class AwaitInjector:
                         session.scope = None
             else:
                 return await function(*args, **kwargs)
-            if scope.cancel_called:
-                wanted = session.register.wanted or ""
-                raise planned(InjectedCancellation(f"cancelled by pytest-leakguard at {wanted}"), wanted)
+            # only a scope that was cancelled goes on here
+            wanted = session.register.wanted or ""
+            raise planned(InjectedCancellation(f"cancelled by pytest-leakguard at {wanted}"), wanted)
 
         return scoped
 

@@ -155,7 +155,7 @@ class _Runner:
             _collect_young()
         if seen.stuck:
             outcome = "hung"
-        if again and seen.injected:
+        if again:
             seen.told = "asyncio gives no way to be safe from a second cancellation during the clean-up"
         evidence = Evidence(
             leaks=tuple(leak for leak in leaks if leak not in self._leaks),

@@ -143,7 +143,7 @@ class Closes:
             self._robbed.discard(number)
             if number in self._closed:
                 self._closed[number].excused = True
-        elif inode_of(number) is None and not self._is_excused(number):
+        elif inode_of(number) is None:
             with self._unobtrusive():
                 if not is_expected(frame):
                     name, kind = ("socket", "socket") if isinstance(obj, _socket.socket) else ("file", "fd")
@@ -211,7 +211,7 @@ class Closes:
         place = (frame.f_code, frame.f_lasti)
         if number not in self._closed:
             self._sweeps.add(place)  # nobody had that number: it is tried with all of them
-        elif not self._is_excused(number) and not is_expected(frame):
+        elif not is_expected(frame):
             what = "closed twice: there was nothing to close the second time"
             self._tell(number, what, _ONE_CLOSER, "fd", frame, "os.close", place=place)
 
@@ -246,10 +246,6 @@ class Closes:
     def _closing(self, key: DescriptorKey, path: str, stack: frames.Stack, event: str) -> Closing:
         excused = key[0] in self._robbed
         return Closing(key, path, self._record(stack, event, self._recorder.context()), excused)
-
-    def _is_excused(self, number: int) -> bool:
-        closing = self._closed.get(number)
-        return closing is not None and closing.excused
 
     @staticmethod
     def _record(stack: frames.Stack, event: str, context: Context) -> Record:

@@ -27,7 +27,7 @@ from types import (
 from typing import Any
 
 from pytest_leakguard.core.holding import Edge, Path
-from pytest_leakguard.origins.holders import class_name
+from pytest_leakguard.origins.holders import attributes_of, class_name
 from pytest_leakguard.origins.roots import frame_name, local_items, thread_name
 
 _SHOWN = 40
@@ -50,7 +50,7 @@ def in_words(first: Edge | None, chain: Sequence[Any], root: str) -> Path:
 
     Args:
         first: how the root holds the first object; None when that is the root itself.
-        chain: each object holds the next one.
+        chain: each object holds the next one; the last is no plain container, but something with an owner.
         root: paths are told relative to it.
     """
     edges = [first] if first is not None else []
@@ -82,7 +82,7 @@ def _step(chain: Sequence[Any], root: str) -> Step:
     holder, held = chain[0], chain[1]
     kind = type(holder)
     words = object_in_words(holder, root)
-    if type(held) is dict and len(chain) > 2 and _is_namespace(held, holder):
+    if type(held) is dict and _is_namespace(held, holder):
         return Edge(holder=words, kind=_attribute_kind(kind), name=_key_of(held, chain[2])), 2
     for kinds, step in _STEPS:
         if kind is kinds or (isinstance(kinds, tuple) and issubclass(kind, kinds)):
@@ -92,7 +92,9 @@ def _step(chain: Sequence[Any], root: str) -> Step:
     if id(kind) in _SUSPENDED:
         return _of_suspended(chain, words, root)
     if kind is _CACHED:
-        return Edge(holder=words, kind="cache"), 2 if type(held) is dict and len(chain) > 2 else 1
+        # one without a limit keeps the results in a dict of its own; a dict that one with a limit holds is a result
+        steps = 2 if type(held) is dict and _CACHED.cache_info(holder).maxsize is None else 1
+        return Edge(holder=words, kind="cache"), steps
     name = _member(holder, held) or _inline(holder, held)
     return Edge(holder=words, kind=_attribute_kind(kind) if name else "inside", name=name), 1
 
@@ -136,10 +138,7 @@ def _callable_in_words(function: Any) -> str:
 def _is_namespace(candidate: dict[Any, Any], holder: Any) -> bool:
     if issubclass(type(holder), type):
         return True  # its own dict is never shown, and nothing else of a class is a plain dict
-    try:
-        return object.__getattribute__(holder, "__dict__") is candidate
-    except AttributeError:
-        return False
+    return attributes_of(holder) is candidate
 
 
 def _attribute_kind(kind: type) -> Any:
@@ -177,11 +176,8 @@ def _member(holder: Any, held: Any) -> str:
 
 def _inline(holder: Any, held: Any) -> str:
     """The attribute of an instance that has no dict yet, and holds its values itself (3.11 and later)."""
-    try:
-        namespace = object.__getattribute__(holder, "__dict__")
-    except AttributeError:
-        return ""
-    return next((str(key) for key, value in _items(namespace) if value is held), "") if type(namespace) is dict else ""
+    namespace = attributes_of(holder)
+    return next((str(key) for key, value in _items(namespace) if value is held), "") if namespace is not None else ""
 
 
 # -- kinds of holders: each gives None where it can't tell ------------------------
@@ -190,7 +186,7 @@ def _inline(holder: Any, held: Any) -> str:
 def _of_function(chain: Sequence[Any], words: str, root: str) -> Step | None:
     function, held = chain[0], chain[1]
     after = chain[2] if len(chain) > 2 else None
-    if held is function.__closure__ and type(after) is CellType and len(chain) > 3:
+    if held is function.__closure__ and type(after) is CellType:
         index = _index(held, after)
         return Edge(holder=words, kind="closure", name=function.__code__.co_freevars[index]), 3
     if held is function.__defaults__:
@@ -208,9 +204,9 @@ def _of_method(chain: Sequence[Any], words: str, root: str) -> Step | None:
 
 def _of_partial(chain: Sequence[Any], words: str, root: str) -> Step | None:
     partial, held = chain[0], chain[1]
-    if held is partial.args and len(chain) > 2:
+    if held is partial.args:
         return Edge(holder=words, kind="argument", name=str(_index(held, chain[2]))), 2
-    if held is partial.keywords and len(chain) > 2:
+    if held is partial.keywords:
         return Edge(holder=words, kind="argument", name=f"'{_key_of(held, chain[2])}'"), 2
     return None
 
@@ -234,7 +230,7 @@ def _of_frame(chain: Sequence[Any], words: str, root: str) -> Step | None:
 def _of_suspended(chain: Sequence[Any], words: str, root: str) -> Step:
     suspended, held = chain[0], chain[1]
     _, frame_of, waits_for = _SUSPENDED[id(type(suspended))]
-    skipped = 1 if type(held) is FrameType and len(chain) > 2 else 0  # up to 3.10 the frame stands between
+    skipped = 1 if type(held) is FrameType else 0  # up to 3.10 the frame stands between
     frame = getattr(suspended, frame_of)
     name, steps = "", 1
     if frame is not None:
@@ -247,7 +243,7 @@ def _of_suspended(chain: Sequence[Any], words: str, root: str) -> Step:
 
 def _local(frame: FrameType, chain: Sequence[Any], *, at_rest: bool) -> tuple[str, int]:
     """The name of the local that holds the next object (or the one in the next cell), and the steps to that."""
-    in_cell = type(chain[1]) is CellType and len(chain) > 2
+    in_cell = type(chain[1]) is CellType
     value = chain[2] if in_cell else chain[1]
     names = [name for name, local in local_items(frame, at_rest=at_rest) if local is value]
     return names[0] if names else "", 2 if in_cell else 1
@@ -265,7 +261,7 @@ def _of_context_variable(chain: Sequence[Any], words: str, root: str) -> Step | 
 
 
 def _of_thread_local(chain: Sequence[Any], words: str, root: str) -> Step | None:
-    dicts = list(itertools.takewhile(lambda obj: type(obj) is dict, chain[1:-1]))
+    dicts = list(itertools.takewhile(lambda obj: type(obj) is dict, chain[1:]))
     if not dicts:
         return None
     name = _key_of(dicts[-1], chain[len(dicts) + 1])
@@ -298,7 +294,6 @@ _STEPS: tuple[tuple[Any, Callable[[Sequence[Any], str, str], Step | None]], ...]
     # a type: exactly this one; a tuple: this one and classes derived from it
     (FunctionType, _of_function),
     (MethodType, _of_method),
-    (BuiltinFunctionType, _of_method),
     (functools.partial, _of_partial),
     (FrameType, _of_frame),
     (contextvars.Context, _of_context),

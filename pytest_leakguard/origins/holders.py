@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import _io
 import _socket
-import io
 import select
 import sys
 import threading
 from collections.abc import Callable, Collection
-from types import FunctionType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from pytest_leakguard import _real
+from pytest_leakguard.origins.owners import number_of
 
 _EPOLL: Any = getattr(select, "epoll", None)
+_OF_C = (GetSetDescriptorType, MemberDescriptorType)
+"""Descriptors that no class of a user can derive from: to ask them runs no code of his."""
 
 
 def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
-    """Descriptor -> the file, socket or epoll object that would close it.
+    """Descriptor -> the file, socket, selector, connection or child process object that would close it.
 
     One pass over the heap; types are compared exactly or by C base class, and
     only C methods are called, so that no code of a user's class runs.
@@ -28,21 +30,13 @@ def descriptor_holders(numbers: Collection[int]) -> dict[int, Any]:
         return found
     # by id: a metaclass may refuse to hash its classes; all of them are alive while this runs
     readers: dict[int, Callable[[Any], int] | None] = {}
-    pollers: list[Any] = []
     for obj in _not_plain(_real.gc_get_objects()):
         kind = type(obj)
         identity = _real.identity(kind)
         if identity not in readers:
             readers[identity] = _reader(kind)
         read = readers[identity]
-        if read is _of_selector:
-            pollers.append(obj)
-        elif read is not None and (number := _number(obj, read)) in numbers:
-            found[number] = obj
-    # an epoll object is not tracked by the collector; its selector is
-    for obj in pollers if len(found) < len(numbers) else ():
-        number = _of_selector(obj)
-        if number in numbers:
+        if read is not None and (number := _number(obj, read)) in numbers:
             found[number] = obj
     return found
 
@@ -59,7 +53,7 @@ def _not_plain(objects: list[Any]) -> list[Any]:
 def _number(obj: Any, read: Callable[[Any], int]) -> int:
     try:
         return read(obj)
-    except (ValueError, OSError, TypeError, KeyError):  # closed, or not initialised
+    except (ValueError, TypeError, KeyError):  # closed, or not initialised
         return -1
 
 
@@ -69,20 +63,36 @@ def _reader(kind: type) -> Callable[[Any], int] | None:
         return _io.FileIO.fileno
     if issubclass(kind, _socket.socket):
         return _socket.socket.fileno
-    if _EPOLL is not None and kind is _EPOLL:
-        return lambda obj: int(obj.fileno())
     name = class_name(kind)
     if name == "multiprocessing.connection.Connection":
-        return lambda obj: int(vars(obj)["_handle"])
+        return lambda obj: int(_attributes(obj)["_handle"])
     if name.endswith(".Popen"):
-        # multiprocessing's, and loky's: the pipe that tells of the child's end
-        return lambda obj: int(vars(obj)["sentinel"])
-    return _of_selector if _EPOLL is not None and name == "selectors.EpollSelector" else None
+        return _sentinel
+    if name == "selectors.EpollSelector":
+        # the collector does not know the epoll object inside
+        return lambda obj: int(_EPOLL.fileno(_attributes(obj)["_selector"]))
+    return None
 
 
-def _of_selector(obj: Any) -> int:
-    poller = vars(obj).get("_selector")
-    return -1 if poller is None or poller.closed else int(poller.fileno())
+def _sentinel(obj: Any) -> int:
+    """Of multiprocessing's Popen, and loky's: the pipe that tells of the child's end, unless it was closed."""
+    attributes = _attributes(obj)
+    finalizer = attributes.get("finalizer")
+    return -1 if finalizer is not None and not getattr(finalizer, "_args", ()) else int(attributes["sentinel"])
+
+
+def attributes_of(obj: Any) -> dict[str, Any] | None:
+    """The dict of an object's attributes; None where it has none, or its class has a ``__dict__`` of its own making."""
+    for kind in type.__getattribute__(type(obj), "__mro__"):
+        descriptor = type.__getattribute__(kind, "__dict__").get("__dict__")
+        if descriptor is not None:
+            found = descriptor.__get__(obj) if type(descriptor) in _OF_C else None
+            return found if type(found) is dict else None
+    return None
+
+
+def _attributes(obj: Any) -> dict[str, Any]:
+    return attributes_of(obj) or {}
 
 
 def class_name(kind: type) -> str:
@@ -102,19 +112,14 @@ def popen_of(pid: int) -> Any:
     if not isinstance(popen, type):
         return None
     for obj in _real.gc_get_objects():
-        if issubclass(type(obj), popen) and object.__getattribute__(obj, "__dict__").get("pid") == pid:
+        if issubclass(type(obj), popen) and _attributes(obj).get("pid") == pid:
             return obj
     return None
 
 
 def pipes_of(popen: Any) -> set[int]:
     """The descriptors that subprocess's or multiprocessing's Popen keeps."""
-    attributes = vars(popen)
-    candidates: list[Any] = [attributes.get("sentinel")]
-    for args in getattr(attributes.get("finalizer"), "_args", None) or ():
-        candidates.extend(args if isinstance(args, (tuple, list)) else (args,))
-    for name in ("stdin", "stdout", "stderr"):
-        stream = attributes.get(name)
-        if isinstance(stream, io.IOBase) and not stream.closed:
-            candidates.append(stream.fileno())
-    return {number for number in candidates if type(number) is int}
+    attributes = _attributes(popen)
+    candidates = [attributes.get("sentinel"), *(getattr(attributes.get("finalizer"), "_args", None) or ())]
+    candidates += [number_of(attributes.get(name)) for name in ("stdin", "stdout", "stderr")]
+    return {number for number in candidates if type(number) is int and number >= 0}

@@ -17,13 +17,11 @@ def number_of(obj: object) -> int:
     if isinstance(obj, _socket.socket):
         return socket_fileno(obj)
     raw: Any = obj
-    try:
-        if type(raw) is _io.TextIOWrapper:
-            raw = raw.buffer
-        if type(raw) in _BUFFERED:
-            raw = raw.raw
-    except ValueError:  # detached
-        return -1
+    if type(raw) is _io.TextIOWrapper:
+        raw = raw.buffer
+    if type(raw) in _BUFFERED:
+        raw = raw.raw
+    # what was detached has None there
     return _number_of_file(raw) if isinstance(raw, _io.FileIO) else -1
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from types import CodeType, FrameType, MethodType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from pytest_leakguard import _real
@@ -25,7 +25,7 @@ class Roots(AbstractContextManager["Roots"]):
         named: id of an object -> the reference by which a root holds it directly.
         namespaces: id of a module's dict -> the module's name.
         threads: ids of the thread objects that are alive.
-        own: ids of containers of ours, which hold nothing in the eyes of the user.
+        own: ids of containers that hold nothing in the eyes of the user: the lists of all threads.
     """
 
     def __init__(
@@ -52,9 +52,8 @@ class Roots(AbstractContextManager["Roots"]):
         self._read_values(values)
         self._read_handlers()
         self._read_threads(root, test, without)
-        registry = [getattr(threading, name, None) for name in ("_active", "_limbo")]
         # that a thread runs is no news, and no one's mistake
-        self.own = {id(self.kept), id(self.named), *(id(one) for one in registry)}
+        self.own = {id(getattr(threading, name, None)) for name in ("_active", "_limbo")}
 
     def __exit__(self, *error: object) -> None:
         # a frame that is kept here may lead back to it: a cycle, which would keep all its locals
@@ -106,11 +105,7 @@ class Roots(AbstractContextManager["Roots"]):
         for number in _valid_signals():
             handler = _getsignal(number)
             if callable(handler):
-                holder = f"handler of {getattr(number, 'name', number)}"
-                self._name(handler, Edge(holder=holder, kind="exact"))
-                if type(handler) is MethodType:
-                    # made anew with each access: its object is what the user knows
-                    self._name(handler.__self__, Edge(holder=holder, kind="exact"))
+                self._name(handler, Edge(holder=f"handler of {getattr(number, 'name', number)}", kind="exact"))
 
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE; of the others only what the collector tracks can be a holder

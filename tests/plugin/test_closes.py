@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
+from typing import Any, cast
 
 import pytest
 from close_twins import KINDS, ROWS, tree
 from twins import junit_errors, line_marked
+
+from pytest_leakguard.origins.closes import Closes
 
 TREE = tree()
 LEAKY = [row for row in ROWS if row.leaky]
@@ -85,7 +89,7 @@ def test_nothing_else_is_told(told):
 # -- what is not told, and what still is
 
 RULES = """
-import contextlib, ctypes, io, multiprocessing, os, socket, subprocess, sys, tempfile, threading, unittest, weakref
+import contextlib, ctypes, io, multiprocessing.util, os, socket, subprocess, sys, tempfile, threading, unittest, weakref
 import asyncio
 import pytest
 
@@ -217,6 +221,23 @@ def test_forgives_the_standard_library(tmp_path):
         server.close()
         await server.wait_closed()
     asyncio.run(main())
+
+def test_forgives_what_the_standard_library_was_asked_for(number):
+    sock = socket.socket()
+    multiprocessing.util.Finalize(None, os.close, args=(sock.fileno(),), exitpriority=0)()
+    sock.detach()
+    stop(number)
+    with contextlib.suppress(OSError):
+        multiprocessing.util.Finalize(None, os.close, args=(number,), exitpriority=0)()
+
+def test_catches_once_what_has_an_owner(tmp_path):
+    file = open(tmp_path / "data.txt", "w")
+    number = file.fileno()
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            stop(number)
+    with contextlib.suppress(OSError):
+        file.close()
 
 def test_forgives_in_threads(tmp_path):
     def work():
@@ -373,6 +394,90 @@ def test_os_close_is_given_back(alone, pytester):
     ran = alone("-s", "--leakguard-trace")
     assert ran.result.ret == 0
     assert "builtin_function_or_method" not in ran.text
+
+
+def test_a_close_that_fails_for_another_reason_is_no_second_one(alone, pytester):
+    """A disk that is ill tells so when a file is closed, which is closed all the same."""
+    pytester.makeconftest(
+        """
+        import errno, os
+        real = os.close
+        ILL = set()
+
+        def close(number):
+            real(number)
+            if number in ILL:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        os.close = close
+        """
+    )
+    pytester.makepyfile(
+        """
+        import errno, os
+        import conftest
+
+        def test_it():
+            number = os.open(os.devnull, os.O_RDONLY)
+            conftest.ILL.add(number)
+            try:
+                os.close(number)
+            except OSError as error:
+                assert error.errno == errno.EIO
+        """
+    )
+    ran = alone("--leakguard-trace")
+    ran.result.assert_outcomes(passed=1)
+    assert ran.report["findings"] == []
+
+
+def test_who_wrapped_it_meanwhile_keeps_his():
+    """Another's stand-in for `os.close` goes on through ours."""
+    real, nobody = os.close, cast("Any", None)
+
+    def theirs(number):
+        real(number)
+
+    try:
+        undo = Closes(nobody).wrap()
+        assert os.close is not real
+        undo()
+        assert os.close is real
+        undo = Closes(nobody).wrap()
+        os.close = theirs
+        undo()
+        assert os.close is theirs
+    finally:
+        os.close = real
+
+
+def test_a_later_close_of_the_same_number_explains_nothing(alone, pytester):
+    """The number had another owner by then: that line is not told as the one that closed."""
+    pytester.makepyfile(
+        """
+        import os, socket
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def pool():
+            kept = [socket.socket()]
+            yield kept
+            kept[0].detach()
+
+        def test_robs(pool):
+            number = pool[0].fileno()
+            socket.close(number)
+            with open(os.devnull) as file:
+                assert file.fileno() == number
+
+        def test_after(pool):
+            pass
+        """
+    )
+    ran = alone("--leakguard-trace")
+    (finding,) = ran.report["findings"]
+    assert finding["verdict"] == "misclosed"
+    assert [note.partition(":")[0] for note in finding["notes"]] == ["opened"]
 
 
 def test_the_fingerprint_is_not_that_of_a_leak(alone, pytester):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+
+from pytest_leakguard.plugin.isolate import Isolation
 
 SUITE = """
 import os
@@ -156,3 +161,27 @@ def test_nothing_is_left_of_the_processes(pytester, isolated):
 
     pid = int((pytester.path / "pid").read_text("utf-8"))
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+class Asked:
+    """Stands for the fresh processes: notes what they would be asked to run."""
+
+    def __init__(self) -> None:
+        self.before: list[list[str]] = []
+
+    def leaks(self, before, test):
+        self.before.append(list(before))
+        return set()
+
+
+def test_what_other_workers_ran_is_not_before_a_test():
+    """In the order of its own worker, each test once though it was run again."""
+    config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda name: None))
+    isolation, asked = Isolation(config), Asked()
+    for worker, test in [("gw0", "a"), ("gw1", "b"), ("gw0", "c"), ("gw0", "c"), ("gw1", "d"), ("gw0", "e")]:
+        report: Any = SimpleNamespace(when="setup", nodeid=test, worker_id=worker)
+        isolation.pytest_runtest_logreport(report)
+    finding: Any = SimpleNamespace(test="e", fingerprint="x")
+    runs: Any = asked
+    assert isolation._isolate(finding, runs).startswith("isolated: did not leak in a fresh process")
+    assert asked.before == [[], ["a", "c"]]

@@ -46,6 +46,10 @@ def test_call():
     os.environ.clear()
     leak()
 
+def test_own_words_in_call(monkeypatch):
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "mine (all of it)")
+    leak()
+
 def test_call_then_teardown(request):
     os.environ.clear()
     request.addfinalizer(leak)
@@ -64,6 +68,7 @@ def test_thread_after_clearing(around): pass
         ("test_setup", "setup"),
         ("test_teardown", "teardown"),
         ("test_call", "call"),
+        ("test_own_words_in_call", "call"),
         ("test_call_then_teardown", "teardown"),
         ("test_thread_in_call", "call"),
         # of another thread only the last phase that was known can be told

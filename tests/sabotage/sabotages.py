@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from of_cancel import CANCEL
+from of_conditions import CONDITIONS
 from of_faults import FAULTS
 from of_forgiveness import FORGIVENESS
+from of_holding import HOLDING
 from of_hooks import HOOKS
 from of_parts import PARTS
 from of_probes import PROBES
@@ -11,4 +14,6 @@ from of_record import RECORD
 from of_reports import REPORTS
 from planned import Sabotage
 
-SABOTAGES: tuple[Sabotage, ...] = (*PROBES, *RECORD, *FORGIVENESS, *HOOKS, *PARTS, *FAULTS, *REPORTS)
+SABOTAGES: tuple[Sabotage, ...] = (
+    *PROBES, *RECORD, *CONDITIONS, *HOLDING, *FORGIVENESS, *HOOKS, *PARTS, *FAULTS, *CANCEL, *REPORTS,
+)  # fmt: skip

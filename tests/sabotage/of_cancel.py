@@ -1,0 +1,258 @@
+"""Sabotages of the cancellation at every await: what is a point, what comes of it, and what the trial leaves."""
+
+from __future__ import annotations
+
+from planned import Sabotage
+
+_THE_PLUGIN_OF_ANYIO = "faults/test_cancel_runners.py::test_the_plugin_of_anyio"
+_AN_ERROR_WITHOUT = "faults/test_cancel_told.py::test_an_error_without_a_cancellation_is_raised"
+_A_MISTAKE_IN_THE_HANDLER = "faults/test_cancel_level.py::test_a_mistake_in_the_handler_is_found"
+_A_TASK_THAT_OUTLIVES = (
+    "faults/test_cancel_told.py::test_a_task_that_outlives_the_run_without_a_fault_too_is_not_blamed_on_one"
+)
+_A_SECOND_CANCELLATION = "faults/test_cancel_told.py::test_a_second_cancellation_is_told"
+_WHAT_WAS_INSTALLED = "faults/test_cancel_injector.py::test_what_was_installed_is_taken_out_again"
+_THE_SECOND_CANCELLATION = (
+    "faults/test_cancel_injector.py::test_the_second_cancellation_comes_at_the_suspension_that_was_asked_for"
+)
+_WHAT_TAKES_LONG = "faults/test_cancel_injector.py::test_what_takes_long_without_a_fault_may_take_long_with_one"
+_TASKS_THAT_STAY = "faults/test_cancel_injector.py::test_tasks_that_stay_anyhow_are_not_waited_for"
+_A_TASK_THAT_IS_BEING = "faults/test_cancel_told.py::test_a_task_that_is_being_cancelled_already_is_told"
+_WAITING_FOR_THE_WORK = "faults/test_cancel_told.py::test_waiting_for_the_work_of_a_cancelled_task_is_told"
+_A_SCOPE_THAT_WAS = "faults/test_cancel_level.py::test_a_scope_that_was_cancelled_is_no_swallowed_cancellation"
+_A_TIMEOUT_IS_NOTED = "faults/test_cancel_seen.py::test_a_timeout_is_noted_with_its_error_and_its_end"
+_ONLY_THE_RESULT = (
+    "faults/test_cancel_seen.py::test_only_the_result_of_a_future_of_its_own_can_be_lost_by_a_cancellation"
+)
+_A_MISTAKE_IN_THE_HANDLER_IS_ONE = (
+    "faults/test_cancel_seen.py::test_a_mistake_in_the_handler_is_one_that_came_from_the_cancellation"
+)
+_A_CHILD_OF_TRIO = "faults/test_cancel_seen.py::test_a_child_of_trio_is_known_as_one"
+_ONLY_WHAT_IS_IN_THE_SCOPE = "faults/test_cancel_seen.py::test_only_what_is_in_the_scope_is_cancelled"
+_A_HANG_OF_TRIO = "faults/test_cancel_seen.py::test_a_hang_of_trio_is_ended_below_all_shields"
+_A_MISTAKE_IN_A_HANDLER = (
+    "faults/test_cancel_seen.py::test_a_mistake_in_a_handler_of_trio_is_one_that_came_from_the_cancellation"
+)
+_A_CLEANUP_THAT_AWAITS = "faults/test_cancel_level.py::test_a_cleanup_that_awaits_is_cancelled_again"
+_A_COROUTINE_THAT_IS_NEVER = "faults/test_cancel_told.py::test_a_coroutine_that_is_never_awaited_is_told"
+_A_SECOND_CANCELLATION_IS_TRIED = (
+    "faults/test_cancel_each_run.py::test_a_second_cancellation_is_tried_in_the_clean_up_of_the_first"
+)
+_WHAT_THE_COUNT = "faults/test_cancel_each_run.py::test_what_the_count_leaves_too_is_no_findings_of_a_trial"
+
+# fmt: off
+CANCEL: tuple[Sabotage, ...] = (
+    # cancel.py
+    Sabotage("faults/cancel.py",
+             "            if self._sessions is None:\n                return await function(*args, **kwargs)\n",
+             "            if self._sessions is None:\n                raise RuntimeError\n", _THE_PLUGIN_OF_ANYIO),
+    Sabotage("faults/cancel.py", "if trio_session is not None and _runs_in_trio():", "if trio_session is not None:",
+             _AN_ERROR_WITHOUT),
+    Sabotage("faults/cancel.py", "if trio_session is not None and _runs_in_trio():", "if False:",
+             _A_MISTAKE_IN_THE_HANDLER),
+    Sabotage("faults/cancel.py", "                _trio_tap().uninstall()\n\n", "                pass\n\n",
+             "faults/test_cancel_level.py::test_trio_is_left_as_it_was"),
+    Sabotage("faults/cancel.py", "self.without, self.suspensions = observation, register.suspensions",
+             "self.suspensions = register.suspensions", _A_TASK_THAT_OUTLIVES),
+    Sabotage("faults/cancel.py", "AwaitInjection(without=self.without)", "AwaitInjection()", _THE_PLUGIN_OF_ANYIO),
+    Sabotage("faults/cancel.py", "    except RuntimeError:\n        return False",
+             "    except ZeroDivisionError:\n        return False", _AN_ERROR_WITHOUT),
+    Sabotage("faults/cancel.py", "again=again,\n            hang", "again=0,\n            hang",
+             _A_SECOND_CANCELLATION),
+    Sabotage("faults/cancel.py", 'if "trio" in sys.modules:\n            _trio_tap().install()',
+             "if False:\n            _trio_tap().install()",
+             "faults/test_cancel_injector.py::test_a_trio_run_from_before_is_reached_while_installed"),
+    Sabotage("faults/cancel.py", "        self._undo.append(_TAP.uninstall)\n", "", _WHAT_WAS_INSTALLED),
+    Sabotage("faults/cancel.py", "            again = again or 1\n", "            again = 1\n",
+             _THE_SECOND_CANCELLATION),
+    Sabotage("faults/cancel.py", "            again = again or 1\n", "            pass\n", _THE_SECOND_CANCELLATION),
+    Sabotage("faults/cancel.py", "                        session.scope = None\n", "                        pass\n",
+             "faults/test_cancel_injector.py::test_after_the_scoped_function_the_task_itself_is_cancelled"),
+    Sabotage("faults/cancel.py", "max(self._hang_seconds, HANG_FACTOR * self._count_seconds)", "self._hang_seconds",
+             _WHAT_TAKES_LONG),
+    Sabotage("faults/cancel.py", "background=Counter(stuck.task for stuck in self.without.pending),",
+             "background=None,", _TASKS_THAT_STAY),
+    Sabotage("faults/cancel.py", 'if "trio" in sys.modules and self.family == "cancel":', 'if "trio" in sys.modules:',
+             "faults/test_cancel_injector.py::test_trio_has_no_timeouts_of_a_task"),
+    Sabotage("faults/cancel.py", "            _TAP.session = self._sessions = None\n",
+             "            _TAP.session = None\n",
+             "faults/test_cancel_injector.py::test_a_scoped_function_is_its_own_after_the_trial"),
+    Sabotage("faults/cancel.py", "            _TAP.session = self._sessions = None\n",
+             "            self._sessions = None\n",
+             "faults/test_cancel_injector.py::test_after_the_block_nothing_is_counted_or_cancelled"),
+    # cancel_asyncio.py
+    Sabotage("faults/cancel_asyncio.py",
+             "if error is None and progress.place is not None and self._came_for_woken(stepper, progress):",
+             "if False:",
+             "faults/test_cancel_asyncio.py::test_the_awaited_future_is_cancelled_and_not_only_abandoned"),
+    Sabotage("faults/cancel_asyncio.py", "yielded if _is_for_target_alone(place, yielded) else None", "yielded",
+             "faults/test_cancel_asyncio.py::test_the_users_task_factory_is_called"),
+    Sabotage("faults/cancel_asyncio.py", "        if progress.injected:\n            self.seen.after += 1",
+             "        if True:\n            self.seen.after += 1", _THE_SECOND_CANCELLATION),
+    Sabotage("faults/cancel_asyncio.py",
+             "if place is not None and not asyncio_awaits.loses_its_result(place.within):", "if place is not None:",
+             "faults/test_cancel_told.py::test_a_server_that_asyncio_loses_itself_is_no_point"),
+    Sabotage("faults/cancel_asyncio.py",
+             '"the task was being cancelled already" if _is_cancelling(task, progress) else ""', '""',
+             _A_TASK_THAT_IS_BEING),
+    Sabotage("faults/cancel_asyncio.py", "spawned=not stepper.is_root,", "spawned=False,", _WAITING_FOR_THE_WORK),
+    Sabotage("faults/cancel_asyncio.py", "            self.seen.spawned = wanted.spawned\n", "",
+             _WAITING_FOR_THE_WORK),
+    Sabotage("faults/cancel_asyncio.py", "            self.level = True\n", "", _A_SCOPE_THAT_WAS),
+    Sabotage("faults/cancel_asyncio.py", "        self.seen.told = self.seen.told or told\n", "",
+             _A_TASK_THAT_IS_BEING),
+    Sabotage("faults/cancel_asyncio.py", "        if not progress.injected:\n            return\n", "",
+             _WHAT_TAKES_LONG),
+    Sabotage("faults/cancel_asyncio.py", "isinstance(outcome, (asyncio.CancelledError, InjectedCancellation)):",
+             "isinstance(outcome, asyncio.CancelledError):", _A_SCOPE_THAT_WAS),
+    Sabotage("faults/cancel_asyncio.py", "isinstance(outcome, MISTAKES) and comes_from_injected(outcome)",
+             "comes_from_injected(outcome)", "faults/test_cancel_told.py::test_a_swallowed_cancellation_is_told"),
+    Sabotage("faults/cancel_asyncio.py", "        self.end()  # what is waited for from here on is no hang\n", "",
+             "faults/test_cancel_told.py::test_a_task_that_outlives_the_run_is_no_hang"),
+    Sabotage("faults/cancel_asyncio.py", "if names <= self._background or self._hung:", "if self._hung:",
+             _TASKS_THAT_STAY),
+    Sabotage("faults/cancel_asyncio.py", "            yield from leftovers.pause(loop, seconds)\n",
+             "            break\n", _WHAT_WAS_INSTALLED),
+    Sabotage("faults/cancel_asyncio.py", "    if place is None or place.within or not", "    if place is None or not",
+             "faults/test_cancel_counts.py::test_as_many_points_as_suspensions_and_each_is_cancelled_once"),
+    Sabotage("faults/cancel_asyncio.py",
+             "if progress.timeout is not None and progress.timeout.is_over(self._awaited_in(stepper)):", "if False:",
+             "faults/test_cancel_asyncio.py::test_a_timeout_that_is_swallowed_below_is_withdrawn"),
+    Sabotage("faults/cancel_asyncio.py", "if index is None else chain[index].awaits",
+             "if index is None else chain[-1].awaits",
+             "faults/test_cancel_asyncio.py::test_a_timeout_reaches_the_target_alone"),
+    Sabotage("faults/cancel_asyncio.py", "        self.seen.has_loop = True\n", "",
+             "faults/test_cancel_injector.py::test_whether_there_was_a_loop_is_known"),
+    Sabotage("faults/cancel_asyncio.py",
+             "if not stepper.is_root or isinstance(outcome, (KeyboardInterrupt, SystemExit)):",
+             "if not stepper.is_root:", "faults/test_cancel_injector.py::test_the_end_of_the_program_is_not_put_off"),
+    Sabotage("faults/cancel_asyncio.py",
+             "            self._note_timeout(progress)\n            progress.timeout = None\n",
+             "            progress.timeout = None\n", _A_TIMEOUT_IS_NOTED),
+    Sabotage("faults/cancel_asyncio.py", ' or self.register.family != "cancel":\n            return False',
+             ":\n            return False", _ONLY_THE_RESULT),
+    Sabotage("faults/cancel_asyncio.py", "            self.seen.comes_in(stepper.stepped)\n", "            pass\n",
+             "faults/test_cancel_seen.py::test_the_moment_comes_with_the_frames_innermost_first"),
+    Sabotage("faults/cancel_asyncio.py", "if place is not None and not self.seen.stack:", "if place is not None:",
+             "faults/test_cancel_seen.py::test_the_stack_is_that_of_the_first_cancellation"),
+    Sabotage("faults/cancel_asyncio.py", "if progress.injected and progress.timeout is None:",
+             "if progress.timeout is None:",
+             "faults/test_cancel_seen.py::test_what_the_program_cancels_itself_is_not_ours"),
+    Sabotage("faults/cancel_asyncio.py", "if progress.injected and progress.timeout is None:",
+             "if progress.injected:", _A_TIMEOUT_IS_NOTED),
+    Sabotage("faults/cancel_asyncio.py",
+             "isinstance(outcome, asyncio.TimeoutError) and comes_from_injected(outcome):",
+             "isinstance(outcome, asyncio.TimeoutError):", _A_TIMEOUT_IS_NOTED),
+    Sabotage("faults/cancel_asyncio.py", "isinstance(outcome, MISTAKES) and comes_from_injected(outcome)",
+             "isinstance(outcome, MISTAKES)", _A_MISTAKE_IN_THE_HANDLER_IS_ONE),
+    Sabotage("faults/cancel_asyncio.py", 'and self.register.family == "cancel" and task is not None:',
+             "and task is not None:", _A_TIMEOUT_IS_NOTED),
+    Sabotage("faults/cancel_asyncio.py", "        if not self._hung:\n            self.seen.pending",
+             "        if True:\n            self.seen.pending",
+             "faults/test_cancel_seen.py::test_what_hangs_is_told_once_and_as_ended_by_force"),
+    Sabotage("faults/cancel_asyncio.py", '            if context["message"].startswith("Task"):\n',
+             "            if True:\n",
+             "faults/test_cancel_seen.py::test_errors_of_tasks_are_known_from_those_of_futures"),
+    Sabotage("faults/cancel_asyncio.py", 'if type(future).__name__ == "_GatheringFuture":', "if False:",
+             _ONLY_THE_RESULT),
+    Sabotage("faults/cancel_asyncio.py", "return not any(name.startswith(_BORROWING) for name in callbacks)",
+             "return True", _ONLY_THE_RESULT),
+    Sabotage("faults/cancel_asyncio.py", "MISTAKES = (NameError, AttributeError, TypeError, LookupError)",
+             "MISTAKES = (NameError, AttributeError, TypeError)", _A_MISTAKE_IN_THE_HANDLER_IS_ONE),
+    # cancel_trio.py
+    Sabotage("faults/cancel_trio.py", "[*instruments, instrument]", "[instrument]",
+             "faults/test_cancel_seen.py::test_instruments_of_the_programs_own_stay"),
+    Sabotage("faults/cancel_trio.py", "        finally:\n            session.scope = None",
+             "        finally:\n            pass",
+             "faults/test_cancel_seen.py::test_behind_the_scope_the_main_task_is_cancelled"),
+    Sabotage("faults/cancel_trio.py", "if scope is None and main.parent_nursery is not None:", "if False:",
+             "faults/test_cancel_level.py::test_a_trio_run_of_the_tests_own_is_reached"),
+    Sabotage("faults/cancel_trio.py", 'self.seen.end = "completed"', 'self.seen.end = "returned"', _A_SCOPE_THAT_WAS),
+    Sabotage("faults/cancel_trio.py", "elif isinstance(error, trio.Cancelled):", "elif False:", _A_SCOPE_THAT_WAS),
+    Sabotage("faults/cancel_trio.py",
+             "task.parent_nursery is not None and task.parent_nursery.parent_task is not root:",
+             "task.parent_nursery is not None:",
+             "faults/test_cancel_level.py::test_a_shielded_wait_that_never_ends_is_a_hang"),
+    Sabotage("faults/cancel_trio.py", "one = one.__cause__ or one.__context__", "one = one.__cause__",
+             _A_MISTAKE_IN_THE_HANDLER),
+    Sabotage("faults/cancel_trio.py", "        self.seen.has_loop = True\n", "", _A_CHILD_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "spawned=task is not main)", "spawned=False)", _A_CHILD_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", '        self.seen.error = "Cancelled"\n', "", _A_CHILD_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "        self.seen.spawned = wanted.spawned\n", "", _A_CHILD_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "        self.seen.stack = place.stack\n", "", _A_CHILD_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "        self.seen.comes_in(task.coro)\n", "", _A_CHILD_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "if scope is None and main.parent_nursery is not None:",
+             "if main.parent_nursery is not None:", _ONLY_WHAT_IS_IN_THE_SCOPE),
+    Sabotage("faults/cancel_trio.py", "        tasks = list(_with_children(main))\n", "        tasks = [main]\n",
+             _A_HANG_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "        force.note()\n", "", _A_HANG_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "        if not self.seen.injected:\n            return\n", "",
+             _ONLY_WHAT_IS_IN_THE_SCOPE),
+    Sabotage("faults/cancel_trio.py", "isinstance(one, MISTAKES) and _after_cancel(one)", "isinstance(one, MISTAKES)",
+             _A_MISTAKE_IN_A_HANDLER),
+    Sabotage("faults/cancel_trio.py", "isinstance(one, MISTAKES) and _after_cancel(one)", "_after_cancel(one)",
+             _A_MISTAKE_IN_A_HANDLER),
+    Sabotage("faults/cancel_trio.py", "for one in _members(error))", "for one in [error])", _A_MISTAKE_IN_A_HANDLER),
+    Sabotage("faults/cancel_trio.py", "            yield from _with_children(child)\n", "            yield child\n",
+             _A_HANG_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "        status = status.parent\n", "        status = None\n", _A_HANG_OF_TRIO),
+    Sabotage("faults/cancel_trio.py", "one = one.__cause__ or one.__context__", "one = one.__context__",
+             _A_MISTAKE_IN_A_HANDLER),
+    Sabotage("faults/cancel_trio.py", "        if self._users > 1:\n            return\n", "",
+             "faults/test_cancel_seen.py::test_trio_is_put_back_by_the_last_who_leaves"),
+    # cancel_each.py
+    Sabotage("faults/cancel_each.py", 'twice=twice and backend == "asyncio" and family == "cancel")',
+             'twice=twice and family == "cancel")', _A_CLEANUP_THAT_AWAITS),
+    Sabotage("faults/cancel_each.py", "fold(finding for trial in trials for finding in trial.findings)",
+             "tuple(finding for trial in trials for finding in trial.findings)",
+             "faults/test_cancel_told.py::test_what_the_caller_holds_while_a_server_starts_still_fails"),
+    Sabotage("faults/cancel_each.py", 'level=backend == "anyio")', "level=False)", _A_CLEANUP_THAT_AWAITS),
+    Sabotage("faults/cancel_each.py", "for again in range(1, seen.after + 1):", "for again in range(1, seen.after):",
+             _A_SECOND_CANCELLATION),
+    Sabotage("faults/cancel_each.py", "            _collect_young()\n        if seen.stuck", "        if seen.stuck",
+             _A_COROUTINE_THAT_IS_NEVER),
+    Sabotage("faults/cancel_each.py", '            outcome = "hung"\n', "            pass\n",
+             "faults/test_cancel_asyncio.py::test_a_run_that_will_not_end_is_ended_by_force"),
+    Sabotage("faults/cancel_each.py", "                loop.close()\n", "                pass\n",
+             "faults/test_cancel_asyncio.py::test_the_error_tells_that_it_was_injected_and_where"),
+    Sabotage("faults/cancel_each.py", "    for task in tasks:\n        task.cancel()\n", "    pass\n",
+             _A_TASK_THAT_OUTLIVES),
+    Sabotage("faults/cancel_each.py",
+             '        warnings.filterwarnings("always", "coroutine .* was never awaited", RuntimeWarning)\n', "",
+             _A_COROUTINE_THAT_IS_NEVER),
+    Sabotage("faults/cancel_each.py", 'return frames.region(filename) == "project"', "return True",
+             "faults/test_cancel_asyncio.py::test_a_group_cancels_its_other_children_and_goes_on_raising"),
+    Sabotage("faults/cancel_each.py", 'if backend != "asyncio" and "timeout" in families:',
+             'if backend == "trio" and "timeout" in families:',
+             "faults/test_cancel_each_run.py::test_a_timeout_is_for_tasks_of_asyncio"),
+    Sabotage("faults/cancel_each.py", 'twice=twice and backend == "asyncio" and family == "cancel")',
+             'twice=twice and backend == "asyncio")', _A_SECOND_CANCELLATION_IS_TRIED),
+    Sabotage("faults/cancel_each.py",
+             "            import trio  # noqa: F401 - the injector reaches what is imported\n", "            pass\n",
+             "faults/test_cancel_each_run.py::test_a_function_may_import_trio_itself"),
+    Sabotage("faults/cancel_each.py",
+             "        self._leaks, self._unawaited = frozenset(leaks), frozenset(unawaited)\n", "", _WHAT_THE_COUNT),
+    Sabotage("faults/cancel_each.py", "self._leaks, self._unawaited = frozenset(leaks), frozenset(unawaited)",
+             "self._leaks = frozenset(leaks)", _WHAT_THE_COUNT),
+    Sabotage("faults/cancel_each.py", 'if twice and seen.end == "cancelled":', "if twice:",
+             _A_SECOND_CANCELLATION_IS_TRIED),
+    Sabotage("faults/cancel_each.py", "- self._looked_at\n", "\n",
+             "faults/test_cancel_each_run.py::test_the_same_cause_is_looked_at_once"),
+    Sabotage("faults/cancel_each.py", "            except KeyboardInterrupt:\n                raise\n", "",
+             "faults/test_cancel_each_run.py::test_the_keyboard_is_obeyed"),
+    Sabotage("faults/cancel_each.py", 'outcome=outcome if seen.injected else "not reached",', "outcome=outcome,",
+             "faults/test_cancel_each_run.py::test_a_point_that_does_not_come_again_was_not_reached"),
+    Sabotage("faults/cancel_each.py",
+             "loop.set_exception_handler(lambda loop, context: None)  # the session has noted it", "pass",
+             "faults/test_cancel_each_run.py::test_the_handler_of_a_loop_says_nothing"),
+    Sabotage("faults/cancel_each.py", "                asyncio.set_event_loop(None)\n", "",
+             "faults/test_cancel_each_run.py::test_the_loop_is_the_threads_while_it_runs_and_not_afterwards"),
+    Sabotage("faults/cancel_each.py", "    loop.run_until_complete(loop.shutdown_asyncgens())\n", "",
+             "faults/test_cancel_each_run.py::test_what_a_run_leaves_is_ended_with_its_loop"),
+    Sabotage("faults/cancel_each.py",
+             "            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)",
+             "            pass", "faults/test_cancel_each_run.py::test_other_warnings_go_where_they_would"),
+    Sabotage("faults/cancel_each.py", "folder = root or os.getcwd()", "folder = root",
+             "faults/test_cancel_each_run.py::test_paths_are_told_from_the_working_directory"),
+)
+# fmt: on
