@@ -208,7 +208,6 @@ IN_A_MODE = {
     "pytest_leakguard.plugin.fresh_run:FreshRuns.leaks": ISOLATE,
     "pytest_leakguard.plugin.isolate:Isolation._isolate": ISOLATE,
     "pytest_leakguard.plugin.isolate:Isolation.lines": ISOLATE,
-    "pytest_leakguard.plugin.looks:Looks.mark",
     "pytest_leakguard.plugin.remains:Remains.data": (),
     "pytest_leakguard.plugin.sampling:Sampler._read": (),
     "pytest_leakguard.plugin.sampling:Sampler.data": (),

@@ -46,7 +46,8 @@ def passes(copy: Path, test: str) -> bool | None:
             [sys.executable, "-B", "-m", "pytest", *OPTIONS, f"--basetemp={copy / 'tmp'}",
              "-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests" / test)],
             cwd=copy,  # first on the path: the package is taken from there
-            env={**os.environ, "PYTHONPATH": str(copy)},
+            # without the part in C, which would do the work of what is sabotaged
+            env={**os.environ, "PYTHONPATH": str(copy), "LEAKGUARD_PURE": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS,
@@ -85,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(
-            ROOT / "pytest_leakguard", copy / "pytest_leakguard", ignore=shutil.ignore_patterns("__pycache__")
+            ROOT / "pytest_leakguard", copy / "pytest_leakguard", ignore=shutil.ignore_patterns("__pycache__", "*.so")
         )
         # what a message means is read from it, as from an installed package
         shutil.copy(ROOT / "docs" / "reference" / "messages.md", copy / "pytest_leakguard")
