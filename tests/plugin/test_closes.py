@@ -164,6 +164,28 @@ def test_forgives_the_standard_streams():
         os.dup2(kept, 0)
         os.close(kept)
 
+def test_forgives_who_closes_a_standard_stream_under_its_object():
+    kept = os.dup(0)
+    stream = os.fdopen(0)
+    os.close(0)
+    with contextlib.suppress(OSError):
+        stream.close()
+    os.dup2(kept, 0)
+    os.close(kept)
+
+HIGH = 700
+
+def test_catches_a_second_close():
+    opened = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(opened, HIGH), os.close(opened)
+    stop(HIGH)
+    with contextlib.suppress(OSError):
+        stop(HIGH)
+
+def test_forgives_a_third_once_the_second_was_told():
+    with contextlib.suppress(OSError):
+        stop(HIGH)
+
 def test_forgives_what_belongs_to_no_object(number):
     with open(number, closefd=False):
         stop(number)

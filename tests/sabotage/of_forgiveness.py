@@ -78,8 +78,7 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "if not any(leak.fingerprint == finding.fingerprint for leak in run.leaks):", _AGAIN),
     Sabotage("plugin/confirm.py", "if run.stacks or run.error:", "if run.stacks:",
              _AGAIN),
-    Sabotage("plugin/confirm.py", 'and finding.owner.kind == "test"', "", _AGAIN,
-             argued="a fixture's findings come with its teardown, which is put off until the repetition is over"),
+    Sabotage("plugin/confirm.py", 'and finding.owner.kind == "test"', "", _AGAIN),
     Sabotage("plugin/isolate.py", "before = order[: order.index(test)]", "before = order[1 : order.index(test)]",
              "plugin/test_isolate.py::test_what_a_leak_needs_is_found"),
     # tasks that end by themselves, or by their runner

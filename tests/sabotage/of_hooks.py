@@ -81,9 +81,11 @@ HOOKS: tuple[Sabotage, ...] = (
     Sabotage("plugin/wider.py", "node.addfinalizer(lambda: self._closing(scope, node))", "pass",
              "plugin/test_owners.py::test_a_package_is_over_when_its_own_teardown_is"),
     # between tests
-    Sabotage("plugin/guard.py", "            self.watch.ledger.end_test()\n        except",
-             "            pass\n        except",
+    Sabotage("plugin/guard.py", "                self.watch.ledger.end_test()\n            except",
+             "                pass\n            except",
              "plugin/test_between.py::test_what_a_hook_drops_between_two_tests_is_nobodys"),
+    Sabotage("plugin/guard.py", "            self.watch.ledger.end_test()\n        except", "            pass\n        except",
+             "plugin/test_between.py::test_a_test_that_asked_while_it_ran_is_over_after_it"),
     Sabotage("plugin/guard.py", "if self.watch.ledger.test:\n", "if False:\n",
              "plugin/test_between.py::test_a_test_that_asked_while_it_ran_is_over_after_it"),
     Sabotage("plugin/guard.py", "if self.watch.recorder.has_questions:\n", "if False:\n",

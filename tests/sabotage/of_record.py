@@ -89,7 +89,7 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/closes.py", "os.close = real\n", "pass\n",
              "plugin/test_closes.py::test_os_close_is_given_back"),
     Sabotage("origins/closes.py", "                if closing is not None:\n                    closing.excused = True",
-             "                if closing is not None:\n                    closing.excused = False", _CLOSE),
+             "                if closing is not None:\n                    closing.excused = False", _MEANT),
     Sabotage("origins/closes.py", "owner is not None and not is_expected(frame)", "owner is not None", _MEANT),
     Sabotage("origins/closes.py", "self._sweeps.add(place)", "pass", _MEANT),
     Sabotage("origins/expected.py", '"raises", "assertRaises", "assertRaisesRegex"', '"raises", "assertRaisesRegex"',
