@@ -111,6 +111,8 @@ def smoke(python: Path, folder: Path) -> None:
 
 def has_headers() -> bool:
     """Whether C code for this Python can be built here."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return False  # there it is not built
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
 
