@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_leakguard.core.ledger import OUTSIDE, Ledger
+from pytest_leakguard.core.ledger import OUTSIDE, Context, Ledger
 from pytest_leakguard.core.model import NOBODY, Owner
 
 
@@ -259,3 +259,31 @@ def test_an_outer_set_up_that_ends_first_leaves_the_inner_one(ledger):
     assert ledger.now.owner is inner
     ledger.ready(replace(inner, serial=int(str(inner.serial))))  # known by its number alone
     assert ledger.now.owner.kind == "test"
+
+
+def test_a_context_without_an_owner_is_its_tests(ledger):
+    """The owner is made when somebody asks, once."""
+    context = Context(None, "t.py::test_a", "call")
+    assert context.is_of_test
+    assert context.owner == Owner(kind="test", scope="function", name="t.py::test_a")
+    assert context.owner is context.owner
+    assert context.is_of_test
+    assert Context(Owner(kind="".join(["te", "st"]), scope="function", name="a"), "a", None).is_of_test  # type: ignore[arg-type]
+    for kind in ("fixture", "unknown"):  # before and after it in the alphabet
+        assert not Context(Owner(kind=kind, scope="module", name="db"), "a", None).is_of_test
+
+
+def test_contexts_of_one_moment_are_equal():
+    """Whether anybody has asked for the owner or not."""
+    one, same = Context(None, "a", "call"), Context(None, "a", "call")
+    assert one.owner.name == "a"
+    assert one == same
+    assert hash(one) == hash(same)
+    assert {one: 1}[same] == 1
+    others = [
+        Context(None, "a", "setup"), Context(None, "a", "teardown"), Context(None, "b", "call"),
+        Context(None, "", "call"), Context(NOBODY, "a", "call"), OUTSIDE,
+    ]  # fmt: skip
+    assert one not in others
+    assert one != (one.owner, one.test, one.phase)
+    assert repr(one) == f"Context({one.owner!r}, 'a', 'call')"
