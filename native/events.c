@@ -72,7 +72,7 @@ resume_tracing(PyThreadState *thread)
 #endif
 }
 
-/* An error of ours must never come out of the user's call: it is told elsewhere. Returns -1 for what is no Exception. */
+/* An error of ours must never come out of the user's call: it is told elsewhere. -1 for what is no Exception. */
 static int
 keep_error(void)
 {
@@ -135,7 +135,7 @@ on_event(const char *name, PyObject *args, void *unused)
 }
 
 PyDoc_STRVAR(add_hook_doc, "add_hook(failed)\n--\n\n"
-             "Have the events handled that `feed` names; once in a process. `failed` is told of the error of a handler.\n\n"
+             "Have the events handled that `feed` names; once in a process. `failed` hears of the error of a handler.\n\n"
              "Raises: RuntimeError when it was said before.");
 
 static PyObject *

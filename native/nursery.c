@@ -354,7 +354,8 @@ are_ours(PyObject *recorder, PyObject *nursery)
 
 PyDoc_STRVAR(made_doc, "made(recorder, nursery, full, entry, slowly, obj, frame)\n--\n\n"
              "An instance of a watched class was made by the code of `frame`.\n\n"
-             "full: no more than that many are kept. slowly: told of it, as slowly(obj, frame), in all but the plainest case.");
+             "full: no more than that many are kept. slowly: told of it, as slowly(obj, frame), in all but the plainest\n"
+             "case.");
 
 static PyObject *
 made(PyObject *module, PyObject *const *given, Py_ssize_t count)
@@ -368,7 +369,10 @@ made(PyObject *module, PyObject *const *given, Py_ssize_t count)
         Py_RETURN_NONE;
     }
     Py_ssize_t kept = PyObject_Size(nursery->made), full = PyLong_AsSsize_t(given[2]);
-    int done = kept < 0 || full < 0 ? -1 : kept + 1 >= full ? 0 : take_in(recorder, nursery, given[3], given[5], given[6]);
+    int done = kept < 0 || full < 0 ? -1 : 0;
+    if (done == 0 && kept + 1 < full) {
+        done = take_in(recorder, nursery, given[3], given[5], given[6]);
+    }
     if (done > 0) {
         Py_RETURN_NONE;
     }

@@ -13,8 +13,8 @@ enum { BLOCK, FILENO, IMPORTERS, THREAD, TOOLS };
 
 /* The attributes and methods in use of other objects, and the methods of Recorder, by name. */
 #define NAMES(name) \
-    name(_sign) name(_entered) name(now) name(phase) name(test) name(call) name(setup) name(teardown) name(is_of_test) name(append) name(clear) name(tmp_roots) \
-    name(opening) name(on_mkdir) name(open) \
+    name(_sign) name(_entered) name(now) name(phase) name(test) name(call) name(setup) name(teardown) \
+    name(is_of_test) name(append) name(clear) name(tmp_roots) name(opening) name(on_mkdir) name(open) \
     name(_resolve) name(_add_elsewhere) name(_open_again) name(_on_open) name(_on_bind) name(_on_connect)
 
 #define DECLARE(name) static PyObject *s_##name;

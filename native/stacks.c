@@ -102,7 +102,8 @@ runs_with(PyObject *frame, PyObject *modules)
     return 0;
 }
 
-PyDoc_STRVAR(walk_doc, "walk(frame)\n--\n\nThe stack from `frame` outwards, or from None, as origins.frames.walk tells it.");
+PyDoc_STRVAR(walk_doc, "walk(frame)\n--\n\n"
+             "The stack from `frame` outwards, or from None, as origins.frames.walk tells it.");
 
 static PyObject *
 walk(PyObject *module, PyObject *frame)
