@@ -118,8 +118,8 @@ def test_a_leak_is_told_in_full(opened):
     (fixture,) = [text for text in texts(window, ".leak") if "thread:tests/conftest.py:broker" in text]
     assert "fixture 'broker' (module scope)" in fixture
     assert "tests/conftest.py:18" in fixture
-    (unknown,) = [text for text in texts(window, ".leak") if "try --leakguard-trace" in text]
-    assert "fd 17, epoll instance" in unknown
+    (unknown,) = [text for text in texts(window, ".leak") if "fd 17, epoll instance" in text]
+    assert "try --leakguard-trace" in unknown
 
 
 def test_the_timeline_has_a_chart_for_each_thing_that_is_counted(opened):
