@@ -11,7 +11,7 @@ begin(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "only for the main interpreter");
         return -1;
     }
-    if (prepare_descriptors() < 0 || prepare_looks() < 0 || add_record_type(module) < 0 ||
+    if (prepare_descriptors() < 0 || prepare_looks() < 0 || prepare_moments() < 0 || add_record_type(module) < 0 ||
         add_recording_type(module) < 0 || add_nursery_types(module) < 0) {
         return -1;
     }

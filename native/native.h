@@ -1,8 +1,7 @@
-/* What runs at every event, frame and descriptor of other people's tests.
+/* What runs at every event, frame, descriptor and watched instance of other people's tests.
 
    All of it exists in Python too, in the module named at the head of each file, which is used where this was not built;
-   here it costs a tenth. It decides nothing: which events are told, where a stack ends and which descriptors are asked
-   for is said by the Python code. */
+   here it costs a tenth. It knows no rule that the Python code does not have, and leaves to that what is rare. */
 
 #ifndef LEAKGUARD_NATIVE_H
 #define LEAKGUARD_NATIVE_H

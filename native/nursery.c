@@ -10,9 +10,7 @@
 typedef struct {
     PyObject_HEAD
     Moment moment;
-    PyObject *ref, *plan, *stack; /* the stack as a tuple, once somebody has asked */
-    Entry *entries;
-    int entries_count;
+    PyObject *ref, *plan;
     char is_done;
 } Newborn;
 
@@ -36,14 +34,9 @@ static void
 newborn_freed(Newborn *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (self->entries != NULL) {
-        drop_entries(self->entries, self->entries_count);
-        PyMem_Free(self->entries);
-    }
     Py_XDECREF(self->ref);
     Py_XDECREF(self->plan);
     drop_moment(&self->moment);
-    Py_XDECREF(self->stack);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -51,10 +44,7 @@ newborn_freed(Newborn *self)
 static PyObject *
 get_stack(Newborn *self, void *unused)
 {
-    if (self->stack == NULL) {
-        self->stack = stack_from(self->entries, self->entries_count);
-    }
-    return Py_XNewRef(self->stack);
+    return stack_in(&self->moment);
 }
 
 static PyObject *
@@ -69,24 +59,18 @@ get_context(Newborn *self, void *unused)
     return context_of(&self->moment);
 }
 
-/* Takes the moment and the entries over. */
+/* Takes the moment over. */
 static Newborn *
-newborn(PyObject *obj, PyObject *plan, Moment *moment, const Entry *entries, int count)
+newborn(PyObject *obj, PyObject *plan, Moment *moment)
 {
     Newborn *self = (Newborn *)newborn_type->tp_alloc(newborn_type, 0);
-    Entry *kept = self == NULL ? NULL : PyMem_Malloc(count ? (size_t)count * sizeof(Entry) : 1);
-    if (kept == NULL) {
-        drop_entries((Entry *)entries, count);
+    if (self == NULL) {
         drop_moment(moment);
-        Py_XDECREF(self);
-        return (Newborn *)PyErr_NoMemory();
+        return NULL;
     }
-    memcpy(kept, entries, (size_t)count * sizeof(Entry));
-    self->entries = kept;
-    self->entries_count = count;
-    self->plan = Py_NewRef(plan);
     self->moment = *moment;
     memset(moment, 0, sizeof *moment);
+    self->plan = Py_NewRef(plan);
     self->ref = PyWeakref_NewRef(obj, NULL);
     if (self->ref == NULL) {
         Py_CLEAR(self);
@@ -102,12 +86,8 @@ newborn_made(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         !PyArg_UnpackTuple(args, "Newborn", 4, 4, &obj, &plan, &context, &stack)) {
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "Newborn() takes no keyword arguments");
     }
-    Moment moment = {.context = Py_NewRef(context)};
-    Newborn *self = newborn(obj, plan, &moment, NULL, 0);
-    if (self != NULL) {
-        self->stack = Py_NewRef(stack);
-    }
-    return (PyObject *)self;
+    Moment moment = {.context = Py_NewRef(context), .stack = Py_NewRef(stack)};
+    return (PyObject *)newborn(obj, plan, &moment);
 }
 
 static PyMemberDef newborn_members[] = {
@@ -322,7 +302,7 @@ take_in(Recording *recorder, Crib *nursery, PyObject *entry, PyObject *obj, PyOb
             drop_entries(entries, count);
             done = 1; /* its constructor has run twice */
         } else {
-            Newborn *one = newborn(obj, plan, &moment, entries, count);
+            Newborn *one = keep_entries(&moment, entries, count) < 0 ? NULL : newborn(obj, plan, &moment);
             done = one == NULL ? -1 : 1;
             int is_owing = one == NULL ? 0 : PyObject_IsTrue(duties);
             if (is_owing && PyDict_SetItem(nursery->_owing, key, (PyObject *)one) < 0) {

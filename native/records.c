@@ -5,30 +5,7 @@
 #include <structmember.h>
 
 PyTypeObject *record_type;
-static PyObject *s_audit, *s_empty, *s_context_of;
-
-PyObject *
-context_of(Moment *moment)
-{
-    if (moment->context == NULL) {
-        PyObject *context = PyObject_CallMethodObjArgs(moment->ledger, s_context_of, moment->test, moment->phase, NULL);
-        if (context == NULL) {
-            return NULL;
-        }
-        drop_moment(moment);
-        moment->context = context;
-    }
-    return Py_NewRef(moment->context);
-}
-
-void
-drop_moment(Moment *moment)
-{
-    Py_CLEAR(moment->context);
-    Py_CLEAR(moment->ledger);
-    Py_CLEAR(moment->test);
-    Py_CLEAR(moment->phase);
-}
+static PyObject *s_audit, *s_empty;
 
 static Record *
 bare_record(PyObject *event, PyObject *detail)
@@ -55,15 +32,10 @@ new_record(PyObject *event, PyObject *detail, PyObject *frame, Moment *moment)
     }
     self->moment = *moment;
     Entry entries[MOST_ENTRIES];
-    self->entries_count = walk_stack(frame, entries);
-    size_t size = (size_t)self->entries_count * sizeof(Entry);
-    self->entries = PyMem_Malloc(size ? size : 1);
-    if (self->entries == NULL) {
-        drop_entries(entries, self->entries_count);
-        Py_DECREF(self);
-        return (Record *)PyErr_NoMemory();
+    int count = walk_stack(frame, entries);
+    if (keep_entries(&self->moment, entries, count) < 0) {
+        Py_CLEAR(self);
     }
-    memcpy(self->entries, entries, size);
     return self;
 }
 
@@ -81,7 +53,7 @@ made(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     Record *self = bare_record(event, detail);
     if (self != NULL) {
         self->moment.context = Py_NewRef(context);
-        self->stack = Py_NewRef(stack);
+        self->moment.stack = Py_NewRef(stack);
     }
     return (PyObject *)self;
 }
@@ -90,14 +62,9 @@ static void
 freed(Record *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (self->entries != NULL) {
-        drop_entries(self->entries, self->entries_count);
-        PyMem_Free(self->entries);
-    }
     Py_XDECREF(self->event);
     Py_XDECREF(self->detail);
     drop_moment(&self->moment);
-    Py_XDECREF(self->stack);
     Py_XDECREF(self->how);
     Py_XDECREF(self->ref);
     Py_XDECREF(self->inode);
@@ -113,26 +80,10 @@ get_context(Record *self, void *unused)
     return context_of(&self->moment);
 }
 
-static int
-set_context(Record *self, PyObject *context, void *unused)
-{
-    if (context == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "it stays");
-        return -1;
-    }
-    Py_INCREF(context);
-    drop_moment(&self->moment);
-    self->moment.context = context;
-    return 0;
-}
-
 static PyObject *
 get_stack(Record *self, void *unused)
 {
-    if (self->stack == NULL) {
-        self->stack = stack_from(self->entries, self->entries_count);
-    }
-    return Py_XNewRef(self->stack);
+    return stack_in(&self->moment);
 }
 
 #define FIELD(name, kind) {#name, kind, offsetof(Record, name), 0, NULL}
@@ -146,7 +97,7 @@ static PyMemberDef members[] = {
 };
 
 static PyGetSetDef computed[] = {
-    {"context", (getter)get_context, (setter)set_context, "Who owned it then.", NULL},
+    {"context", (getter)get_context, NULL, "Who owned it then.", NULL},
     {"stack", (getter)get_stack, NULL, "Innermost frame first.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -173,8 +124,7 @@ add_record_type(PyObject *module)
     if (record_type == NULL) {
         s_audit = PyUnicode_InternFromString("audit");
         s_empty = PyUnicode_InternFromString("");
-        s_context_of = PyUnicode_InternFromString("context_of");
-        if (s_audit == NULL || s_empty == NULL || s_context_of == NULL) {
+        if (s_audit == NULL || s_empty == NULL) {
             return -1;
         }
         record_type = (PyTypeObject *)PyType_FromSpec(&spec);

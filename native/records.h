@@ -1,17 +1,25 @@
-/* The types of records.c and recorder.c. */
+/* The types of moments.c, records.c and recorder.c. */
 
 #ifndef LEAKGUARD_RECORDS_H
 #define LEAKGUARD_RECORDS_H
 
 #include "native.h"
 
-/* Who owns what is acquired now: as a Context, or what one is made of when somebody asks. */
+/* Who owns what is acquired now, and the code that does it: as a Context and a stack, or what these are made of when
+   somebody asks. */
 typedef struct {
-    PyObject *context;        /* or NULL: then the test and its phase, */
+    PyObject *context;               /* or NULL: then the test and its phase, */
     PyObject *ledger, *test, *phase; /* and the ledger that makes a context of them */
+    PyObject *stack;                 /* a tuple, or NULL: then the frames as they were */
+    Entry *entries;
+    int count;
 } Moment;
 
-PyObject *context_of(Moment *moment); /* a new reference, or NULL with an error set */
+/* New references, or NULL with an error set. */
+PyObject *context_of(Moment *moment);
+PyObject *stack_in(Moment *moment);
+/* Takes the entries over; -1 with an error set. */
+int keep_entries(Moment *moment, Entry *entries, int count);
 void drop_moment(Moment *moment);
 
 /* origins.record.Record. Nothing that it holds leads back to it, so the collector need not know of it. */
@@ -19,9 +27,6 @@ typedef struct {
     PyObject_HEAD
     PyObject *event, *detail;
     Moment moment;
-    PyObject *stack; /* as a tuple, once somebody has asked */
-    Entry *entries;  /* or NULL, when it was given as a tuple */
-    int entries_count;
     PyObject *how, *ref, *inode, *created, *renamed;
     unsigned long long object_id;
     long fd, number, block;
@@ -49,6 +54,7 @@ Record *new_record(PyObject *event, PyObject *detail, PyObject *frame, Moment *m
 int moment_now(Recording *self, Moment *moment);
 int is_recording(PyObject *object);
 
+int prepare_moments(void);
 int add_record_type(PyObject *module);
 int add_recording_type(PyObject *module);
 int add_nursery_types(PyObject *module);
