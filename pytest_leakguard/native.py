@@ -1,8 +1,9 @@
 """The part in C, where it was built; Python does the same otherwise, at some times the cost.
 
 It is what runs at every event, frame, descriptor and watched instance of other
-people's tests, and knows no rule that the Python code does not have. The environment variable `LEAKGUARD_PURE`, set to anything, leaves
-it out, when the package is built and when it is used.
+people's tests, and knows no rule that the Python code does not have. The
+environment variable `LEAKGUARD_PURE`, set to anything, leaves it out, when the
+package is built and when it is used.
 """
 
 from __future__ import annotations
