@@ -1,15 +1,14 @@
 """Builds the part in C into a wheel, where that works; without it Python code does the same at more cost.
 
-The compiler is asked through setuptools, which knows each platform's. Nothing is written beside the sources, but for an
-editable install: there it has to lie beside them.
+Nothing is written beside the sources of the package, but for an editable install: there it has to lie beside them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
-import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -26,13 +25,13 @@ class NativePart(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """A wheel is about to be built; `version` is "editable" for an editable install."""
         self._temp = ""
-        if os.environ.get("LEAKGUARD_PURE") or sys.platform == "win32" or sys.implementation.name != "cpython":
+        native = Path(self.root, "native")
+        compiling = runpy.run_path(str(native / "compiling.py"))
+        if os.environ.get("LEAKGUARD_PURE") or compiling["why_not"]():
             return
-        if sysconfig.get_config_var("Py_GIL_DISABLED"):
-            return  # it relies on the lock
         self._temp = tempfile.mkdtemp(prefix="leakguard-build.")
         try:
-            built = self._build(Path(self._temp))
+            built: Path = compiling["compile_part"](sorted(native.glob("*.c")), Path(self._temp))
         except Exception as error:  # no compiler, no headers: each platform has its own words for it
             self.app.display_warning(f"{PACKAGE}: without its part in C, which costs some speed: {error}")
             return
@@ -48,15 +47,3 @@ class NativePart(BuildHookInterface):  # type: ignore[type-arg]
         """The wheel is there."""
         if self._temp:
             shutil.rmtree(self._temp, ignore_errors=True)
-
-    def _build(self, folder: Path) -> Path:
-        """The compiled module. Raises what setuptools raises."""
-        from setuptools import Distribution, Extension
-
-        sources = sorted(str(source) for source in Path(self.root, "native").glob("*.c"))
-        distribution = Distribution({"name": PACKAGE, "ext_modules": [Extension(f"{PACKAGE}._native", sources)]})
-        command: Any = distribution.get_command_obj("build_ext")
-        command.build_lib, command.build_temp = str(folder), str(folder / "objects")
-        command.ensure_finalized()
-        command.run()
-        return Path(command.get_ext_fullpath(f"{PACKAGE}._native"))

@@ -169,11 +169,10 @@ clear_if_gone(Crib *self, PyObject *unused)
             gone = any < 0 ? -1 : !any;
         }
     }
-    if (gone == 1) {
+    if (gone == 1) { /* `_owing` is empty then: who is in it is here, and owes a call */
         PyObject *done = PyObject_CallMethodNoArgs(self->made, s_clear);
         gone = done == NULL ? -1 : 1;
         Py_XDECREF(done);
-        PyDict_Clear(self->_owing);
     }
     Py_XDECREF(all);
     return gone < 0 ? NULL : PyBool_FromLong(gone);

@@ -199,7 +199,8 @@ class Recorder(native.Recording):
         self._thread_records.clear()
         self._closing.clear()
         self._unresolved.clear()
-        self.forget()
+        self._opened.clear()
+        self._lookups = 0
 
     def started_by(self, ident: int) -> Record | None:
         """The record of the start of the thread with that ident."""

@@ -1,75 +1,75 @@
 """Applies the sabotages one by one to a copy of the package; the named test of each has to fail, or a reason be given.
 
+Those of `native/` are compiled into the copy, and told as not run where that can't be done.
+
     python tests/sabotage/run.py                 all
     python tests/sabotage/run.py fds litter      those whose file or test has one of these words in it
     python tests/sabotage/run.py --table         writes the results into the documentation too
     python tests/sabotage/run.py --missing       those that are not in that table yet
 
-Exit status: 0 when each was noticed, or argued away. A reason that stands there without need is an error.
+Exit status: 0 when each that was run was noticed, or argued away. A reason that stands there without need is an error.
 """
 
 from __future__ import annotations
 
 import argparse
-import compileall
-import os
-import py_compile
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from copies import ROOT, CannotBuild, Copy, NativeCopy
 from planned import Sabotage
 from sabotages import SABOTAGES
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "kill-table.md"
 START = "## Sabotages\n"
-# plugins that no named test needs in the process that runs it: without them that starts twice as fast
-NEEDLESS = ("leakguard", "cacheprovider", "randomly", "xdist", "pytest_cov", "hypothesispytest")
-# some modules carry marks of this plugin, which are not known without it
-UNKNOWN_MARKS = "-Wignore::pytest.PytestUnknownMarkWarning"
-OPTIONS = ("-x", "-q", UNKNOWN_MARKS, "-o", "addopts=", *(f"-pno:{name}" for name in NEEDLESS))
-SECONDS = 150
 _TOLD_AT_MOST = 90
 KILLED, ARGUED = "killed", "argued: "
 NO_TEST = "NO TEST"
 """The test fails or is skipped anyway."""
+NO_C = "DOES NOT COMPILE"
+NOT_RUN = "not run"
+"""The part in C can't be built here."""
 
 
-def passes(copy: Path, test: str) -> bool | None:
-    """Whether the test passes with the package in that folder; None when it could not be run."""
-    try:
-        ran = subprocess.run(
-            [sys.executable, "-B", "-m", "pytest", *OPTIONS, f"--basetemp={copy / 'tmp'}",
-             "-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests" / test)],
-            cwd=copy,  # first on the path: the package is taken from there
-            # without the part in C, which would do the work of what is sabotaged
-            env={**os.environ, "PYTHONPATH": str(copy), "LEAKGUARD_PURE": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False
-    if ran.returncode == 0 and b" passed" not in ran.stdout:
-        return None  # skipped: nothing was proven
-    return {0: True, 1: False}.get(ran.returncode)
+class Bench:
+    """Where sabotages are applied: a copy for those in Python, and one for those in C, made when there is one."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._copies: dict[type[Copy], Copy | None] = {}
+        self._sound: dict[tuple[type[Copy], str], bool | None] = {}
 
-def is_noticed(sabotage: Sabotage, copy: Path) -> bool | None:
-    """Whether the test fails with the sabotage in place, which is taken back; None when it could not be run."""
-    file = copy / "pytest_leakguard" / sabotage.file
-    before = file.read_text("utf-8")
-    file.write_text(before.replace(sabotage.old, sabotage.new), "utf-8")
-    try:
-        passed = passes(copy, sabotage.test)
-    finally:
-        file.write_text(before, "utf-8")
-    return None if passed is None else not passed
+    def try_out(self, sabotage: Sabotage) -> str:
+        """What became of it, in words."""
+        kind = NativeCopy if sabotage.is_native else Copy
+        copy = self._copy(kind)
+        if copy is None:
+            return NOT_RUN
+        if (kind, sabotage.test) not in self._sound:
+            self._sound[kind, sabotage.test] = copy.passes(sabotage.test)
+        if not self._sound[kind, sabotage.test]:
+            return NO_TEST
+        try:
+            with copy.with_(sabotage):
+                passed = copy.passes(sabotage.test)
+        except CannotBuild:
+            return NO_C
+        if passed is None:
+            return NO_TEST
+        if sabotage.argued:
+            return _sound(sabotage) if passed else "NEEDLESSLY ARGUED"
+        return "SURVIVES" if passed else KILLED
+
+    def _copy(self, kind: type[Copy]) -> Copy | None:
+        if kind not in self._copies:
+            try:
+                self._copies[kind] = kind(self._folder / kind.__name__)
+            except CannotBuild as error:
+                print(f"the part in C is not built, and none of its sabotages run: {error}", flush=True)
+                self._copies[kind] = None
+        return self._copies[kind]
 
 
 def main() -> None:
@@ -82,40 +82,20 @@ def main() -> None:
     if args.missing:
         chosen = [sabotage for sabotage in chosen if _row(sabotage, _sound(sabotage)) not in table()]
     results: dict[Sabotage, str] = {}
-    sound: dict[str, bool | None] = {}
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        shutil.copytree(
-            ROOT / "pytest_leakguard", copy / "pytest_leakguard", ignore=shutil.ignore_patterns("__pycache__", "*.so")
-        )
-        # what a message means is read from it, as from an installed package
-        shutil.copy(ROOT / "docs" / "reference" / "messages.md", copy / "pytest_leakguard")
-        # compiled once; by their hashes, since a line may be changed and put back within a second
-        compileall.compile_dir(copy, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+        bench = Bench(Path(folder))
         # those of one test one after the other: it has to pass once without any
         for sabotage in sorted(chosen, key=lambda one: one.test):
-            if sabotage.test not in sound:
-                sound[sabotage.test] = passes(copy, sabotage.test)
-            noticed = is_noticed(sabotage, copy) if sound[sabotage.test] else None
-            word = results[sabotage] = verdict(sabotage, noticed)
+            word = results[sabotage] = bench.try_out(sabotage)
             print(f"{word[:8]:8}  {sabotage.file}: {_short(sabotage.old)} -> {_short(sabotage.new)}", flush=True)
-            if word != _sound(sabotage):
-                print(f"          {sabotage.test}", flush=True)
+            if word not in (_sound(sabotage), NOT_RUN):
+                print(f"          {word}: {sabotage.test}", flush=True)
             if args.table:
-                write(results)
-    killed = sum(word == KILLED for word in results.values())
+                write({one: told for one, told in results.items() if told != NOT_RUN})
+    killed, skipped = (sum(word == each for word in results.values()) for each in (KILLED, NOT_RUN))
     argued = sum(word.startswith(ARGUED) for word in results.values())
-    print(f"{len(results)} sabotages, {killed} killed, {argued} argued away")
-    sys.exit(killed + argued != len(results))
-
-
-def verdict(sabotage: Sabotage, noticed: bool | None) -> str:
-    """What became of a sabotage, in words."""
-    if noticed is None:
-        return NO_TEST
-    if sabotage.argued:
-        return "NEEDLESSLY ARGUED" if noticed else _sound(sabotage)
-    return KILLED if noticed else "SURVIVES"
+    print(f"{len(results)} sabotages, {killed} killed, {argued} argued away, {skipped} not run")
+    sys.exit(killed + argued + skipped != len(results))
 
 
 def _sound(sabotage: Sabotage) -> str:

@@ -8,6 +8,7 @@ from of_faults import FAULTS
 from of_forgiveness import FORGIVENESS
 from of_holding import HOLDING
 from of_hooks import HOOKS
+from of_native import NATIVE
 from of_parts import PARTS
 from of_probes import PROBES
 from of_record import RECORD
@@ -16,4 +17,5 @@ from planned import Sabotage
 
 SABOTAGES: tuple[Sabotage, ...] = (
     *PROBES, *RECORD, *CONDITIONS, *HOLDING, *FORGIVENESS, *HOOKS, *PARTS, *FAULTS, *CANCEL, *REPORTS,
+    *NATIVE,
 )  # fmt: skip
