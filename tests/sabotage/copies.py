@@ -86,7 +86,7 @@ class NativeCopy(Copy):
     """The package with its part in C, of which one source at a time is compiled anew."""
 
     def __init__(self, folder: Path) -> None:
-        """Build it. Raises CannotBuild."""
+        """Build it. Raises CannotBuild, and RuntimeError when it is there and not what is in use."""
         super().__init__(folder)
         del self.environ["LEAKGUARD_PURE"]
         self.compiling = runpy.run_path(str(NATIVE / "compiling.py"))
@@ -105,7 +105,7 @@ class NativeCopy(Copy):
             check=False,
         )
         if Path(ran.stdout.strip()).resolve() != self.package.resolve():
-            raise CannotBuild(f"it is built, and not in use: {ran.stdout}{ran.stderr}")
+            raise RuntimeError(f"the part in C is built, and not in use: {ran.stdout}{ran.stderr}")
 
     @contextmanager
     def with_(self, sabotage: Sabotage) -> Iterator[None]:

@@ -85,7 +85,7 @@ NATIVE: tuple[Sabotage, ...] = (
     Sabotage("native/events.c", "        Py_DECREF(handler);\n", "", _HANDLED),
     Sabotage("native/events.c", "if (failed != NULL) {\n        PyErr", "if (0) {\n        PyErr", _FEW),
     Sabotage("native/events.c", "event_owner = module;", "", _GONE),
-    Sabotage("native/events.c", "if (names_kept == SLOTS - KEPT_FREE)", "if (names_kept == -1)", _FEW),
+    Sabotage("native/events.c", "names_kept == SLOTS - KEPT_FREE", "names_kept == SLOTS - 2 * KEPT_FREE", _ROOM),
     Sabotage("native/events.c", "names_kept++;", "names_kept += 2;", _ROOM),
     Sabotage("native/events.c", "if (events[i].name != NULL) {\n            handler",
              "if (events[i].name != NULL && PyDict_Contains(given[0], events[i].text)) {\n            handler", _EACH),
