@@ -14,6 +14,7 @@ _OWN_TYPES = "plugin/test_track.py::test_the_projects_own_types"
 _POOLS = "plugin/test_fault_pools.py"
 _OWN_SET_UP = f"{_POOLS}::test_a_pool_of_a_fixture_is_told_where_its_own_set_up_or_teardown_lost_it"
 _CAN_BE_SHUT_DOWN = f"{_POOLS}::test_what_something_can_still_shut_down_is_not_told"
+_LATE = "plugin/test_xdist.py::test_what_a_worker_settles_late_is_told_with_its_name"
 _SAME = "plugin/test_xdist.py::test_the_same_findings_with_and_without_workers"
 _PUT_OFF = "plugin/test_xdist.py::test_what_a_crashed_worker_had_put_off_is_told"
 
@@ -88,6 +89,12 @@ PARTS: tuple[Sabotage, ...] = (
     Sabotage("plugin/xdist.py", "presenter.tell(report, data)", "pass",
              "plugin/test_xdist.py::test_letters_and_words"),
     Sabotage("plugin/xdist.py", "presenter.tell_all_earlier(report, data)", "pass", _SAME),
+    Sabotage("plugin/xdist.py", "presenter.tell_earlier(group, node)", "pass", _LATE),
+    Sabotage("plugin/xdist.py", "presenter.tell_earlier(group, node)", "presenter.tell_earlier(group)", _LATE),
+    Sabotage("plugin/summary.py", 'self.tell_earlier(group, getattr(report, "node", None))',
+             "self.tell_earlier(group)", _LATE),
+    Sabotage("plugin/xdist.py", 'if report.when == "teardown":', "if True:",
+             "plugin/test_xdist.py::test_what_a_report_carried_that_was_never_sent_comes_with_the_next"),
     Sabotage("plugin/xdist.py", "raise pytest.UsageError(output[ERROR_KEY])", "return",
              "plugin/test_xdist.py::test_a_bad_marker_is_a_readable_usage_error"),
     Sabotage("plugin/xdist.py", 'presenter.tally.add(data["tally"])', "pass",
