@@ -429,7 +429,10 @@ def test_what_a_worker_settles_late_is_told_with_its_name(pytester, alone):
         """
     )
     ran = alone(QUICK, "-p", "xdist", "-n", "1", "-v")
-    assert sorted(f["test"].partition("::")[2] for f in ran.findings) == ["TestIt::test_of_a_class", "test_of_a_session"]
+    assert sorted(f["test"].partition("::")[2] for f in ran.findings) == [
+        "TestIt::test_of_a_class",
+        "test_of_a_session",
+    ]
     named = [line for line in ran.result.outlines if "LEAKED" in line and line.startswith("[gw0]")]
     assert [line.split("::")[-1].rstrip() for line in named] == ["test_of_a_class", "test_of_a_session"]
     assert ran.report["summary"]["tests"] == 3

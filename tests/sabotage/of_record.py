@@ -24,8 +24,8 @@ RECORD: tuple[Sabotage, ...] = (
     Sabotage("origins/created.py", "                record.renamed = target\n", "                pass\n", _LINES),
     Sabotage("origins/match.py", "record.event in MAKING or record.over", "record.over",
              "plugin/test_origins.py::test_an_unknown_origin_says_why"),
-    Sabotage("origins/match.py", "for detail in (record.detail, record.renamed) if", "for detail in (record.detail,) if",
-             _LINES),
+    Sabotage("origins/match.py", "for detail in (record.detail, record.renamed) if",
+             "for detail in (record.detail,) if", _LINES),
     Sabotage("origins/match.py", "_real.os_stat(record.renamed or record.detail)", "_real.os_stat(record.detail)",
              _LINES),
     # the hook
