@@ -22,7 +22,7 @@ Then the two checks of the growth: what leakguard adds is flat in the size of th
 open descriptor. Exit status: 0 both hold, 1 one does not, 3 one could not be told.
 
 Needs a POSIX system, pytest, psutil, objgraph, pytest-xdist and pytest-asyncio; a tool that is not installed is left
-out, which is said. About 20 minutes on a quiet CPU.
+out, which is said. leakguard's part in C is built where setuptools and a C compiler are. About an hour on a quiet CPU.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import suites
-from environment import BenchmarkError
+from environment import BenchmarkError, install_plugin
 from interval import Estimate, estimate
 from plot import Curve, Panel, draw
 from tools import GUARD, PLAIN, TOOLS, Tool
@@ -107,7 +107,7 @@ GROWTH = (
     *_many((100, 1_000, 10_000, 100_000)),
 )
 # the longest of these runs take minutes: what takes long itself needs fewer rounds to be told
-MOST_ROUNDS = {("tests", 100_000): 2, ("objects", 10_000_000): 6}
+MOST_ROUNDS = {("tests", 100_000): 6, ("objects", 10_000_000): 6}
 # where a tool that looks at all there is, whatever happened, or waits after each test, would take for ever
 SLOW_LIMIT = {"tests": 2_000, "objects": 1_000_000}
 SLOW = ("gc.collect() after each test", "pytest-openfiles", "pyleak")
@@ -143,14 +143,20 @@ class Measured:
 
 
 class Runner:
-    """Runs one suite with one tool, in a process of its own."""
+    """Runs one suite with one tool, in a process of its own.
+
+    Attributes:
+        has_native: whether leakguard, as installed for it, has its part in C.
+    """
 
     def __init__(self, work: Path) -> None:
         self.work = work
+        installed = work / "installed"
+        self.has_native = install_plugin(ROOT, installed)
         clock = work / "clock"
         clock.mkdir()
         shutil.copy2(HERE / "loop_clock.py", clock)
-        self.search = [str(ROOT), str(clock)]
+        self.search = [str(installed), str(clock)]
         self.environ = {
             name: value
             for name, value in os.environ.items()
@@ -370,34 +376,35 @@ def picture(measured: Sequence[Measured]) -> str:
     return draw(panels, "CPU milliseconds of a test, pytest's own included")
 
 
-def write(file: Path, measured: Sequence[Measured]) -> None:
+def write(file: Path, where: str, measured: Sequence[Measured]) -> None:
     """All that was measured, and on what."""
-    data = {"machine": machine(), "measured": [asdict(each) for each in measured]}
+    data = {"machine": where, "measured": [asdict(each) for each in measured]}
     file.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
 
 
-def read(files: Sequence[Path]) -> list[Measured]:
-    """What --json wrote, in the order of the benchmarks."""
-    entries = [entry for file in files for entry in json.loads(file.read_text("utf-8"))["measured"]]
-    found = {(entry["benchmark"], entry["size"]): Measured(**entry) for entry in entries}
-    return [found[key] for point in (*SUITES, *GROWTH) if (key := (point.benchmark, point.size)) in found]
+def read(files: Sequence[Path]) -> tuple[str, list[Measured]]:
+    """What --json wrote: on what it was measured, and all of it in the order of the benchmarks."""
+    told = [json.loads(file.read_text("utf-8")) for file in files]
+    found = {(entry["benchmark"], entry["size"]): Measured(**entry) for data in told for entry in data["measured"]}
+    in_order = [found[key] for point in (*SUITES, *GROWTH) if (key := (point.benchmark, point.size)) in found]
+    return "; ".join(dict.fromkeys(data["machine"] for data in told)), in_order
 
 
-def machine() -> str:
-    """On what it was measured."""
+def machine(has_native: bool) -> str:
+    """On what it is measured."""
     return (
         f"Python {platform.python_version()}, pytest {version('pytest')}, {platform.system()} on {platform.machine()}, "
-        f"{os.cpu_count()} CPUs"
+        f"{os.cpu_count()} CPUs, {'with' if has_native else 'without'} leakguard's part in C"
     )
 
 
-def write_page(page: Path, measured: Sequence[Measured]) -> None:
+def write_page(page: Path, where: str, measured: Sequence[Measured]) -> None:
     """Put the results under their heading, and the plot beside the page."""
     before, heading, _ = page.read_text("utf-8").partition(RESULTS + "\n")
     if not heading:
         raise BenchmarkError(f"there is no heading {RESULTS!r} in {page}")
     verdicts = [f"- {text}: {'holds' if holds else 'missed'}" for holds, text in checks(measured) if holds is not None]
-    lines = [f"Measured with {machine()}.", "", *tables(measured)]
+    lines = [f"Measured on {where}.", "", *tables(measured)]
     if any(each.size for each in measured):
         plot = page.with_name(f"{page.stem}-growth.svg")
         plot.write_text(picture(measured), "utf-8")
@@ -431,7 +438,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
-    print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
     asked = [tool for tool in TOOLS if tool is PLAIN or tool.name in options.tools]
     tools = [tool for tool in asked if tool.is_there]
     for tool in asked:
@@ -443,21 +449,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if point.benchmark in options.only and (options.most is None or point.size <= options.most)
     ]
     if options.told:
-        measured = read(options.told)
+        where, measured = read(options.told)
     else:
         with tempfile.TemporaryDirectory(prefix="leakguard-compare-") as name:
-            measured = []
-            for found in measure_all(Runner(Path(name)), points, tools, options.rounds, options.patience):
+            runner, measured = Runner(Path(name)), []
+            where = machine(runner.has_native)
+            print(f"{where}; load {os.getloadavg()[0]:.1f}", flush=True)
+            for found in measure_all(runner, points, tools, options.rounds, options.patience):
                 print("\n".join(lines_of(found)), flush=True)
                 measured.append(found)
                 if options.json:
-                    write(options.json, measured)  # each time: it takes long, and may be broken off
+                    write(options.json, where, measured)  # each time: it takes long, and may be broken off
     print("\n".join(tables(measured)))
     verdicts = checks(measured)
     for holds, text in verdicts:
         print(f"{'-' if holds is None else 'holds' if holds else 'MISSED'}: {text}")
     if options.page:
-        write_page(options.page, measured)
+        write_page(options.page, where, measured)
     held = [holds for holds, _ in verdicts]
     return 1 if False in held else 3 if None in held else 0
 

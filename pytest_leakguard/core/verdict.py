@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_leakguard.core.allow import SELECTORS, AllowRule, first_match
+from pytest_leakguard.core.allow import AllowRule, first_match
 from pytest_leakguard.core.holding import Held
 from pytest_leakguard.core.model import (
     KINDS,
@@ -19,13 +19,9 @@ from pytest_leakguard.core.model import (
     Resource,
     Verdict,
 )
+from pytest_leakguard.core.steady import numberless, rule_for
 
 _PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
-_PORT = re.compile(r":\d+$")
-_RANDOM_NAME = re.compile(r"[a-z0-9_]{8}(?=(\.[^/]*)?$)")
-_NAMES_AT_RANDOM = frozenset({"mkstemp", "mkdtemp", "_mkstemp_inner", "NamedTemporaryFile"})
-_LOOKS_SELECTED = re.compile(rf"({'|'.join(SELECTORS)})=")
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 Fold = Callable[["Case", "Case"], bool]
 
@@ -65,7 +61,7 @@ def fingerprint(case: Case) -> str:
         value = ":misclosed" if case.verdict == "misclosed" else value
         return f"{case.resource.kind}:{origin.file}:{origin.function}{value}"
     owner = _PARAMETERS.sub("", _steady_name(case.acquisition.owner))
-    return f"{case.resource.kind}:{owner}:{_NUMBERS.sub('N', case.resource.subject)}"
+    return f"{case.resource.kind}:{owner}:{numberless(case.resource.subject)}"
 
 
 def _steady_name(owner: Owner) -> str:
@@ -236,30 +232,9 @@ def _fix(case: Case) -> str:
 
 
 def _allow(owner: Owner, resource: Resource, origin: Origin) -> str:
-    pattern = f"{resource.kind}:{_steady(_escape(resource.subject), resource.kind, origin)}"
+    pattern = rule_for(resource.kind, resource.subject, origin.within)
     if owner.kind == "test":
         return f'@pytest.mark.allow_leaks("{pattern}", reason="...")'
     if owner.kind == "block":
         return f'guard(allow="{pattern} -- <reason>")'
     return f"in the ini file: leakguard_allow = {pattern} -- <reason>"
-
-
-def _steady(pattern: str, kind: str, origin: Origin) -> str:
-    """A pattern that holds for the next run too: ephemeral ports and random names become ``*``."""
-    if kind == "socket":
-        return _PORT.sub(":*", pattern)
-    if any(name in _NAMES_AT_RANDOM for name in origin.within):
-        return _RANDOM_NAME.sub("*", pattern)
-    return pattern
-
-
-def _escape(subject: str) -> str:
-    """A glob that matches the subject, and that survives a mark's quotes and an ini file's line."""
-    glob = re.sub(r"([\[*?])", r"[\1]", subject)
-    glob = "".join(char if char.isprintable() and char not in '"\\' else "?" for char in glob)
-    glob = glob.replace(" -- ", " ?- ")
-    if glob[:1] == " " or _LOOKS_SELECTED.match(glob):
-        glob = "?" + glob[1:]
-    if glob[-1:] == " ":
-        glob = glob[:-1] + "?"
-    return glob or "*"

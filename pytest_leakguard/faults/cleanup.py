@@ -116,7 +116,7 @@ class Ledger:
     def line(self, frame: FrameType, watched: Watched) -> None:
         """A line is about to run."""
         loops = watched.marks.loops
-        before = self._lines.get(id(frame), 0) if loops else 0
+        before = self._lines.get(id(frame))
         if loops:
             self._lines[id(frame)] = frame.f_lineno
         for number, way in watched.marks.by_offset.get(frame.f_lasti, ()):

@@ -23,6 +23,7 @@ from typing import Any, cast
 from pytest_leakguard import _real
 from pytest_leakguard.core.ledger import Context
 from pytest_leakguard.core.model import Key, Resource
+from pytest_leakguard.core.steady import numberless
 from pytest_leakguard.origins import frames, hook
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.record import Record
@@ -173,7 +174,7 @@ class UnclosedProbe:
             kind=self.kind,
             key=key,
             what=f"closed only by the garbage collector: {what}",
-            subject=self._shorten(path) if path else re.sub(r"\d+", "N", what),
+            subject=self._shorten(path) if path else numberless(what),
             fix=_remedy(text),
             clues=clues,
             reason="no event tells where it was made",

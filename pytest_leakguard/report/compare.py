@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_leakguard.core.steady import numberless
 from pytest_leakguard.report.groups import Group, groups_of, leaks_of
 from pytest_leakguard.report.jsonfile import BadReport
-
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,4 +86,4 @@ def _without_function(group: Group) -> Hashable:
 
 
 def _steady(text: str) -> str:
-    return _NUMBERS.sub("N", text.rpartition("/")[2])
+    return numberless(text.rpartition("/")[2])

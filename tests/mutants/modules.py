@@ -32,6 +32,7 @@ MODULES = {
     "core/kinds.py": ["core/test_kinds.py"],
     "core/litter.py": ["core/test_litter.py"],
     "core/ran.py": ["core/test_ran.py", VALUES],
+    "core/steady.py": ["core/test_steady.py"],
     "core/timeline.py": ["core/test_timeline.py", VALUES],
     "faults/model.py": ["faults/test_model.py", FAULT_VALUES],
     "faults/errors.py": ["faults/test_model.py"],

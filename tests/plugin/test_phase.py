@@ -36,6 +36,19 @@ def only_in(phase, acquire):
             acquire()
     return run
 
+# first what clears nothing: pytest's variable tells
+@pytest.fixture
+def kept():
+    leak()
+
+def test_fixture(kept): pass
+
+def test_body():
+    leak()
+
+def test_finalizer(request):
+    request.addfinalizer(leak)
+
 @pytest.mark.parametrize("around", [only_in("setup", leak)], indirect=True, ids=["-"])
 def test_setup(around): pass
 
@@ -65,6 +78,9 @@ def test_thread_after_clearing(around): pass
 @pytest.mark.parametrize(
     ("test", "phase"),
     [
+        ("test_fixture", "setup"),
+        ("test_body", "call"),
+        ("test_finalizer", "teardown"),
         ("test_setup", "setup"),
         ("test_teardown", "teardown"),
         ("test_call", "call"),

@@ -73,13 +73,12 @@ def test_a_descriptor_whose_status_cannot_be_read_is_open_all_the_same(tmp_path,
 
 def test_all_ways_to_count_agree(tmp_path):
     """The size of the folder, its listing and the scan count the same descriptors."""
-    by_size, by_list, by_scan = DescriptorTable(), DescriptorTable(), DescriptorTable(folders=())
-    by_list.counts_by_size = False
+    by_size, by_scan = DescriptorTable(), DescriptorTable(folders=())
     for opened in range(3):
         with ExitStack() as stack:
             for n in range(opened):
                 stack.enter_context(open(tmp_path / str(n), "w"))
-            counts = {by_size.count(), by_list.count(), by_scan.count(), len(by_scan.read())}
+            counts = {by_size.count(), by_size._count_anew(), by_scan.count(), len(by_scan.read())}
             by_scan.forget()
             assert len(counts) == 1, counts
 
