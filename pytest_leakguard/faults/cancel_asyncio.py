@@ -36,6 +36,9 @@ _BORROWING = ("shield.<locals>", "_chain_future.<locals>")
 _DOOMED_STEPS = 3
 """So often a task that hangs may suspend again while it is being ended."""
 
+_END_AGAIN_SECONDS = 0.01
+"""After so long what hangs is cancelled once more, until the trial is over."""
+
 # an error of one of these types, raised while a cancellation is handled, is a mistake in the handler
 MISTAKES = (NameError, AttributeError, TypeError, LookupError)
 
@@ -130,7 +133,7 @@ class Session:
         """Whether the wait is over, but the task is cancelled before it is back."""
         place, future = progress.place, progress.future
         progress.place = progress.future = None
-        if place is None or future is None or not future.done() or self.register.family != "cancel":
+        if place is None or future is None or self.register.family != "cancel":
             return False
         task = asyncio.current_task()
         assert task is not None
@@ -259,10 +262,10 @@ class Session:
             yield from leftovers.pause(loop, seconds)
         if not self._hung:
             self.seen.pending += tuple(self._describe(task) for task in leftovers.spawned_tasks(loop))
-        # asyncio keeps them for shutdown_asyncgens; other loops may not
+        # asyncio keeps them for shutdown_asyncgens; nothing promises that it always will
         self.seen.open_generators += self._count_open(list(getattr(loop, "_asyncgens", ())))
 
-    def _end_hang(self, loop: asyncio.AbstractEventLoop, left: int = 20) -> None:
+    def _end_hang(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note where all tasks wait, and end them, by force in the end."""
         pending = asyncio.all_tasks(loop)  # none of them runs: this is a callback of the loop
         if not self._hung:
@@ -271,8 +274,8 @@ class Session:
             self.seen.stuck = tuple(self._describe(task) for task in pending)
         for task in pending:
             task.cancel("ended by pytest-leakguard: the run hangs")
-        if pending and left:
-            self._watchdog = loop.call_later(0.01, self._end_hang, loop, left - 1)
+        if pending:
+            self._watchdog = loop.call_later(_END_AGAIN_SECONDS, self._end_hang, loop)
 
     def _describe(self, task: asyncio.Task[Any]) -> Stuck:
         return leftovers.describe(task, is_target=self.register.is_target, path_of=self.register.path_of)

@@ -9,6 +9,9 @@ from typing import Any
 from pytest_leakguard import _real
 from pytest_leakguard.origins.record import Record, plain_path
 
+MAKING = frozenset({"os.mkdir", "os.rename", "rename or link", "socket.bind"})
+"""Events of calls that make a path and open nothing."""
+
 Note = Callable[[str, object, FrameType | None], Record]
 
 

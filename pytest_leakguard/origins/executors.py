@@ -90,6 +90,11 @@ class Executors:
         made = self._made.get(cast(int, key))
         return None if made is None else made[0]()
 
+    def threads_of(self, key: Key) -> frozenset[int]:
+        """The idents of the threads of an executor; none when it is shut down."""
+        executor = self.live(key)
+        return frozenset() if executor is None or _is_shut_down(executor) else _parts_of(executor).threads
+
     def whole_of(self, resource: Resource) -> Key | None:
         """The executor that a thread, a child or a descriptor is a part of."""
         if resource.kind not in ("thread", "process", "fd") or not self._made:

@@ -14,6 +14,7 @@ from pytest_leakguard import _real
 from pytest_leakguard.core.model import NOBODY, Acquisition, Origin, Resource
 from pytest_leakguard.origins import frames
 from pytest_leakguard.origins.audit import Recorder
+from pytest_leakguard.origins.created import MAKING
 from pytest_leakguard.origins.record import Record, inode_of, socket_fileno
 
 _SQLITE_SIDE_FILES = ("-journal", "-wal", "-shm")
@@ -140,8 +141,10 @@ class Matcher:
 
 
 def _is_another(record: Record, clue: str, number: Hashable) -> bool:
-    """Whether a record that shares a path is known to be closed, or to be another descriptor."""
-    return clue in ("path", "inode") and (record.over or (record.fd >= 0 and record.fd != number))
+    """Whether a record that shares a path opened nothing, is known to be closed, or to be another descriptor."""
+    return clue in ("path", "inode") and (
+        record.event in MAKING or record.over or (record.fd >= 0 and record.fd != number)
+    )
 
 
 def _is_open(record: Record) -> bool:

@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
-from typing import Any
+from dataclasses import dataclass
+from typing import cast
 
-from pytest_leakguard import _real
 from pytest_leakguard.core.model import Acquisition, Origin, Owner
 from pytest_leakguard.core.verdict import Case
+from pytest_leakguard.origins.record import Record
+from pytest_leakguard.probes.threads import ThreadKey
+from pytest_leakguard.suspects import Suspect
 from pytest_leakguard.watch import Watch
 
 
-def abandoned_pools(watch: Watch, test: str) -> list[Case]:
-    """The workers of executors that this test started and that are not shut down after its teardown.
+@dataclass(frozen=True, slots=True)
+class RunningPool:
+    """One that was not shut down when the teardown was over. Holds nothing."""
 
-    Their threads end when the collector finds the executor; it is held now by the
-    traceback, and by nothing that could still shut it down.
+    _suspect: Suspect
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is gone, now that the error is: nothing but the collector has ended its threads.
+
+        One that is still there may be shut down by what holds it, and is judged as all that is left.
+        """
+        pool = self._suspect.weak
+        return pool is not None and pool() is None
+
+    def case(self) -> Case:
+        """What to tell of it when it is lost."""
+        one = self._suspect
+        return Case(resource=one.resource, acquisition=one.acquisition, verdict="unclosed")
+
+
+def running_pools(watch: Watch, test: str, *, begun: bool) -> list[RunningPool]:
+    """The thread pools that a test may lose: they have threads, and are not shut down after its teardown.
+
+    Args:
+        test: the one that runs.
+        begun: its set-up went well. What a set-up made its teardown could have shut down then, fault or not.
     """
-    idents = {
-        thread.ident
-        for thread in _real.enumerate_threads()
-        if _is_of_running_pool(thread) and _is_of(watch, thread, test)
-    }
+    made = [(key, watch.executors.record(key)) for key in watch.executors.keys()]  # noqa: SIM118 - no dict
+    pools = [key for key, record in made if record is not None and _is_told(record, begun=begun)]
+    idents = {ident for key in pools for ident in watch.executors.threads_of(key)}
     if not idents:
-        return []
-    items = {
-        item for item in watch.items(watch.look({"thread"})) if isinstance(item[1], tuple) and item[1][0] in idents
-    }
+        return []  # saves the looks
+    threads = {item for item in watch.items(watch.look({"thread"})) if cast(ThreadKey, item[1])[0] in idents}
     owner = Owner(kind="test", scope="function", name=test)
-    otherwise = Acquisition(owner=owner, test=test, phase=None, origin=Origin())
-    suspects = watch.examine(items, otherwise)
+    suspects = watch.examine(threads, Acquisition(owner=owner, test=test, phase=None, origin=Origin()))
     for suspect in suspects:
         suspect.live = None
-    return [Case(resource=s.resource, acquisition=s.acquisition, verdict="unclosed", mark="pool") for s in suspects]
+    return [RunningPool(suspect) for suspect in suspects]
 
 
-def _is_of_running_pool(thread: Any) -> bool:
-    target = getattr(thread, "_target", None)
-    args = getattr(thread, "_args", None) or ()
-    if getattr(target, "__module__", None) != "concurrent.futures.thread" or not args:
+def _is_told(record: Record, *, begun: bool) -> bool:
+    if begun and record.context.phase == "setup":
         return False
-    # from 3.14 on the reference comes second
-    references = [arg for arg in args if isinstance(arg, weakref.ref)]
-    executor = references[0]() if references else None
-    return executor is not None and not getattr(executor, "_shutdown", True)
-
-
-def _is_of(watch: Watch, thread: threading.Thread, test: str) -> bool:
-    record = watch.recorder.started_by(thread.ident or 0)
-    return record is not None and record.context.owner.kind == "test" and record.context.test == test
+    return record.event == "ThreadPoolExecutor"  # a pool of multiprocessing warns of itself

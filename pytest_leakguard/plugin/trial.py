@@ -21,7 +21,7 @@ from pytest_leakguard.plugin import internals
 from pytest_leakguard.plugin.fault_hands import is_in_hands
 from pytest_leakguard.plugin.guard import Guard
 from pytest_leakguard.plugin.judged import Test
-from pytest_leakguard.plugin.pools import abandoned_pools
+from pytest_leakguard.plugin.pools import RunningPool, running_pools
 from pytest_leakguard.suspects import Item, Suspect
 
 MOST_GRACE_SECONDS = 0.3
@@ -44,7 +44,7 @@ class ItemSubject:
         self._item = item
         self._is_target = is_target
         self._own = guard.settings_of(item)
-        self._abandoned: list[Case] = []
+        self._pools: list[RunningPool] = []
         self._context = contextvars.copy_context()
         self.next = copy(item)
         """Not the item itself, so that its own fixtures are torn down, and only those."""
@@ -84,11 +84,12 @@ class ItemSubject:
                 self._guard.begin_again(item)
                 with observed(self._is_target, limit_seconds) as seen:
                     self._phases(seen)
-                abandoned, self._abandoned = self._abandoned, []
+                pools, self._pools = self._pools, []
                 # what the error held dies only now, and may have something to say
                 with listening(seen):
                     left = self._judge()
-                return seen.run((*self._told(abandoned), *self._told(left)))
+                lost = [pool.case() for pool in pools if pool.is_lost]
+                return seen.run((*self._told(lost), *self._told(left)))
         finally:
             del sections[kept[0] :], item.user_properties[kept[1] :]
             internals.end_request(item)
@@ -101,7 +102,8 @@ class ItemSubject:
         try:
             error = self._phase(lambda: hook.pytest_runtest_setup(item=item))
             internals.note_outcome(item, "setup", error is None)
-            if error is None:
+            begun = error is None
+            if begun:
                 ledger.phase = "call"
                 error = self._phase(lambda: hook.pytest_runtest_call(item=item))
                 internals.note_outcome(item, "call", error is None)
@@ -112,7 +114,7 @@ class ItemSubject:
                 # an interrupt in one ends pytest's loop over them, and a fixture that is not finished is used again
                 last = self._phase(rest.pop()) or last
             # while the error still holds what the code has let go of
-            self._abandoned = abandoned_pools(self._guard.watch, item.nodeid)
+            self._pools = running_pools(self._guard.watch, item.nodeid, begun=begun)
             for one in (error, last):
                 if one is not None:
                     seen.note(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -105,6 +106,23 @@ def test_what_the_count_leaves_too_is_no_findings_of_a_trial():
     assert cancel_each(lambda: run(False), check=check_descriptors).findings == ()
 
 
+def test_what_the_count_leaves_as_garbage_is_no_finding_of_a_trial():
+    """A coroutine that only the collector finds dies in the run that made it."""
+
+    async def later(): ...
+
+    async def run():
+        circle = [later()]
+        circle.append(circle)
+        await asyncio.sleep(0)
+
+    gc.disable()
+    try:
+        assert cancel_each(run).findings == ()
+    finally:
+        gc.enable()
+
+
 def test_a_point_that_does_not_come_again_was_not_reached():
     """The trial says nothing of the code then."""
     runs = []
@@ -148,6 +166,41 @@ def test_the_same_cause_is_looked_at_once():
     assert made == []
     (finding,) = cancel_each(lambda: run(True), check=check_descriptors, witness=Witness).findings
     assert (finding.count, made) == (2, [1])
+
+
+def test_only_what_is_new_is_explained():
+    """A witness that comes for one finding says nothing of another that was explained before."""
+    explained = []
+
+    class Witness:
+        """Stands for the one that traces the code: this is about what it is asked for."""
+
+        def watching(self):
+            return contextlib.nullcontext()
+
+        def moment(self, frames):
+            pass
+
+        def explain(self, finding):
+            explained.append(finding.fault)
+            return finding
+
+    async def later(): ...
+
+    async def run():
+        fd = acquire()
+        try:
+            await asyncio.sleep(0)
+            coroutine = later()
+            await asyncio.sleep(0)
+            await coroutine
+        finally:
+            if sys.exc_info()[0] is None:
+                os.close(fd)
+
+    findings = cancel_each(run, twice=False, check=check_descriptors, witness=Witness).findings
+    assert [finding.count for finding in findings if finding.fault == "leak"] == [2]
+    assert len(explained) == len(findings) == 2
 
 
 def test_the_keyboard_is_obeyed():
@@ -242,6 +295,48 @@ def test_what_a_run_leaves_is_ended_with_its_loop():
     runs = 1 + len(trials)
     assert [log.count(what) for what in ("task", "generator")] == [runs, runs]
     assert set(threading.enumerate()) <= before
+
+
+def test_what_a_run_leaves_has_time_to_clean_up():
+    """As under asyncio.run(), more than the loop's own end takes."""
+    log, kept = [], []
+
+    async def server():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            log.append("cleaned up")
+
+    async def run():
+        kept.append(asyncio.ensure_future(server()))
+        await asyncio.sleep(0)
+
+    assert [point.qualname.rpartition(".")[2] for point in cancel_each(run, twice=False).points] == [
+        "run", "server", "server",
+    ]  # fmt: skip
+    # in the count and where its work is cancelled: not before it starts, and not where its clean-up is cancelled
+    assert log == ["cleaned up"] * 2
+
+
+@pytest.mark.allow_leaks("task:server", reason="it will not end")
+def test_what_will_not_end_is_left_behind(monkeypatch):
+    """The runs go on without it."""
+    monkeypatch.setattr("pytest_leakguard.faults.cancel_each._SHUTDOWN_SECONDS", 0.05)
+    log, kept = [], []
+
+    async def server():
+        end = asyncio.get_running_loop().time() + 3
+        while asyncio.get_running_loop().time() < end:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3)
+        log.append("ended")
+
+    async def run():
+        kept.append(asyncio.ensure_future(server()))
+
+    cancel_each(run)
+    assert log == []
 
 
 def test_other_warnings_go_where_they_would():

@@ -53,12 +53,14 @@ def test_after_the_block_nothing_is_counted_or_cancelled():
         injector.uninstall()
 
 
-def test_a_loop_that_lives_on_is_not_ended_as_a_hang():
+@pytest.mark.parametrize(("mode", "times"), [("transient", 1), ("persistent", 2)])
+def test_a_loop_that_lives_on_is_not_ended_as_a_hang(mode, times):
     """The time for a hang ends with the trial: what else runs in that loop is not its business."""
 
     async def bear():
-        with contextlib.suppress(asyncio.CancelledError):
-            await pause()
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await pause()
 
     injector = AwaitInjector("cancel", **WHERE, hang_seconds=0.05)
     loop = asyncio.new_event_loop()
@@ -68,9 +70,9 @@ def test_a_loop_that_lives_on_is_not_ended_as_a_hang():
         server = asyncio.run_coroutine_threadsafe(asyncio.sleep(60), loop)
         with injector.count() as points:
             asyncio.run_coroutine_threadsafe(bear(), loop).result()
-        with injector.inject(points[0]) as seen:
+        with injector.inject(points[0], mode) as seen:
             asyncio.run_coroutine_threadsafe(bear(), loop).result()
-        assert seen.injected == 1
+        assert seen.injected == times
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), loop).result()
         assert not server.done()
         assert seen.stuck == ()

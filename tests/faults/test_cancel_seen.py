@@ -220,6 +220,26 @@ def test_errors_of_tasks_are_known_from_those_of_futures():
     assert injector.without.of_tasks == ["ConnectionError: of a task"]
 
 
+@pytest.mark.allow_leaks("task:rows", reason="the generator is left half-way on purpose")
+def test_a_generator_that_is_left_in_a_clean_up_is_noted():
+    """The loop closes it afterwards, which is too late."""
+    kept = []
+
+    async def rows():
+        try:
+            yield 1
+        finally:
+            await pause()
+
+    async def run():
+        kept.append(rows())
+        await kept[-1].__anext__()
+        await asyncio.sleep(0)
+
+    (name,) = tried(run, what="run").open_generators
+    assert ".<locals>.rows (" in name
+
+
 @pytest.mark.allow_leaks("task:waits", reason="it is left hanging on purpose")
 def test_what_hangs_is_told_once_and_as_ended_by_force():
     """Its tasks are not told as left behind besides."""

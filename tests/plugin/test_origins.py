@@ -46,6 +46,19 @@ KNOWN: dict[str, tuple[str, str, int]] = {
         "fd",
         1,
     ),
+    "renamed_twice_and_deleted": (
+        "file = open(tmp_path / 'a', 'w') #!\nos.rename(tmp_path / 'a', tmp_path / 'b')\n"
+        "os.rename(tmp_path / 'b', tmp_path / 'c')\nos.unlink(tmp_path / 'c')\nKEPT.append(file)",
+        "fd",
+        1,
+    ),
+    "link_renamed_and_another_file": (
+        "(tmp_path / 'other').touch()\nos.symlink(__file__, tmp_path / 'link')\n"
+        "KEPT.append(open(tmp_path / 'link')) #!\nos.rename(tmp_path / 'link', tmp_path / 'name')\n"
+        "os.rename(tmp_path / 'other', tmp_path / 'another')",
+        "fd",
+        1,
+    ),
     "deleted_since": (
         "file = open(tmp_path / 'a', 'w') #!\nos.unlink(tmp_path / 'a')\nKEPT.append(file)",
         "fd",
@@ -229,6 +242,13 @@ UNKNOWN: dict[str, tuple[str, str, int, str]] = {
     "selector": ("KEPT.append(selectors.EpollSelector()) #!", "fd", 1, "epoll"),
     "memfd": ("os.memfd_create('it') #!", "fd", 1, "--leakguard-trace"),
     "libc": ("libc = ctypes.CDLL(None)\nlibc.eventfd(0, 0) #!\nKEPT.append(libc)", "fd", 1, "eventfd"),
+    "opened_by_c": (
+        "folder = os.path.join(tempfile.gettempdir(), 'made')\nos.mkdir(folder)\n"
+        "ctypes.CDLL(None).open(os.fsencode(folder), os.O_RDONLY) #!\nos.rmdir(folder)",
+        "fd",
+        1,
+        "a C extension",
+    ),
     "detached": ("socket.socket().detach() #!", "socket", 1, "detach"),
     "pty": ("os.close(os.openpty()[0]) #!", "fd", 1, "--leakguard-trace"),
 }

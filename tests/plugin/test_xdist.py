@@ -388,6 +388,56 @@ def test_what_was_put_off_and_released_is_never_mentioned(pytester, alone):
     assert (ran.findings, ran.report["errors"]) == ([], [])
 
 
+def test_what_a_worker_settles_late_is_told_with_its_name(pytester, alone):
+    """With a later test's report, or with the worker's last words, where it was stopped between two tests."""
+    pytester.makeconftest(
+        """
+        def pytest_sessionstart(session):
+            global current
+            current = session
+
+        def pytest_runtest_logfinish(nodeid):
+            if nodeid.endswith("test_of_a_session") and hasattr(current.config, "workerinput"):
+                current.shouldstop = "enough"
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        @pytest.fixture(scope="class")
+        def held():
+            yield []
+
+        @pytest.fixture(scope="session")
+        def kept():
+            yield []
+
+        class TestIt:
+            def test_of_a_class(self, held):
+                held.append(os.open(os.devnull, os.O_RDONLY))
+
+            def test_ends_the_class(self, held):
+                pass
+
+        def test_of_a_session(kept):
+            kept.append(os.open(os.devnull, os.O_RDONLY))
+
+        def test_comes_no_more(kept):
+            pass
+        """
+    )
+    ran = alone(QUICK, "-p", "xdist", "-n", "1", "-v")
+    assert sorted(f["test"].partition("::")[2] for f in ran.findings) == [
+        "TestIt::test_of_a_class",
+        "test_of_a_session",
+    ]
+    named = [line for line in ran.result.outlines if "LEAKED" in line and line.startswith("[gw0]")]
+    assert [line.split("::")[-1].rstrip() for line in named] == ["test_of_a_class", "test_of_a_session"]
+    assert ran.report["summary"]["tests"] == 3
+
+
 @pytest.mark.parametrize(
     ("marker", "source", "known"),
     [
@@ -545,3 +595,32 @@ def test_reruns_in_workers(pytester, alone):
         ("test_second", "fails", 1),
     ]
     ran.result.stdout.fnmatch_lines(["*= 4 passed, 4 rerun, 2 leaked in *"])
+
+
+def test_what_a_report_carried_that_was_never_sent_comes_with_the_next(pytester, alone):
+    """A plugin that runs a test again may drop the last report of an attempt, after the others have gone out."""
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for attempt in (1, 2):
+                for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                    if attempt == 2 or report.when != "teardown":
+                        item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        import os
+
+        kept = []
+
+        def test_leaks_once():
+            if not kept:
+                kept.append(os.open(os.devnull, os.O_RDONLY))
+        """
+    )
+    ran = alone(QUICK, "-p", "xdist", "-n", "1")
+    assert [(f["kind"], f["count"]) for f in ran.of("test_leaks_once")] == [("fd", 1)]

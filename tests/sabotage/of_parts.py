@@ -11,6 +11,10 @@ _LEAVE = "plugin/test_repeat.py::test_what_the_repetitions_leave_is_no_other_tes
 _NO_OBJECT = "plugin/test_track.py::test_what_is_no_object_of_the_projects"
 _TABLE = "faults/test_cleanup_ledger.py::test_a_run_is_told_as_table_and_data"
 _OWN_TYPES = "plugin/test_track.py::test_the_projects_own_types"
+_POOLS = "plugin/test_fault_pools.py"
+_OWN_SET_UP = f"{_POOLS}::test_a_pool_of_a_fixture_is_told_where_its_own_set_up_or_teardown_lost_it"
+_CAN_BE_SHUT_DOWN = f"{_POOLS}::test_what_something_can_still_shut_down_is_not_told"
+_LATE = "plugin/test_xdist.py::test_what_a_worker_settles_late_is_told_with_its_name"
 _SAME = "plugin/test_xdist.py::test_the_same_findings_with_and_without_workers"
 _PUT_OFF = "plugin/test_xdist.py::test_what_a_crashed_worker_had_put_off_is_told"
 
@@ -85,6 +89,12 @@ PARTS: tuple[Sabotage, ...] = (
     Sabotage("plugin/xdist.py", "presenter.tell(report, data)", "pass",
              "plugin/test_xdist.py::test_letters_and_words"),
     Sabotage("plugin/xdist.py", "presenter.tell_all_earlier(report, data)", "pass", _SAME),
+    Sabotage("plugin/xdist.py", "presenter.tell_earlier(group, node)", "pass", _LATE),
+    Sabotage("plugin/xdist.py", "presenter.tell_earlier(group, node)", "presenter.tell_earlier(group)", _LATE),
+    Sabotage("plugin/summary.py", 'self.tell_earlier(group, getattr(report, "node", None))',
+             "self.tell_earlier(group)", _LATE),
+    Sabotage("plugin/xdist.py", 'if report.when == "teardown":', "if True:",
+             "plugin/test_xdist.py::test_what_a_report_carried_that_was_never_sent_comes_with_the_next"),
     Sabotage("plugin/xdist.py", "raise pytest.UsageError(output[ERROR_KEY])", "return",
              "plugin/test_xdist.py::test_a_bad_marker_is_a_readable_usage_error"),
     Sabotage("plugin/xdist.py", 'presenter.tally.add(data["tally"])', "pass",
@@ -140,7 +150,24 @@ PARTS: tuple[Sabotage, ...] = (
     # pools that a fault leaves, callbacks of the exit
     Sabotage("plugin/registrations.py", "for callback in now if during else ():", "for callback in now:",
              "plugin/test_session_end.py"),
-    Sabotage("plugin/pools.py", 'not getattr(executor, "_shutdown", True)', "True",
-             "plugin/test_fault_sweeps.py::test_a_pool_that_is_not_shut_down_under_a_fault_is_told"),
+    Sabotage("plugin/pools.py", "return pool is not None and pool() is None", "return True",
+             f"{_POOLS}::test_all_of_them_are_swept_to_the_end"),
+    Sabotage("plugin/pools.py", 'verdict="unclosed"', 'verdict="leaked"',
+             f"{_POOLS}::test_a_pool_that_is_not_shut_down_under_a_fault_is_told"),
+    Sabotage("plugin/pools.py", "        suspect.live = None\n", "        pass\n",
+             f"{_POOLS}::test_a_pool_that_is_not_shut_down_under_a_fault_is_told"),
+    Sabotage("plugin/pools.py", "in idents}", "is not None}",
+             f"{_POOLS}::test_one_pool_is_one_finding_of_a_trial"),
+    Sabotage("plugin/pools.py", "    if not idents:\n        return []  # saves the looks\n", "",
+             _CAN_BE_SHUT_DOWN, argued="without threads of pools the looks find none: they only cost time"),
+    Sabotage("plugin/pools.py", "if begun and record", "if record", _OWN_SET_UP),
+    Sabotage("plugin/pools.py", 'if begun and record.context.phase == "setup":', "if begun:", _OWN_SET_UP),
+    Sabotage("plugin/pools.py", 'if begun and record.context.phase == "setup":', "if False:",
+             f"{_POOLS}::test_all_of_them_are_swept_to_the_end"),
+    Sabotage("plugin/pools.py", 'return record.event == "ThreadPoolExecutor"', "return True",
+             f"{_POOLS}::test_a_pool_that_warns_of_itself_is_told_by_that"),
+    Sabotage("plugin/trial.py", "            begun = error is None\n", "            begun = True\n", _OWN_SET_UP),
+    Sabotage("origins/executors.py", "frozenset() if executor is None or _is_shut_down(executor) else",
+             "frozenset() if executor is None else", _CAN_BE_SHUT_DOWN),
 )
 # fmt: on
