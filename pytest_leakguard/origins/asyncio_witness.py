@@ -62,7 +62,7 @@ from pytest_leakguard.origins.asyncio_stacks import (
 )
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.awaiting import held_by
-from pytest_leakguard.origins.sighting import Sighting, What, is_due, is_ending, weakly
+from pytest_leakguard.origins.sighting import Sighting, What, has_ready, is_due, is_ending, weakly
 
 REGISTRY_TELLS = sys.version_info < (3, 14)
 
@@ -83,6 +83,8 @@ class AsyncioWitness:
         registry_tells: whether tasks are seen as asyncio's own registry gets them.
         left: what ended without having been released, by serial, until it is told.
         seen: how many it saw so far; the serial of the latest.
+        waits: what a callback may end that is ready to run is told after the next test only.
+        puts_off: there was something of that kind.
     """
 
     def __init__(self, recorder: Recorder, *, registry_tells: bool = REGISTRY_TELLS) -> None:
@@ -91,6 +93,8 @@ class AsyncioWitness:
         self._alive: dict[int, Sighting] = {}
         self._most = _KEPT_DEAD
         self.seen = 0
+        self.waits = True
+        self.puts_off = False
         self._tasks: Any = None
         self._events: Any = None
         self._step: Any = None
@@ -149,10 +153,23 @@ class AsyncioWitness:
             elif not is_ending(obj):
                 held |= held_by(obj.get_coro())
                 # its wait is over: it goes on when the loop does, and is looked at again then
-                if not is_due(obj) or sighting.is_closed():
+                if not (is_due(obj) or self._is_put_off(sighting)) or sighting.is_closed():
                     found.append(sighting)
         # a generator that a pending task is in the middle of is a part of that
         return found + [sighting for sighting in generators if sighting.identity not in held]
+
+    def _is_put_off(self, sighting: Sighting) -> bool:
+        """Whether it is not told yet, since something stands ready to run on its loop that may end it.
+
+        A closed connection ends its handler that way. After one test only: what is pending after the next too is told.
+        """
+        now = self._recorder.context()
+        if now.phase != "teardown" or not (self.waits and sighting.at_rest):  # the end of a block does not wait
+            return False
+        if sighting.put_off not in ("", now.test) or not has_ready(sighting.loop()):
+            return False
+        sighting.put_off, self.puts_off = now.test, True
+        return True
 
     def forget(self, serial: int) -> None:
         """Told; not watched any more, nor are the generators that it is in the middle of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -35,6 +36,8 @@ class Sighting:
     """Pending when its loop last stopped, and the loop has not run since."""
     asked = False
     """Somebody had asked it to end by then, or its loop was broken off."""
+    put_off = ""
+    """The test after which it was not told yet, since its loop had something to run that might end it."""
     by_callback = False
     """No code of the project or a dependency made it, but a callback of the loop."""
     ended = ""
@@ -128,6 +131,12 @@ def is_due(task: Any) -> bool:
     """Whether what a task waited for has come, so that it goes on as soon as its loop does."""
     waits = getattr(task, "_fut_waiter", None)
     return waits is not None and waits.done()
+
+
+def has_ready(loop: Any) -> bool:
+    """Whether callbacks stand ready to run on a loop; of one that is not asyncio's own nothing is known."""
+    ready = getattr(loop, "_ready", None)
+    return type(ready) is deque and not all(getattr(handle, "_cancelled", True) for handle in tuple(ready))
 
 
 def weakly(obj: Any) -> Callable[[], Any]:

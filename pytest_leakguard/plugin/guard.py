@@ -336,7 +336,7 @@ class Guard:
         try:
             if self.sampler is not None and self.statistics.tests:
                 self.sampler.sample(self.statistics.tests, at_any_rate=True)
-            if self._fresh and (self.judge.deferred or self.watch.unclosed.kept):
+            if self._fresh and (self.judge.deferred or self.watch.unclosed.kept or self.watch.tasks.witness.puts_off):
                 test = Test(name="", kinds=self.kinds, grace_seconds=self.settings.grace_seconds)
                 with self.watch.collecting(None, lambda: None):
                     judged = self.judge.end(test)

@@ -134,8 +134,10 @@ class Judge:
             self.watch.ledger.closed(owner)
             self.scopes.drop(owner.serial)
         _real.gc_collect()
-        self._new()
+        tasks = {item for item in self._new() if item[0] == "task"}  # the last test may have put them off
         due = self._due(test, self.watch.ledger.take_ended() | {0})
+        if tasks:
+            due += self._classify(test, self.watch.examine(tasks, otherwise(test)))
         others = self.watch.may_still_change(self._told_threads)
         return self._told(test, due, others)
 

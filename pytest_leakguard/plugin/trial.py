@@ -78,6 +78,8 @@ class ItemSubject:
         item = self._item
         sections = internals.report_sections(item)
         kept = len(sections), len(item.user_properties)
+        witness = self._guard.watch.tasks.witness
+        witness.waits = False  # there is no next test that could tell what this run has left
         try:
             # the item's own warning filters are on here; what it warns of was told by its real run
             with warnings.catch_warnings(record=True):
@@ -91,6 +93,7 @@ class ItemSubject:
                 lost = [pool.case() for pool in pools if pool.is_lost]
                 return seen.run((*self._told(lost), *self._told(left)))
         finally:
+            witness.waits = True
             del sections[kept[0] :], item.user_properties[kept[1] :]
             internals.end_request(item)
 

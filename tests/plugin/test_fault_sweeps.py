@@ -382,3 +382,59 @@ def test_a_coroutine_in_the_garbage_of_a_trial_is_told(alone, pytester):
     (finding,) = alone().findings
     assert (finding["test"], finding["kind"]) == ("test_it.py::test_sweeps", "task")
     assert finding["point"] == "acquire:app.py:opens:open#1"
+
+
+TASKS = """
+import asyncio
+
+LOOP, TASKS = asyncio.new_event_loop(), []
+
+async def wait_for(event):
+    await event.wait()
+
+def again():
+    # something is ready whenever the loop stops
+    LOOP.call_soon(again)
+
+async def reads(path):
+    event = asyncio.Event()
+    task = asyncio.create_task(wait_for(event))
+    TASKS.append(task)
+    await asyncio.sleep(0)
+    try:
+        open(path).close()
+    except OSError:
+        again()
+        raise
+    event.set()
+    await task
+
+async def leaves_one_that_ends(kept):
+    event = asyncio.Event()
+    kept.append(asyncio.create_task(wait_for(event)))
+    await asyncio.sleep(0)
+    LOOP.call_soon(LOOP.call_soon, event.set)
+"""
+
+
+def test_a_pending_task_of_a_trial_is_told_by_the_trial(alone, pytester):
+    """No next test could tell it, so what stands ready on its loop is not waited for; after a test it is."""
+    pytester.makepyfile(
+        app=TASKS,
+        test_it="""
+        import pytest
+        from app import LOOP, leaves_one_that_ends, reads
+
+        KEPT = []
+
+        @pytest.mark.no_leaks(faults="acquire")
+        def test_sweeps(): LOOP.run_until_complete(reads(__file__))
+
+        def test_later(): LOOP.run_until_complete(leaves_one_that_ends(KEPT))
+
+        def test_goes_on(): LOOP.run_until_complete(KEPT[0])
+        """,
+    )
+    (finding,) = alone().findings
+    assert (finding["test"], finding["kind"]) == ("test_it.py::test_sweeps", "task")
+    assert finding["point"] == "acquire:app.py:reads:open#1"

@@ -112,6 +112,42 @@ def test_woken_and_goes_on():
         EVENT.set()
     LOOP.run_until_complete(main())
 
+def two_turns_later(callback):
+    # the loop stops in between, as it does when a connection was closed by the last line
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, callback)
+
+def test_its_end_is_on_its_way():
+    event = asyncio.Event()
+    async def main():
+        KEPT.append(asyncio.create_task(event.wait()))
+        await turn()
+        two_turns_later(event.set)
+    LOOP.run_until_complete(main())
+
+def test_another_end_is_on_its_way():
+    async def main():
+        KEPT.append(asyncio.create_task(worker()))
+        await turn()
+        two_turns_later(int)
+    LOOP.run_until_complete(main())
+
+def test_what_was_on_its_way_is_called_off():
+    async def main():
+        KEPT.append(asyncio.create_task(worker()))
+        await turn()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.call_soon(int).cancel())
+    LOOP.run_until_complete(main())
+
+def test_a_loop_that_does_not_go_on():
+    async def main():
+        KEPT.append(asyncio.create_task(worker()))
+        await turn()
+        two_turns_later(int)
+    KEPT.append(asyncio.new_event_loop())
+    KEPT[-1].run_until_complete(main())
+
 def test_the_loop_runs_on():
     LOOP.run_until_complete(asyncio.sleep(0.01))
 
@@ -491,7 +527,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, run_tree):
     ran = run_tree(tmp_path_factory.mktemp("rules"), FILES, "-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
-    assert "1 failed, 44 passed" in ran.text, ran.text
+    assert "1 failed, 48 passed" in ran.text, ran.text
     return ran
 
 
@@ -502,7 +538,7 @@ def of(told, test: str) -> list[str]:
 
 CLEAN = [
     "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_woken_by_the_last_line",
-    "test_broken_off",
+    "test_broken_off", "test_its_end_is_on_its_way",
     "test_ended_by_the_project_itself", "test_gone_in_the_grace", "test_dropped_in_the_middle", "test_exhausted",
     "test_closed_by_hand", "test_expected", "test_just_a_warning", "test_closed", "test_by_a_later_collector",
     "test_connection_to_a_fixtures_server",
@@ -522,6 +558,10 @@ LEAKS = {
     "test_woken_when_its_loop_was_closed": ["of wait_for_it, waiting"],
     # its wait was over when the loop stopped; it waits again since the loop ran on
     "test_woken_and_goes_on": ["of woken_and_goes_on, waiting"],
+    # what was still to run did not end it; that nothing more will run does not save it either
+    "test_another_end_is_on_its_way": ["of worker, waiting"],
+    "test_what_was_on_its_way_is_called_off": ["of worker, waiting"],
+    "test_a_loop_that_does_not_go_on": ["of worker, waiting"],
     # an error of the main task is a return, unlike a loop that is broken off
     "test_failed_by_an_error": ["of worker, waiting"],
     "test_ended_by_a_runner": ["of worker, waiting"],
@@ -555,6 +595,116 @@ def test_a_leak_beside_it_is_told(told, test):
     assert len(found) == len(parts), found
     for what, part in zip(found, sorted(parts), strict=True):
         assert part in what
+
+
+AT_ONCE = (
+    HEAD
+    + """
+import time
+
+from pytest_leakguard import LeakError, guard
+
+async def leave_with(callback):
+    KEPT.append(asyncio.create_task(worker()))
+    await turn()
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, callback)
+
+def test_block():
+    with pytest.raises(LeakError, match="of worker"):
+        with guard():
+            LOOP.run_until_complete(leave_with(int))
+
+@pytest.mark.asyncio
+async def test_block_within_a_running_loop():
+    loop = asyncio.get_running_loop()
+    with pytest.raises(LeakError, match="of worker"):
+        with guard():
+            KEPT.append(asyncio.create_task(worker()))
+            await turn()
+            loop.call_soon(int)
+    KEPT[-1].cancel()
+
+def test_called_off():
+    async def main():
+        KEPT.append(asyncio.create_task(worker()))
+        await turn()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.call_soon(int).cancel())
+    LOOP.run_until_complete(main())
+
+def test_beside_a_loop_that_runs():
+    loop = asyncio.new_event_loop()
+    def spin():
+        loop.call_soon(spin)
+        time.sleep(0.001)
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    async def main():
+        KEPT.append(asyncio.create_task(worker()))
+        loop.call_soon(spin)
+    asyncio.run_coroutine_threadsafe(main(), loop).result()
+
+def test_between():
+    KEPT.append(open(__file__))
+
+def test_ready():
+    LOOP.run_until_complete(leave_with(int))
+
+def test_next():
+    KEPT.append(open(__file__))
+
+def test_after():
+    KEPT.append(open(__file__))
+"""
+)
+
+LAST = (
+    HEAD
+    + """
+def test_last():
+    async def main():
+        KEPT.append(asyncio.create_task(worker()))
+        await turn()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, int)
+    LOOP.run_until_complete(main())
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory, run_tree):
+    files = {"pytest.ini": "[pytest]\nasyncio_mode = strict\n", "test_last.py": AT_ONCE}
+    return run_tree(
+        tmp_path_factory.mktemp("at-once"), files, "-p", "pytest_asyncio.plugin", "-v", "-o", "leakguard_grace=0.1"
+    )
+
+
+def test_a_task_of_the_last_test_is_told_at_the_end(tmp_path, run_tree):
+    """No later test lets its loop go on: what was to run there ends nothing any more."""
+    ran = run_tree(tmp_path, {"test_last.py": LAST})
+    assert len(of(ran, "test_last")) == 1
+
+
+def test_what_is_not_ready_or_not_at_rest_is_not_waited_for(at_once):
+    """It is told by the test's own report; what is put off, by that of the next one."""
+    told = [
+        (f["test"].partition("::")[2], f["kind"]) for f in at_once.report["findings"] if f["kind"] in ("fd", "task")
+    ]
+    assert told == [
+        ("test_called_off", "task"),
+        ("test_beside_a_loop_that_runs", "task"),
+        ("test_between", "fd"),
+        ("test_next", "fd"),
+        ("test_ready", "task"),
+        ("test_after", "fd"),
+    ]
+
+
+@pytest.mark.parametrize("test", ["test_block", "test_block_within_a_running_loop"])
+def test_a_block_does_not_wait(at_once, test):
+    """What it leaves is told at its end: the code after it may rely on that."""
+    assert re.search(rf"^test_last.py::{test} PASSED", at_once.text, re.MULTILINE)
 
 
 def test_a_fixtures_task_has_its_offspring_counted_to_the_fixture(told):
