@@ -62,7 +62,7 @@ from pytest_leakguard.origins.asyncio_stacks import (
 )
 from pytest_leakguard.origins.audit import Recorder
 from pytest_leakguard.origins.awaiting import held_by
-from pytest_leakguard.origins.sighting import Sighting, What, has_ready, is_due, is_ending, weakly
+from pytest_leakguard.origins.sighting import Sighting, What, has_work, is_due, is_ending, weakly
 
 REGISTRY_TELLS = sys.version_info < (3, 14)
 
@@ -83,7 +83,7 @@ class AsyncioWitness:
         registry_tells: whether tasks are seen as asyncio's own registry gets them.
         left: what ended without having been released, by serial, until it is told.
         seen: how many it saw so far; the serial of the latest.
-        waits: what a callback may end that is ready to run is told after the next test only.
+        waits: what may end as soon as its loop goes on is told after the next test only.
         puts_off: there was something of that kind.
     """
 
@@ -159,14 +159,14 @@ class AsyncioWitness:
         return found + [sighting for sighting in generators if sighting.identity not in held]
 
     def _is_put_off(self, sighting: Sighting) -> bool:
-        """Whether it is not told yet, since something stands ready to run on its loop that may end it.
+        """Whether it is not told yet, since its loop would run something now that may end it.
 
         A closed connection ends its handler that way. After one test only: what is pending after the next too is told.
         """
         now = self._recorder.context()
         if now.phase != "teardown" or not (self.waits and sighting.at_rest):  # the end of a block does not wait
             return False
-        if sighting.put_off not in ("", now.test) or not has_ready(sighting.loop()):
+        if sighting.put_off not in ("", now.test) or not has_work(sighting.loop()):
             return False
         sighting.put_off, self.puts_off = now.test, True
         return True

@@ -133,10 +133,18 @@ def is_due(task: Any) -> bool:
     return waits is not None and waits.done()
 
 
-def has_ready(loop: Any) -> bool:
-    """Whether callbacks stand ready to run on a loop; of one that is not asyncio's own nothing is known."""
-    ready = getattr(loop, "_ready", None)
-    return type(ready) is deque and not all(getattr(handle, "_cancelled", True) for handle in tuple(ready))
+def has_work(loop: Any) -> bool:
+    """Whether a loop at rest would run something now: a callback, a timer that is due, what waits for a descriptor.
+
+    Nothing is known of a loop that is not asyncio's own, nor is a selector asked that is not Python's.
+    """
+    ready, timers = getattr(loop, "_ready", None), getattr(loop, "_scheduled", None)
+    if type(ready) is not deque or type(timers) is not list:
+        return False
+    if ready or (timers and timers[0].when() <= loop.time()):
+        return True
+    selector: Any = getattr(loop, "_selector", None)
+    return type(selector).__module__ == "selectors" and bool(selector.get_map() and selector.select(0))
 
 
 def weakly(obj: Any) -> Callable[[], Any]:

@@ -14,7 +14,10 @@ HEAD = """
 import asyncio
 import contextlib
 import gc
+import selectors
+import socket
 import threading
+import time
 import weakref
 
 import pytest
@@ -132,13 +135,52 @@ def test_another_end_is_on_its_way():
         two_turns_later(int)
     LOOP.run_until_complete(main())
 
-def test_what_was_on_its_way_is_called_off():
+HANDLERS = []
+
+async def connected(handle):
+    server = await asyncio.start_server(handle, "127.0.0.1")
+    client = socket.create_connection(server.sockets[0].getsockname())
+    known = len(HANDLERS)
+    while len(HANDLERS) == known:
+        await turn()
+    server.close()
+    return client
+
+async def handle(reader, writer):
+    HANDLERS.append(asyncio.current_task())
+    await reader.read()
+    writer.close()
+
+def test_connection_closed_by_the_last_line():
+    client = LOOP.run_until_complete(connected(handle))
+    client.close()
+    assert not HANDLERS[-1].done()
+
+async def handle_for_ever(reader, writer):
+    with contextlib.closing(writer):
+        await handle(reader, writer)
+        await asyncio.sleep(600)
+
+def test_connection_closed_by_the_last_line_in_vain():
+    client = LOOP.run_until_complete(connected(handle_for_ever))
+    client.close()
+    assert not HANDLERS[-1].done()
+
+def test_the_time_is_over():
+    async def main():
+        KEPT.append(asyncio.create_task(asyncio.sleep(0.01)))
+        await turn()
+    LOOP.run_until_complete(main())
+    time.sleep(0.02)
+    assert not KEPT[-1].done()
+
+def test_the_time_is_over_of_another():
     async def main():
         KEPT.append(asyncio.create_task(worker()))
+        asyncio.get_running_loop().call_later(0.01, int)
         await turn()
-        loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: loop.call_soon(int).cancel())
     LOOP.run_until_complete(main())
+    time.sleep(0.02)
 
 def test_a_loop_that_does_not_go_on():
     async def main():
@@ -527,7 +569,7 @@ FILES = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, run_tree):
     ran = run_tree(tmp_path_factory.mktemp("rules"), FILES, "-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin")
-    assert "1 failed, 48 passed" in ran.text, ran.text
+    assert "1 failed, 51 passed" in ran.text, ran.text
     return ran
 
 
@@ -538,7 +580,8 @@ def of(told, test: str) -> list[str]:
 
 CLEAN = [
     "test_asked_to_end", "test_asked_to_end_on_a_loop_that_lives_on", "test_woken", "test_woken_by_the_last_line",
-    "test_broken_off", "test_its_end_is_on_its_way",
+    "test_broken_off", "test_its_end_is_on_its_way", "test_connection_closed_by_the_last_line",
+    "test_the_time_is_over",
     "test_ended_by_the_project_itself", "test_gone_in_the_grace", "test_dropped_in_the_middle", "test_exhausted",
     "test_closed_by_hand", "test_expected", "test_just_a_warning", "test_closed", "test_by_a_later_collector",
     "test_connection_to_a_fixtures_server",
@@ -560,7 +603,8 @@ LEAKS = {
     "test_woken_and_goes_on": ["of woken_and_goes_on, waiting"],
     # what was still to run did not end it; that nothing more will run does not save it either
     "test_another_end_is_on_its_way": ["of worker, waiting"],
-    "test_what_was_on_its_way_is_called_off": ["of worker, waiting"],
+    "test_connection_closed_by_the_last_line_in_vain": ["of handle_for_ever, waiting"],
+    "test_the_time_is_over_of_another": ["of worker, waiting"],
     "test_a_loop_that_does_not_go_on": ["of worker, waiting"],
     # an error of the main task is a return, unlike a loop that is broken off
     "test_failed_by_an_error": ["of worker, waiting"],
@@ -600,8 +644,6 @@ def test_a_leak_beside_it_is_told(told, test):
 AT_ONCE = (
     HEAD
     + """
-import time
-
 from pytest_leakguard import LeakError, guard
 
 async def leave_with(callback):
@@ -625,13 +667,34 @@ async def test_block_within_a_running_loop():
             loop.call_soon(int)
     KEPT[-1].cancel()
 
-def test_called_off():
-    async def main():
-        KEPT.append(asyncio.create_task(worker()))
-        await turn()
-        loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: loop.call_soon(int).cancel())
-    LOOP.run_until_complete(main())
+async def leave():
+    KEPT.append(asyncio.create_task(worker()))
+    await turn()
+
+def test_nothing_to_do():
+    LOOP.run_until_complete(leave())
+
+def test_selector_closed_under_its_loop():
+    loop = asyncio.SelectorEventLoop()
+    loop.run_until_complete(leave())
+    loop._selector.close()
+    KEPT.append(loop)
+
+class Own(selectors.DefaultSelector):
+    def select(self, timeout=None):
+        ASKED.append(timeout)
+        return super().select(timeout)
+
+ASKED = []
+OWN = asyncio.SelectorEventLoop(Own())
+
+def test_own_selector():
+    OWN.run_until_complete(leave())
+    OWN._write_to_self()
+    ASKED.clear()
+
+def test_own_selector_was_not_asked():
+    assert ASKED == []
 
 def test_beside_a_loop_that_runs():
     loop = asyncio.new_event_loop()
@@ -691,8 +754,11 @@ def test_what_is_not_ready_or_not_at_rest_is_not_waited_for(at_once):
     told = [
         (f["test"].partition("::")[2], f["kind"]) for f in at_once.report["findings"] if f["kind"] in ("fd", "task")
     ]
+    assert (at_once.report["errors"], "test_own_selector_was_not_asked PASSED" in at_once.text) == ([], True)
     assert told == [
-        ("test_called_off", "task"),
+        ("test_nothing_to_do", "task"),
+        ("test_selector_closed_under_its_loop", "task"),
+        ("test_own_selector", "task"),
         ("test_beside_a_loop_that_runs", "task"),
         ("test_between", "fd"),
         ("test_next", "fd"),
