@@ -137,7 +137,7 @@ def test_tables_and_curves(compare, tmp_path):
     ]
     page = tmp_path / "page.md"
     page.write_text("# Before\n\n## Results\n\nold\n", "utf-8")
-    compare.write_page(page, points)
+    compare.write_page(page, "Python 3.11", points)
     text = page.read_text("utf-8")
     assert text.startswith("# Before\n\n## Results\n")
     assert "old" not in text

@@ -136,15 +136,22 @@ def is_due(task: Any) -> bool:
 def has_work(loop: Any) -> bool:
     """Whether a loop at rest would run something now: a callback, a timer that is due, what waits for a descriptor.
 
-    Nothing is known of a loop that is not asyncio's own, nor is a selector asked that is not Python's.
+    The next step of a task is nothing that ends another one. Nothing is known of a loop that is not asyncio's own, and
+    no selector is asked that is not Python's.
     """
     ready, timers = getattr(loop, "_ready", None), getattr(loop, "_scheduled", None)
     if type(ready) is not deque or type(timers) is not list:
         return False
-    if ready or (timers and timers[0].when() <= loop.time()):
+    if not all(map(_is_step, tuple(ready))) or (timers and timers[0].when() <= loop.time()):
         return True
     selector: Any = getattr(loop, "_selector", None)
     return type(selector).__module__ == "selectors" and bool(selector.get_map() and selector.select(0))
+
+
+def _is_step(handle: Any) -> bool:
+    callback = getattr(handle, "_callback", None)
+    # of a task written in C, or in Python
+    return type(callback).__name__ == "TaskStepMethWrapper" or getattr(callback, "__name__", "") == "__step"
 
 
 def weakly(obj: Any) -> Callable[[], Any]:

@@ -14,6 +14,7 @@ from pytest_leakguard.origins.audit import THREADS_KEPT
 from pytest_leakguard.plugin.heirs import Heirs
 from pytest_leakguard.plugin.judged import Deferred, Judged, Test, otherwise
 from pytest_leakguard.plugin.scopes import WIDTH, Scopes
+from pytest_leakguard.plugin.told_threads import ToldThreads, may_have_opened
 from pytest_leakguard.plugin.warned import Explain, misclosed, unclosed
 from pytest_leakguard.probes.roster import Census
 from pytest_leakguard.suspects import Item, Suspect
@@ -44,7 +45,7 @@ class Judge:
     left: dict[Item, Acquisition] = field(default_factory=dict)
     _heirs: Heirs = field(default_factory=Heirs)
     _claims: dict[Item, tuple[Owner, Phase]] = field(default_factory=dict)
-    _told_threads: set[Item] = field(default_factory=set)
+    _told_threads: ToldThreads = field(default_factory=ToldThreads)
 
     def rebase(self) -> None:
         """What exists now was there before: it is nobody's."""
@@ -216,7 +217,7 @@ class Judge:
         """New resources: nobody's, to be judged now, or put off until a wider scope ends."""
         if not suspects:
             return []
-        by_design = known_by_design(suspects)
+        by_design = {**known_by_design(suspects), **self._of_told_threads(suspects)}
         now: list[Deferred] = []
         searched: list[Suspect] = []
         for suspect in suspects:
@@ -252,6 +253,13 @@ class Judge:
         for suspect in suspects:
             suspect.live = None
         return now
+
+    def _of_told_threads(self, suspects: list[Suspect]) -> dict[Item, str]:
+        """What a thread may have opened that an earlier test has left: that test was told of the thread."""
+        unseen = [one.item for one in suspects if may_have_opened(one.item[0], one.record)]
+        if not unseen or not self._told_threads or not self._told_threads.have_run(self.watch.threads_alive()):
+            return {}
+        return dict.fromkeys(unseen, "a thread that an earlier test left has run, and may have opened it")
 
     def _defer(self, deferred: Deferred) -> None:
         suspect = deferred.suspect

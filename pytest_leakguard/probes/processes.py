@@ -11,6 +11,7 @@ from typing import Any, cast
 from pytest_leakguard import _real
 from pytest_leakguard.core.model import Key, Resource
 from pytest_leakguard.origins import forkserver
+from pytest_leakguard.probes import procfs
 
 ProcessKey = tuple[int, float]
 """Pid, and start time in clock ticks since boot (seconds where psutil tells it)."""
@@ -67,7 +68,7 @@ class ProcessProbe:
             return frozenset((child.pid, child.create_time()) for child in psutil.Process().children())
         found: set[Key] = set()
         for task in _real.listdir(_TASKS):
-            for pid in _read(f"{_TASKS}/{task}/children").split():
+            for pid in procfs.read(f"{_TASKS}/{task}/children").split():
                 found.add((int(pid), _start_ticks(int(pid))))
         return frozenset(found)
 
@@ -111,22 +112,8 @@ def has_children() -> bool:
     return True
 
 
-def _read(path: str) -> str:
-    # os.open and os.read: half the cost of open(), and no object that a test could see
-    try:
-        number = _real.os_open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(number, 65536).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        _real.close(number)
-
-
 def _start_ticks(pid: int) -> float:
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = procfs.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return float(fields[19]) if len(fields) > 19 else 0.0
 
 

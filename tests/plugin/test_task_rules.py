@@ -671,6 +671,14 @@ async def leave():
     KEPT.append(asyncio.create_task(worker()))
     await turn()
 
+FRESH = asyncio.new_event_loop()
+
+def test_not_started():
+    KEPT.append(FRESH.create_task(worker()))
+
+def test_not_started_in_python():
+    KEPT.append(asyncio.tasks._PyTask(worker(), loop=FRESH))
+
 def test_nothing_to_do():
     LOOP.run_until_complete(leave())
 
@@ -756,6 +764,8 @@ def test_what_is_not_ready_or_not_at_rest_is_not_waited_for(at_once):
     ]
     assert (at_once.report["errors"], "test_own_selector_was_not_asked PASSED" in at_once.text) == ([], True)
     assert told == [
+        ("test_not_started", "task"),
+        ("test_not_started_in_python", "task"),
         ("test_nothing_to_do", "task"),
         ("test_selector_closed_under_its_loop", "task"),
         ("test_own_selector", "task"),

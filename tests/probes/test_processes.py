@@ -67,5 +67,5 @@ def test_the_start_time_is_part_of_the_identity(child):
 def test_a_name_with_spaces_and_brackets_hides_no_start_time(tmp_path, monkeypatch):
     """The kernel writes the name of the program before the numbers, as it is."""
     (tmp_path / "stat").write_text("7 (a) b 1 (c) S " + " ".join(map(str, range(4, 30))))
-    monkeypatch.setattr(processes, "_read", lambda path: (tmp_path / "stat").read_text())
+    monkeypatch.setattr(processes.procfs, "read", lambda path: (tmp_path / "stat").read_text())
     assert processes._start_ticks(7) == 22.0

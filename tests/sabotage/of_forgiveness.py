@@ -12,6 +12,10 @@ _TASKS = "plugin/test_task_rules.py::test_it_is_forgiven"
 _AGAIN = "plugin/test_confirm.py::test_what_does_not_leak_again_is_told_and_passes"
 
 _AT_ONCE = "plugin/test_task_rules.py::test_what_is_not_ready_or_not_at_rest_is_not_waited_for"
+_TOLD_THREADS = "plugin/test_told_threads.py::"
+_QUIET = f"{_TOLD_THREADS}test_the_thread_is_told_once_and_a_quiet_test_is_not_blamed"
+_OF_SEVERAL = f"{_TOLD_THREADS}test_of_several_each_is_asked"
+_OPENED_NOTHING = f"{_TOLD_THREADS}test_a_thread_that_did_not_run_has_opened_nothing"
 
 # fmt: off
 FORGIVENESS: tuple[Sabotage, ...] = (
@@ -105,7 +109,10 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "plugin/test_fault_sweeps.py::test_a_pending_task_of_a_trial_is_told_by_the_trial"),
     Sabotage("plugin/guard.py", " or self.watch.tasks.witness.puts_off", "",
              "plugin/test_task_rules.py::test_a_task_of_the_last_test_is_told_at_the_end"),
-    Sabotage("origins/sighting.py", "if ready or (timers and", "if (timers and", _TASKS),
+    Sabotage("origins/sighting.py", "not all(map(_is_step, tuple(ready))) or", "", _TASKS),
+    Sabotage("origins/sighting.py", "not all(map(_is_step, tuple(ready))) or", "ready or", _AT_ONCE),
+    Sabotage("origins/sighting.py", 'type(callback).__name__ == "TaskStepMethWrapper" or', "", _AT_ONCE),
+    Sabotage("origins/sighting.py", ' or getattr(callback, "__name__", "") == "__step"', "", _AT_ONCE),
     Sabotage("origins/sighting.py", " and timers[0].when() <= loop.time()", " and False", _TASKS),
     Sabotage("origins/sighting.py", " and timers[0].when() <= loop.time()", "", _AT_ONCE),
     Sabotage("origins/sighting.py", 'type(selector).__module__ == "selectors" and', "False and", _TASKS),
@@ -115,6 +122,19 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "plugin/test_task_rules.py::test_a_leak_beside_it_is_told"),
     Sabotage("origins/asyncio_stacks.py", "return None  # the loop closes a generator that was dropped", "pass",
              "plugin/test_task_rules.py::test_nothing_else_is_told"),
+    # what a leaked thread opens
+    Sabotage("plugin/judge.py", ", **self._of_told_threads(suspects)}", "}", _QUIET),
+    Sabotage("plugin/judge.py", " or not self._told_threads.have_run(self.watch.threads_alive())", "", _OPENED_NOTHING),
+    Sabotage("plugin/told_threads.py", "ran |= now != before", "ran |= False", _QUIET),
+    Sabotage("plugin/told_threads.py", " or not now", "",
+             f"{_TOLD_THREADS}test_where_the_kernel_does_not_tell_it_may_have_run"),
+    Sabotage("plugin/told_threads.py", "ran |= now", "ran = now", _OF_SEVERAL),
+    Sabotage("plugin/told_threads.py", "self._turns[item] = now\n", "pass\n", _OF_SEVERAL),
+    Sabotage("plugin/told_threads.py", "del self._turns[item]", "pass", _OF_SEVERAL),
+    Sabotage("plugin/told_threads.py", " and record is None", "",
+             f"{_TOLD_THREADS}test_what_a_test_is_known_to_have_opened_is_told"),
+    Sabotage("plugin/told_threads.py", 'kind in ("fd", "socket") and', "",
+             f"{_TOLD_THREADS}test_a_thread_may_have_opened_descriptors_only"),
     # each folder of a tool, each library
     Sabotage("known.py", 'pids=("_forkserver_pid",)', "pids=()", _LIBRARIES,
              argued="the search that starts at the library's object finds the number too"),
