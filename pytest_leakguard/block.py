@@ -70,9 +70,13 @@ class Ground:
         """Whether a block is running."""
         return bool(self._running)
 
-    def entered(self, serial: int) -> frozenset[int]:
-        """A block begins, inside the one that runs in this context. Gives those that run already."""
+    def entered(self) -> tuple[int, frozenset[int]]:
+        """A block begins, inside the one that runs in this context. Gives its serial and those that run already.
+
+        At once: one with a smaller serial that is not among these is over.
+        """
         with self.looking:
+            serial = next(_serials)
             running = frozenset(self._running)
             if not running and self.own:
                 self.watch.start()
@@ -80,7 +84,7 @@ class Ground:
                 self.watch.unclosed.watch()
             self._running.add(serial)
             self._outer[serial] = BLOCK.get()
-        return running
+        return serial, running
 
     def left(self, serial: int) -> None:
         """A block is over."""
@@ -163,8 +167,7 @@ class Block:
     def enter(self) -> None:
         """The look before."""
         ground = self._ground
-        self.serial = next(_serials)
-        self._beside = ground.entered(self.serial)
+        self.serial, self._beside = ground.entered()
         self._stack.callback(ground.left, self.serial)
         if "state" in self._kinds:
             self._stack.enter_context(ground.watch.state.watching())

@@ -275,6 +275,51 @@ threads = [threading.Thread(target=one, args=(name, name != "c")) for name in "a
 [thread.join() for thread in threads]
 assert told == {"a": ["a"], "b": ["b"], "c": []}, told
 """,
+    "threads that overtake each other at the door": """
+from pytest_leakguard import guarding
+class Door:
+    # whoever comes first goes in last
+    def __init__(self, lock):
+        self.lock, self.came, self.passed = lock, [], threading.Event()
+    def __enter__(self):
+        if not self.came:
+            self.came.append(threading.current_thread())
+            self.passed.wait()
+        self.lock.acquire()
+    def __exit__(self, *error):
+        self.lock.release()
+told = {}
+def one(name, leaky):
+    try:
+        with guard("fd", grace=0):
+            if not leaky:
+                door.passed.set()
+            barrier.wait()
+            if leaky:
+                KEPT.append(open(name, "w"))
+            barrier.wait()
+            if leaky:
+                barrier.wait()
+        told[name] = []
+    except LeakError as error:
+        told[name] = names(error)
+    if not leaky:
+        barrier.wait()  # the first to end
+with guard("fd"):  # the ground is there
+    ground = guarding._own[-1]
+    door = ground.looking = Door(ground.looking)
+    barrier = threading.Barrier(2)
+    late = threading.Thread(target=one, args=("late", True))
+    late.start()
+    while not door.came:
+        pass
+    early = threading.Thread(target=one, args=("early", False))
+    early.start()
+    late.join(), early.join()
+    ground.looking = door.lock
+    KEPT.pop().close()
+assert told == {"late": ["late"], "early": []}, told
+""",
     "a copy of what another thread's block opened": """
 barrier = threading.Barrier(2)
 told = {}
