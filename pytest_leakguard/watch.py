@@ -358,10 +358,6 @@ class Watch:
             return not self.objects.is_dead(key)
         return kind != "state" and (kind != "task" or self.tasks.may_end(key))
 
-    def threads_alive(self) -> frozenset[Key]:
-        """The threads beside this one and the main one."""
-        return self._threads.keys()
-
     def may_still_change(self, hopeless: Collection[Item] = ()) -> bool:
         """Whether any other thread could still release something.
 

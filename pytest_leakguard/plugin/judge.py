@@ -257,7 +257,11 @@ class Judge:
     def _of_told_threads(self, suspects: list[Suspect]) -> dict[Item, str]:
         """What a thread may have opened that an earlier test has left: that test was told of the thread."""
         unseen = [one.item for one in suspects if may_have_opened(one.item[0], one.record)]
-        if not unseen or not self._told_threads or not self._told_threads.have_run(self.watch.threads_alive()):
+        if not unseen or not self._told_threads:
+            return {}
+        with self.watch.recorder.silence():  # what it reads is no test's
+            has_run = self._told_threads.have_run(self._census.get("thread", ()))
+        if not has_run:
             return {}
         return dict.fromkeys(unseen, "a thread that an earlier test left has run, and may have opened it")
 
@@ -332,7 +336,8 @@ class Judge:
                 self.left[item] = suspect.acquisition
                 watch.keep_sight(suspect)
                 if item[0] == "thread":
-                    self._told_threads.add(item)
+                    with watch.recorder.silence():
+                        self._told_threads.add(item)
             patience = f"{settled.looks} look{'s' if settled.looks != 1 else ''} in {settled.seconds:.2g} s"
             self.explain(
                 deferred.test.name, suspect, f"{verdict if verdict == 'leaked' else 'gone by now'}, {patience}"

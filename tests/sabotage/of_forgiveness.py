@@ -124,7 +124,7 @@ FORGIVENESS: tuple[Sabotage, ...] = (
              "plugin/test_task_rules.py::test_nothing_else_is_told"),
     # what a leaked thread opens
     Sabotage("plugin/judge.py", ", **self._of_told_threads(suspects)}", "}", _QUIET),
-    Sabotage("plugin/judge.py", " or not self._told_threads.have_run(self.watch.threads_alive())", "", _OPENED_NOTHING),
+    Sabotage("plugin/judge.py", "        if not has_run:\n            return {}\n", "", _OPENED_NOTHING),
     Sabotage("plugin/told_threads.py", "ran |= now != before", "ran |= False", _QUIET),
     Sabotage("plugin/told_threads.py", " or not now", "",
              f"{_TOLD_THREADS}test_where_the_kernel_does_not_tell_it_may_have_run"),
