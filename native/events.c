@@ -135,7 +135,7 @@ on_event(const char *name, PyObject *args, void *unused)
 }
 
 PyDoc_STRVAR(add_hook_doc, "add_hook(failed)\n--\n\n"
-             "Have the events handled that `feed` names; once in a process. `failed` hears of the error of a handler.\n\n"
+             "Have the events handled that `feed` names; once in a process. `failed` hears of a handler's error.\n\n"
              "Raises: RuntimeError when it was said before.");
 
 static PyObject *

@@ -333,8 +333,8 @@ are_ours(PyObject *recorder, PyObject *nursery)
 
 PyDoc_STRVAR(made_doc, "made(recorder, nursery, full, entry, slowly, obj, frame)\n--\n\n"
              "An instance of a watched class was made by the code of `frame`.\n\n"
-             "full: no more than that many are kept. slowly: told of it, as slowly(obj, frame), in all but the plainest\n"
-             "case.");
+             "full: no more than that many are kept. slowly: told of it in all but the plainest case, as\n"
+             "slowly(obj, frame).");
 
 static PyObject *
 made(PyObject *module, PyObject *const *given, Py_ssize_t count)
